@@ -1,0 +1,110 @@
+import type * as types from './generated/types.ts';
+
+/** One resource the API has: how it is named in paths, in manifests and on the command line. */
+export interface Resource {
+  /** API group; the core group is the empty string. */
+  readonly group: string;
+  readonly version: string;
+  /** Plural name in paths. */
+  readonly plural: string;
+  readonly singular: string;
+  readonly kind: string;
+  readonly namespaced: boolean;
+  readonly shortNames: readonly string[];
+  readonly categories: readonly string[];
+  readonly subresources: readonly ('status' | 'scale' | 'log' | 'exec' | 'binding' | 'eviction')[];
+}
+
+function resource(
+  apiVersion: string,
+  kind: string,
+  plural: string,
+  rest: Partial<Omit<Resource, 'group' | 'version' | 'kind' | 'plural'>> = {},
+): Resource {
+  const [version = '', group = ''] = apiVersion.split('/').reverse();
+  return {
+    group,
+    version,
+    kind,
+    plural,
+    singular: kind.toLowerCase(),
+    namespaced: true,
+    shortNames: [],
+    categories: [],
+    subresources: [],
+    ...rest,
+  };
+}
+
+/** Every resource served, by its key in code. */
+export const resources = {
+  namespaces: resource('v1', 'Namespace', 'namespaces', {
+    namespaced: false,
+    shortNames: ['ns'],
+    subresources: ['status'],
+  }),
+  nodes: resource('v1', 'Node', 'nodes', { namespaced: false, shortNames: ['no'], subresources: ['status'] }),
+  pods: resource('v1', 'Pod', 'pods', {
+    shortNames: ['po'],
+    categories: ['all'],
+    subresources: ['status', 'log', 'exec', 'binding', 'eviction'],
+  }),
+  services: resource('v1', 'Service', 'services', {
+    shortNames: ['svc'],
+    categories: ['all'],
+    subresources: ['status'],
+  }),
+  endpoints: resource('v1', 'Endpoints', 'endpoints', { singular: 'endpoints', shortNames: ['ep'] }),
+  configMaps: resource('v1', 'ConfigMap', 'configmaps', { shortNames: ['cm'] }),
+  secrets: resource('v1', 'Secret', 'secrets'),
+  serviceAccounts: resource('v1', 'ServiceAccount', 'serviceaccounts', { shortNames: ['sa'] }),
+  events: resource('v1', 'Event', 'events', { shortNames: ['ev'] }),
+  endpointSlices: resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices'),
+  leases: resource('coordination.k8s.io/v1', 'Lease', 'leases'),
+  replicaSets: resource('apps/v1', 'ReplicaSet', 'replicasets', {
+    shortNames: ['rs'],
+    categories: ['all'],
+    subresources: ['status', 'scale'],
+  }),
+  deployments: resource('apps/v1', 'Deployment', 'deployments', {
+    shortNames: ['deploy'],
+    categories: ['all'],
+    subresources: ['status', 'scale'],
+  }),
+} as const satisfies { readonly [key: string]: Resource };
+
+/** The type of the objects of each resource. */
+export interface ResourceTypes {
+  namespaces: types.Namespace;
+  nodes: types.Node;
+  pods: types.Pod;
+  services: types.Service;
+  endpoints: types.Endpoints;
+  configMaps: types.ConfigMap;
+  secrets: types.Secret;
+  serviceAccounts: types.ServiceAccount;
+  events: types.CoreEvent;
+  endpointSlices: types.EndpointSlice;
+  leases: types.Lease;
+  replicaSets: types.ReplicaSet;
+  deployments: types.Deployment;
+}
+export type ResourceKey = keyof typeof resources;
+
+/** `v1`, or `group/version`. */
+export function apiVersionOf(resource: Resource): string {
+  return resource.group === '' ? resource.version : `${resource.group}/${resource.version}`;
+}
+
+/** The URL path of a collection (no name) or an object, with a subresource if one is named. Parts are URL-encoded. */
+export function resourcePath(
+  resource: Resource,
+  at: { namespace?: string | undefined; name?: string | undefined; subresource?: string | undefined } = {},
+): string {
+  const parts = resource.group === '' ? ['api', resource.version] : ['apis', resource.group, resource.version];
+  if (resource.namespaced && at.namespace !== undefined) parts.push('namespaces', at.namespace);
+  parts.push(resource.plural);
+  if (at.name !== undefined) parts.push(at.name);
+  if (at.subresource !== undefined) parts.push(at.subresource);
+  return `/${parts.map(encodeURIComponent).join('/')}`;
+}

@@ -1,0 +1,124 @@
+import type { Status } from '../api/generated/types.ts';
+import type { Stored } from '../api/object.ts';
+import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
+
+/** How to reach and to be known to an API server; what a kubeconfig context comes down to. */
+export interface ClientConfig {
+  /** `https://host:port`, perhaps with a path. */
+  readonly server: string;
+  /** PEM. The system's authorities when absent. */
+  readonly certificateAuthority?: string;
+  /** PEM, both or neither. */
+  readonly clientCertificate?: string;
+  readonly clientKey?: string;
+  /** Asked before each request, so that tokens can be renewed. */
+  readonly token?: () => string | Promise<string>;
+  /** Namespace of the kubeconfig's context. */
+  readonly namespace?: string;
+}
+
+/** An object's place. `namespace` is absent for cluster-scoped resources. */
+export interface ObjectPlace {
+  readonly namespace?: string | undefined;
+  readonly name: string;
+  readonly subresource?: string;
+}
+
+/** What a list or watch is confined to. */
+export interface ListOptions {
+  readonly namespace?: string;
+  readonly labelSelector?: string;
+  readonly fieldSelector?: string;
+}
+
+/** One event of a watch. A bookmark's object has nothing but a resource version. */
+export interface WatchEvent<T> {
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
+  readonly object: T;
+}
+
+/** A change as a patch, by the media type it is sent with. */
+export type Patch =
+  | { readonly type: 'json'; readonly body: readonly object[] }
+  | { readonly type: 'merge' | 'strategic'; readonly body: object }
+  | { readonly type: 'apply'; readonly body: object; readonly fieldManager: string; readonly force?: boolean };
+
+/** Typed access to a Kubernetes API, ours or another. Every call rejects with `ApiError`, or with `API_UNREACHABLE`. */
+export interface ApiClient {
+  readonly config: ClientConfig;
+  get<K extends ResourceKey>(resource: K, place: ObjectPlace): Promise<Stored<ResourceTypes[K]>>;
+  /** The whole list, page by page. */
+  list<K extends ResourceKey>(
+    resource: K,
+    options?: ListOptions,
+  ): Promise<{ readonly items: Stored<ResourceTypes[K]>[]; readonly resourceVersion: string }>;
+  /** The namespace is that of the object's metadata. */
+  create<K extends ResourceKey>(resource: K, object: ResourceTypes[K]): Promise<Stored<ResourceTypes[K]>>;
+  /** Conflicts when the object's resource version is no longer the stored one. */
+  update<K extends ResourceKey>(
+    resource: K,
+    object: ResourceTypes[K],
+    options?: { readonly subresource?: string },
+  ): Promise<Stored<ResourceTypes[K]>>;
+  patch<K extends ResourceKey>(resource: K, place: ObjectPlace, patch: Patch): Promise<Stored<ResourceTypes[K]>>;
+  delete<K extends ResourceKey>(
+    resource: K,
+    place: ObjectPlace,
+    options?: {
+      readonly gracePeriodSeconds?: number;
+      readonly propagationPolicy?: 'Background' | 'Foreground' | 'Orphan';
+      readonly uid?: string;
+    },
+  ): Promise<void>;
+  /** Events after `resourceVersion`, until the server ends the watch (the iteration ends) or the signal aborts. */
+  watch<K extends ResourceKey>(
+    resource: K,
+    options: ListOptions & { readonly resourceVersion: string; readonly signal: AbortSignal },
+  ): AsyncIterable<WatchEvent<Stored<ResourceTypes[K]>>>;
+  /** Any path, for what has no typed call. `body` is sent as JSON; the answer is parsed JSON, or text. */
+  raw(method: string, path: string, body?: unknown): Promise<unknown>;
+  close(): void;
+}
+
+/** The API server's answer was a failure; `status` says which. */
+export class ApiError extends Error {
+  readonly status: Status;
+
+  constructor(status: Status) {
+    super(status.message ?? `the API server answered ${status.code ?? 'with an error'}`);
+    this.name = 'ApiError';
+    this.status = status;
+  }
+
+  /** The HTTP status code. */
+  get code(): number {
+    return this.status.code ?? 0;
+  }
+
+  /** Kubernetes' machine-readable reason: `NotFound`, `Conflict`, `AlreadyExists`, `Invalid`, … */
+  get reason(): string {
+    return this.status.reason ?? '';
+  }
+}
+
+/** One object's step. No `previous`: added. No `current`: deleted. */
+export interface Change<T> {
+  readonly key: string;
+  readonly previous: T | undefined;
+  readonly current: T | undefined;
+}
+
+/**
+ * A local copy of a list that follows the API: list, then watch from there, again after every break, with back-off.
+ * Listeners are called in order of resource version, with the store already changed.
+ */
+export interface Informer<K extends ResourceKey> {
+  /** By `objectKey`. */
+  readonly store: ReadonlyMap<string, Stored<ResourceTypes[K]>>;
+  /** Resolves when the first list is in the store and its listeners have run; rejects when stopped before. */
+  readonly synced: Promise<void>;
+  readonly hasSynced: boolean;
+  /** Registers a listener; objects already in the store are replayed to it as added, at once. Returns its removal. */
+  onChange(listener: (change: Change<Stored<ResourceTypes[K]>>) => void): () => void;
+  stop(): void;
+}

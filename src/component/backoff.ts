@@ -1,0 +1,28 @@
+/** Bounds of a series of tries, in milliseconds. */
+export interface BackoffOptions {
+  readonly initial: number;
+  readonly max: number;
+}
+
+/**
+ * The wait before try number `attempt` (from 0): doubles up to `max`, and is spread over its upper half so that many
+ * who wait for the same thing do not come back together.
+ */
+export function backoffDelay(attempt: number, options: BackoffOptions, random: () => number = Math.random): number {
+  const full = Math.min(options.max, options.initial * 2 ** Math.min(attempt, 30));
+  return full / 2 + (full / 2) * random();
+}
+
+/** Waits; returns early, without an error, when the signal aborts. */
+export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal?.aborted === true) return resolve();
+    const done = () => {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, ms);
+    signal?.addEventListener('abort', done, { once: true });
+  });
+}

@@ -1,0 +1,34 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/golden/**/*.test.ts'],
+          exclude: ['src/**/*.kernel.test.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'kernel',
+          include: ['src/**/*.kernel.test.ts', 'test/conformance/**/*.test.ts'],
+          setupFiles: ['test/own-netns.ts'],
+          pool: 'forks',
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.test.ts'],
+          pool: 'forks',
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
