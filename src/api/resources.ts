@@ -12,8 +12,13 @@ export interface Resource {
   readonly namespaced: boolean;
   readonly shortNames: readonly string[];
   readonly categories: readonly string[];
-  readonly subresources: readonly ('status' | 'scale' | 'log' | 'exec' | 'binding' | 'eviction')[];
+  readonly subresources: readonly Subresource[];
+  /** Name of the object's type in the generated schema: the kind, but where two groups share a kind's name. */
+  readonly schema: string;
 }
+
+/** Paths below an object. */
+export type Subresource = 'status' | 'scale' | 'binding' | 'finalize';
 
 function resource(
   apiVersion: string,
@@ -32,6 +37,7 @@ function resource(
     shortNames: [],
     categories: [],
     subresources: [],
+    schema: kind,
     ...rest,
   };
 }
@@ -41,13 +47,13 @@ export const resources = {
   namespaces: resource('v1', 'Namespace', 'namespaces', {
     namespaced: false,
     shortNames: ['ns'],
-    subresources: ['status'],
+    subresources: ['status', 'finalize'],
   }),
   nodes: resource('v1', 'Node', 'nodes', { namespaced: false, shortNames: ['no'], subresources: ['status'] }),
   pods: resource('v1', 'Pod', 'pods', {
     shortNames: ['po'],
     categories: ['all'],
-    subresources: ['status', 'log', 'exec', 'binding', 'eviction'],
+    subresources: ['status', 'binding'],
   }),
   services: resource('v1', 'Service', 'services', {
     shortNames: ['svc'],
@@ -58,7 +64,7 @@ export const resources = {
   configMaps: resource('v1', 'ConfigMap', 'configmaps', { shortNames: ['cm'] }),
   secrets: resource('v1', 'Secret', 'secrets'),
   serviceAccounts: resource('v1', 'ServiceAccount', 'serviceaccounts', { shortNames: ['sa'] }),
-  events: resource('v1', 'Event', 'events', { shortNames: ['ev'] }),
+  events: resource('v1', 'Event', 'events', { shortNames: ['ev'], schema: 'CoreEvent' }),
   endpointSlices: resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices'),
   leases: resource('coordination.k8s.io/v1', 'Lease', 'leases'),
   replicaSets: resource('apps/v1', 'ReplicaSet', 'replicasets', {

@@ -115,6 +115,15 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     },
     required: ['secretName', 'shareName'],
   },
+  Binding: {
+    fields: {
+      apiVersion: 'string',
+      kind: 'string',
+      metadata: 'ObjectMeta',
+      target: 'ObjectReference',
+    },
+    required: ['target'],
+  },
   BoundObjectReference: {
     fields: {
       apiVersion: 'string',
@@ -130,6 +139,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       fsType: 'string',
       nodePublishSecretRef: 'LocalObjectReference',
       readOnly: 'boolean',
+      volumeAttributes: '{}string',
     },
     required: ['driver'],
   },
@@ -210,6 +220,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   ConfigMap: {
     fields: {
       apiVersion: 'string',
+      binaryData: '{}bytes',
+      data: '{}string',
       immutable: 'boolean',
       kind: 'string',
       metadata: 'ObjectMeta',
@@ -369,6 +381,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ContainerStatus: {
     fields: {
+      allocatedResources: '{}string',
       allocatedResourcesStatus: '[]ResourceStatus',
       containerID: 'string',
       image: 'string',
@@ -606,6 +619,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       addresses: '[]string',
       conditions: 'EndpointConditions',
+      deprecatedTopology: '{}string',
       hints: 'EndpointHints',
       hostname: 'string',
       nodeName: 'string',
@@ -827,6 +841,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       driver: 'string',
       fsType: 'string',
+      options: '{}string',
       readOnly: 'boolean',
       secretRef: 'LocalObjectReference',
     },
@@ -982,6 +997,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   LabelSelector: {
     fields: {
       matchExpressions: '[]LabelSelectorRequirement',
+      matchLabels: '{}string',
     },
     required: [],
   },
@@ -1175,8 +1191,9 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       containers: '[]string',
       resourceClaimName: 'string',
+      resources: '{}string',
     },
-    required: ['resourceClaimName'],
+    required: ['resourceClaimName', 'resources'],
   },
   NodeCondition: {
     fields: {
@@ -1266,6 +1283,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   NodeStatus: {
     fields: {
       addresses: '[]NodeAddress',
+      allocatable: '{}string',
+      capacity: '{}string',
       conditions: '[]NodeCondition',
       config: 'NodeConfigStatus',
       daemonEndpoints: 'NodeDaemonEndpoints',
@@ -1325,12 +1344,14 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ObjectMeta: {
     fields: {
+      annotations: '{}string',
       creationTimestamp: 'time',
       deletionGracePeriodSeconds: 'integer',
       deletionTimestamp: 'time',
       finalizers: '[]string',
       generateName: 'string',
       generation: 'integer',
+      labels: '{}string',
       managedFields: '[]ManagedFieldsEntry',
       name: 'string',
       namespace: 'string',
@@ -1411,6 +1432,9 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   PersistentVolumeClaimStatus: {
     fields: {
       accessModes: '[]string',
+      allocatedResourceStatuses: '{}string',
+      allocatedResources: '{}string',
+      capacity: '{}string',
       conditions: '[]PersistentVolumeClaimCondition',
       currentVolumeAttributesClassName: 'string',
       modifyVolumeStatus: 'ModifyVolumeStatus',
@@ -1482,6 +1506,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       keyType: 'string',
       maxExpirationSeconds: 'integer',
       signerName: 'string',
+      userAnnotations: '{}string',
     },
     required: ['keyType', 'signerName'],
   },
@@ -1602,7 +1627,9 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       imagePullSecrets: '[]LocalObjectReference',
       initContainers: '[]Container',
       nodeName: 'string',
+      nodeSelector: '{}string',
       os: 'PodOS',
+      overhead: '{}string',
       preemptionPolicy: 'string',
       priority: 'integer',
       priorityClassName: 'string',
@@ -1629,6 +1656,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   PodStatus: {
     fields: {
+      allocatedResources: '{}string',
       conditions: '[]PodCondition',
       containerStatuses: '[]ContainerStatus',
       ephemeralContainerStatuses: '[]ContainerStatus',
@@ -1819,6 +1847,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   ResourceRequirements: {
     fields: {
       claims: '[]CoreResourceClaim',
+      limits: '{}string',
+      requests: '{}string',
     },
     required: [],
   },
@@ -1943,9 +1973,11 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   Secret: {
     fields: {
       apiVersion: 'string',
+      data: '{}bytes',
       immutable: 'boolean',
       kind: 'string',
       metadata: 'ObjectMeta',
+      stringData: '{}string',
       type: 'string',
     },
     required: [],
@@ -2133,6 +2165,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       loadBalancerSourceRanges: '[]string',
       ports: '[]ServicePort',
       publishNotReadyAddresses: 'boolean',
+      selector: '{}string',
       sessionAffinity: 'string',
       sessionAffinityConfig: 'SessionAffinityConfig',
       trafficDistribution: 'string',
@@ -2299,6 +2332,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   SubjectAccessReviewSpec: {
     fields: {
+      extra: '{}[]string',
       groups: '[]string',
       nonResourceAttributes: 'NonResourceAttributes',
       resourceAttributes: 'ResourceAttributes',
@@ -2441,6 +2475,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   UserInfo: {
     fields: {
+      extra: '{}[]string',
       groups: '[]string',
       uid: 'string',
       username: 'string',
@@ -2525,6 +2560,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   VolumeResourceRequirements: {
     fields: {
+      limits: '{}string',
+      requests: '{}string',
     },
     required: [],
   },

@@ -83,6 +83,13 @@ export interface AzureFileVolumeSource {
   shareName: string;
 }
 
+export interface Binding {
+  apiVersion?: string;
+  kind?: string;
+  metadata?: ObjectMeta;
+  target: ObjectReference;
+}
+
 export interface BoundObjectReference {
   apiVersion?: string;
   kind?: string;
@@ -95,6 +102,7 @@ export interface CSIVolumeSource {
   fsType?: string;
   nodePublishSecretRef?: LocalObjectReference;
   readOnly?: boolean;
+  volumeAttributes?: { [key: string]: string };
 }
 
 export interface Capabilities {
@@ -157,6 +165,8 @@ export interface Condition {
 
 export interface ConfigMap {
   apiVersion?: string;
+  binaryData?: { [key: string]: string };
+  data?: { [key: string]: string };
   immutable?: boolean;
   kind?: string;
   metadata?: ObjectMeta;
@@ -282,6 +292,7 @@ export interface ContainerStateWaiting {
 }
 
 export interface ContainerStatus {
+  allocatedResources?: { [key: string]: string };
   allocatedResourcesStatus?: ResourceStatus[];
   containerID?: string;
   image: string;
@@ -473,6 +484,7 @@ export interface EmptyDirVolumeSource {
 export interface Endpoint {
   addresses: string[];
   conditions?: EndpointConditions;
+  deprecatedTopology?: { [key: string]: string };
   hints?: EndpointHints;
   hostname?: string;
   nodeName?: string;
@@ -650,6 +662,7 @@ export interface FileKeySelector {
 export interface FlexVolumeSource {
   driver: string;
   fsType?: string;
+  options?: { [key: string]: string };
   readOnly?: boolean;
   secretRef?: LocalObjectReference;
 }
@@ -765,6 +778,7 @@ export interface KeyToPath {
 
 export interface LabelSelector {
   matchExpressions?: LabelSelectorRequirement[];
+  matchLabels?: { [key: string]: string };
 }
 
 export interface LabelSelectorAttributes {
@@ -912,6 +926,7 @@ export interface NodeAffinity {
 export interface NodeAllocatableResourceClaimStatus {
   containers?: string[];
   resourceClaimName: string;
+  resources: { [key: string]: string };
 }
 
 export interface NodeCondition {
@@ -979,6 +994,8 @@ export interface NodeSpec {
 
 export interface NodeStatus {
   addresses?: NodeAddress[];
+  allocatable?: { [key: string]: string };
+  capacity?: { [key: string]: string };
   conditions?: NodeCondition[];
   config?: NodeConfigStatus;
   daemonEndpoints?: NodeDaemonEndpoints;
@@ -1026,12 +1043,14 @@ export interface ObjectFieldSelector {
 }
 
 export interface ObjectMeta {
+  annotations?: { [key: string]: string };
   creationTimestamp?: string;
   deletionGracePeriodSeconds?: number;
   deletionTimestamp?: string;
   finalizers?: string[];
   generateName?: string;
   generation?: number;
+  labels?: { [key: string]: string };
   managedFields?: ManagedFieldsEntry[];
   name?: string;
   namespace?: string;
@@ -1098,6 +1117,9 @@ export interface PersistentVolumeClaimSpec {
 
 export interface PersistentVolumeClaimStatus {
   accessModes?: string[];
+  allocatedResourceStatuses?: { [key: string]: string };
+  allocatedResources?: { [key: string]: string };
+  capacity?: { [key: string]: string };
   conditions?: PersistentVolumeClaimCondition[];
   currentVolumeAttributesClassName?: string;
   modifyVolumeStatus?: ModifyVolumeStatus;
@@ -1153,6 +1175,7 @@ export interface PodCertificateProjection {
   keyType: string;
   maxExpirationSeconds?: number;
   signerName: string;
+  userAnnotations?: { [key: string]: string };
 }
 
 export interface PodCondition {
@@ -1247,7 +1270,9 @@ export interface PodSpec {
   imagePullSecrets?: LocalObjectReference[];
   initContainers?: Container[];
   nodeName?: string;
+  nodeSelector?: { [key: string]: string };
   os?: PodOS;
+  overhead?: { [key: string]: string };
   preemptionPolicy?: string;
   priority?: number;
   priorityClassName?: string;
@@ -1272,6 +1297,7 @@ export interface PodSpec {
 }
 
 export interface PodStatus {
+  allocatedResources?: { [key: string]: string };
   conditions?: PodCondition[];
   containerStatuses?: ContainerStatus[];
   ephemeralContainerStatuses?: ContainerStatus[];
@@ -1426,6 +1452,8 @@ export interface ResourceHealth {
 
 export interface ResourceRequirements {
   claims?: CoreResourceClaim[];
+  limits?: { [key: string]: string };
+  requests?: { [key: string]: string };
 }
 
 export interface ResourceRule {
@@ -1520,9 +1548,11 @@ export interface SeccompProfile {
 
 export interface Secret {
   apiVersion?: string;
+  data?: { [key: string]: string };
   immutable?: boolean;
   kind?: string;
   metadata?: ObjectMeta;
+  stringData?: { [key: string]: string };
   type?: string;
 }
 
@@ -1670,6 +1700,7 @@ export interface ServiceSpec {
   loadBalancerSourceRanges?: string[];
   ports?: ServicePort[];
   publishNotReadyAddresses?: boolean;
+  selector?: { [key: string]: string };
   sessionAffinity?: string;
   sessionAffinityConfig?: SessionAffinityConfig;
   trafficDistribution?: string;
@@ -1800,6 +1831,7 @@ export interface SubjectAccessReview {
 }
 
 export interface SubjectAccessReviewSpec {
+  extra?: { [key: string]: string[] };
   groups?: string[];
   nonResourceAttributes?: NonResourceAttributes;
   resourceAttributes?: ResourceAttributes;
@@ -1910,6 +1942,7 @@ export interface TypedObjectReference {
 }
 
 export interface UserInfo {
+  extra?: { [key: string]: string[] };
   groups?: string[];
   uid?: string;
   username?: string;
@@ -1982,6 +2015,8 @@ export interface VolumeProjection {
 }
 
 export interface VolumeResourceRequirements {
+  limits?: { [key: string]: string };
+  requests?: { [key: string]: string };
 }
 
 export interface VolumeStatus {
