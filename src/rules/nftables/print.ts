@@ -1,0 +1,178 @@
+import type {
+  Chain,
+  Element,
+  Hook,
+  Key,
+  ObjectCommand,
+  Program,
+  Rule,
+  SetDeclaration,
+  Statement,
+  TableName,
+  Transaction,
+  Value,
+} from './syntax.ts';
+
+/** The table as `nft list table` shows it (nftables 1.0.6); elements in the order of the program. */
+export function printProgram(program: Program): string {
+  const elements = new Map<string, Element[]>(program.sets.map((set) => [set.name, []]));
+  for (const element of program.elements) elements.get(element.set)?.push(element);
+  const blocks = [
+    ...(program.comment === undefined ? [] : [`\tcomment ${quoted(program.comment)}\n`]),
+    ...program.sets.map((set) => printSet(set, elements.get(set.name) ?? [])),
+    ...program.chains.map(printChain),
+  ];
+  return `table ${program.family} ${program.table} {\n${blocks.join('\n')}}\n`;
+}
+
+function printSet(set: SetDeclaration, elements: readonly Element[]): string {
+  const lines = [`\t\t${declaredTypes(set)}`];
+  if (set.interval === true) lines.push('\t\tflags interval');
+  if (elements.length > 0) lines.push(`\t\telements = { ${elements.map(printElement).join(',\n\t\t\t     ')} }`);
+  return `\t${setWord(set)} ${set.name} {\n${lines.join('\n')}\n\t}\n`;
+}
+
+function printChain(chain: Chain): string {
+  const lines = chain.hook === undefined ? [] : [printHook(chain.hook)];
+  lines.push(...chain.rules.map(printRule));
+  return `\tchain ${chain.name} {\n${lines.map((line) => `\t\t${line}\n`).join('')}\t}\n`;
+}
+
+/** nft's word for a set with or without data. */
+export function setWord(set: { readonly data?: Key }): 'map' | 'set' {
+  return set.data === undefined ? 'set' : 'map';
+}
+
+function declaredTypes(set: SetDeclaration): string {
+  return `typeof ${printKey(set.key)}${set.data === undefined ? '' : ` : ${printKey(set.data)}`}`;
+}
+
+/** `type nat hook prerouting priority dstnat; policy accept;` */
+export function printHook({ type, hook, priority }: Hook): string {
+  return `type ${type} hook ${hook} priority ${printPriority(priority, hook)}; policy accept;`;
+}
+
+/** As nft lists it: relative to a named priority of the hook when near one. */
+function printPriority(priority: number, hook: Hook['hook']): string {
+  const names: [string, number][] = [['filter', 0]];
+  if (hook === 'prerouting') names.push(['dstnat', -100]);
+  if (hook === 'postrouting') names.push(['srcnat', 100]);
+  for (const [name, base] of names) {
+    const offset = priority - base;
+    if (offset === 0) return name;
+    if (Math.abs(offset) <= 10) return `${name} ${offset < 0 ? '-' : '+'} ${Math.abs(offset)}`;
+  }
+  return String(priority);
+}
+
+/** One rule on one line. */
+export function printRule(rule: Rule): string {
+  const words = rule.statements.map(printStatement);
+  if (rule.comment !== undefined) words.push(`comment ${quoted(rule.comment)}`);
+  return words.join(' ');
+}
+
+/** One statement in nft's words. */
+export function printStatement(statement: Statement): string {
+  switch (statement.kind) {
+    case 'lookup':
+      return `${printKey(statement.key)}${statement.negated === true ? ' !=' : ''} @${statement.set}`;
+    case 'meta l4proto':
+      return `meta l4proto ${statement.protocol}`;
+    case 'ct state':
+      return `ct state ${statement.state}`;
+    case 'ct status':
+      return `ct status ${statement.status}`;
+    case 'jump':
+    case 'goto':
+      return `${statement.kind} ${statement.chain}`;
+    case 'drop':
+      return 'drop';
+    case 'reject':
+      return statement.with === undefined ? 'reject' : `reject with ${statement.with}`;
+    case 'masquerade':
+      return 'masquerade fully-random';
+    case 'dnat':
+      return `dnat ${natFamily(statement.key)} to ${printKey(statement.key)} map @${statement.map}`;
+    case 'dispatch': {
+      const branches = [...statement.chains].map(([size, chain]) => `${size} : goto ${chain}`);
+      return `${printKey(statement.key)} map @${statement.map} vmap { ${branches.join(', ')} }`;
+    }
+  }
+}
+
+/** The family of address that a key speaks of. */
+function natFamily(key: Key): 'ip' | 'ip6' {
+  return key.some((selector) => selector.includes('ip6')) ? 'ip6' : 'ip';
+}
+
+/** `ip daddr . meta l4proto . th dport` */
+export function printKey(key: Key): string {
+  return key.join(' . ');
+}
+
+/** `10.96.0.1 . tcp . 80 comment "default/web" : 2` */
+export function printElement(element: Element): string {
+  const comment = element.comment === undefined ? '' : ` comment ${quoted(element.comment)}`;
+  const data = element.data === undefined ? '' : ` : ${printValues(element.data)}`;
+  return `${printValues(element.key)}${comment}${data}`;
+}
+
+/** `10.96.0.1 . tcp . 80` */
+export function printValues(values: readonly Value[]): string {
+  return values.join(' . ');
+}
+
+/** A text that two elements share if and only if one would take the other's place. */
+export function elementKeyText(element: Element): string {
+  return `${element.set} ${element.key.join(' ')}`;
+}
+
+/** The transaction as input for `nft -f`; each unit's elements set by set. */
+export function printTransaction(transaction: Transaction): string {
+  const lines = transaction.commands.map((command) => printCommand(transaction, command));
+  for (const unit of transaction.units) {
+    lines.push(...printElementCommands(transaction, 'delete', unit.delete));
+    lines.push(...printElementCommands(transaction, 'add', unit.add));
+  }
+  return lines.map((line) => `${line}\n`).join('');
+}
+
+function printElementCommands(table: TableName, verb: 'add' | 'delete', elements: readonly Element[]): string[] {
+  const bySet = new Map<string, Element[]>();
+  for (const element of elements) {
+    const list = bySet.get(element.set);
+    if (list === undefined) bySet.set(element.set, [element]);
+    else list.push(element);
+  }
+  return [...bySet].map(
+    ([set, list]) => `${verb} element ${table.family} ${table.table} ${set} { ${list.map(printElement).join(', ')} }`,
+  );
+}
+
+function printCommand(table: TableName, command: ObjectCommand): string {
+  const place = `${table.family} ${table.table}`;
+  switch (command.object) {
+    case 'table':
+      if (command.verb === 'add' && command.comment !== undefined)
+        return `add table ${place} { comment ${quoted(command.comment)}; }`;
+      return `${command.verb} table ${place}`;
+    case 'set': {
+      if (command.verb === 'delete') return `delete ${command.map ? 'map' : 'set'} ${place} ${command.name}`;
+      const { set } = command;
+      const flags = set.interval === true ? ' flags interval;' : '';
+      return `add ${setWord(set)} ${place} ${set.name} { ${declaredTypes(set)};${flags} }`;
+    }
+    case 'chain': {
+      const hook = command.verb === 'add' && command.hook !== undefined ? ` { ${printHook(command.hook)} }` : '';
+      return `${command.verb} chain ${place} ${command.name}${hook}`;
+    }
+    case 'rule':
+      return `add rule ${place} ${command.chain} ${printRule(command.rule)}`;
+  }
+}
+
+// nft has no escape for a quote within quotes; no comment of ours has one.
+function quoted(text: string): string {
+  return `"${text}"`;
+}

@@ -1,0 +1,140 @@
+import type { Ip } from '../../net/ip.ts';
+
+/**
+ * The part of nft's language that Signalbox speaks, as values. Words are nft's own (nft(8)); what no rule of ours
+ * needs is not in here.
+ */
+
+/** nft's name of an address family. A table of family `ip` never sees an IPv6 packet, nor the other way round. */
+export type TableFamily = 'ip' | 'ip6';
+
+/** Where a table stands: `table ip signalbox`. */
+export interface TableName {
+  readonly family: TableFamily;
+  readonly table: string;
+}
+
+/** One property of a packet or of its connection that a rule can load. */
+export type Selector =
+  | 'ip saddr'
+  | 'ip daddr'
+  | 'ip6 saddr'
+  | 'ip6 daddr'
+  | 'meta l4proto'
+  | 'th dport'
+  | 'ct original ip daddr'
+  | 'ct original ip6 daddr'
+  | 'ct original proto-dst'
+  | RandomNumber;
+
+/** Another whole number from 0 to below the modulus each time it is looked at. */
+export type RandomNumber = `numgen random mod ${number}`;
+
+/** Selectors side by side, `ip daddr . meta l4proto . th dport`: what a set or map is asked for. At least one. */
+export type Key = readonly Selector[];
+
+/** A transport protocol as nft spells it. */
+export type TransportProtocol = 'tcp' | 'udp' | 'sctp';
+
+/** A block of addresses, `10.244.0.0/16`, in a set with intervals. */
+export type Block = `${string}/${number}`;
+
+/** One component of an element: an address, a block, a protocol, or a port or other number. */
+export type Value = Ip | Block | TransportProtocol | number;
+
+/** One element of a set, or of a map when it has `data`. */
+export interface Element {
+  /** Name of the set or map. */
+  readonly set: string;
+  /** One value for each selector of the set's key. */
+  readonly key: readonly Value[];
+  readonly data?: readonly Value[];
+  /** At most 128 bytes; shown in listings. */
+  readonly comment?: string;
+}
+
+/** A named set, or a map when it has `data`. Its types are those of the selectors (`typeof` in nft). */
+export interface SetDeclaration {
+  readonly name: string;
+  readonly key: Key;
+  readonly data?: Key;
+  /** Elements are blocks (`flags interval`). Only for keys of one selector. */
+  readonly interval?: true;
+}
+
+/** A match lets the packet go on to the rule's next statement or ends the rule; the others act on the packet. */
+export type Statement =
+  /** `ip daddr . th dport @name`, negated: `ip saddr != @name` */
+  | { readonly kind: 'lookup'; readonly key: Key; readonly set: string; readonly negated?: true }
+  | { readonly kind: 'meta l4proto'; readonly protocol: TransportProtocol }
+  | { readonly kind: 'ct state'; readonly state: 'new' }
+  | { readonly kind: 'ct status'; readonly status: 'dnat' }
+  | { readonly kind: 'jump' | 'goto'; readonly chain: string }
+  | { readonly kind: 'drop' }
+  /** Answers with ICMP port unreachable; with a TCP reset only TCP packets match, others go on. */
+  | { readonly kind: 'reject'; readonly with?: 'tcp reset' }
+  /** `masquerade fully-random`: the source becomes the outgoing interface's address, its port a random one. */
+  | { readonly kind: 'masquerade' }
+  /** `dnat ip to KEY map @name`: the destination becomes the address and port that the map holds; no match, no effect. */
+  | { readonly kind: 'dnat'; readonly key: Key; readonly map: string }
+  /** `KEY map @name vmap { 1 : goto a, 2 : goto b }`: goes to the chain of the number that the map holds. */
+  | {
+      readonly kind: 'dispatch';
+      readonly key: Key;
+      readonly map: string;
+      readonly chains: ReadonlyMap<number, string>;
+    };
+
+export interface Rule {
+  readonly statements: readonly Statement[];
+  readonly comment?: string;
+}
+
+/** Where the kernel enters a base chain. */
+export interface Hook {
+  readonly type: 'filter' | 'nat';
+  readonly hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
+  /** Lower comes first; `dstnat` is -100, `filter` 0, `srcnat` 100. */
+  readonly priority: number;
+}
+
+/** A base chain if it has a hook (policy accept, always), otherwise one that others jump to. */
+export interface Chain {
+  readonly name: string;
+  readonly hook?: Hook;
+  readonly rules: readonly Rule[];
+}
+
+/** A whole table as a value. Names are unique within chains and within sets; element keys within their set. */
+export interface Program extends TableName {
+  readonly comment?: string;
+  /** Sets and maps. */
+  readonly sets: readonly SetDeclaration[];
+  readonly chains: readonly Chain[];
+  readonly elements: readonly Element[];
+}
+
+/** A change of what is not an element. */
+export type ObjectCommand =
+  | { readonly verb: 'add'; readonly object: 'table'; readonly comment?: string }
+  | { readonly verb: 'delete'; readonly object: 'table' }
+  | { readonly verb: 'add'; readonly object: 'set'; readonly set: SetDeclaration }
+  | { readonly verb: 'delete'; readonly object: 'set'; readonly name: string; readonly map: boolean }
+  | { readonly verb: 'add'; readonly object: 'chain'; readonly name: string; readonly hook?: Hook }
+  | { readonly verb: 'flush' | 'delete'; readonly object: 'chain'; readonly name: string }
+  | { readonly verb: 'add'; readonly object: 'rule'; readonly chain: string; readonly rule: Rule };
+
+/** Element changes that become visible together. First all deletions, then all additions. */
+export interface ElementUnit {
+  readonly delete: readonly Element[];
+  readonly add: readonly Element[];
+}
+
+/**
+ * A change of one table: the commands, then the elements. It becomes visible at once, unless it is too large for the
+ * kernel's buffers; then each unit still does.
+ */
+export interface Transaction extends TableName {
+  readonly commands: readonly ObjectCommand[];
+  readonly units: readonly ElementUnit[];
+}
