@@ -1,0 +1,81 @@
+import type { Endpoint, EndpointSlice } from '../api/generated/types.ts';
+import { objectKey } from '../api/object.ts';
+import { familyOf, type Ip, type IpFamily, tryParseIp } from '../net/ip.ts';
+import { isPort, isProtocol, type Protocol } from '../net/port.ts';
+import { serviceProxyNameLabel } from './service-facts.ts';
+
+/** Label that says which Service of its namespace an EndpointSlice belongs to. */
+export const serviceNameLabel = 'kubernetes.io/service-name';
+
+/** When the change happened that made the controller write this EndpointSlice; RFC 3339. */
+const triggerTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
+
+/** All that the node proxy reads of an EndpointSlice. Two slices with equal facts are the same to it. */
+export interface SliceFacts {
+  /** `namespace/name`. */
+  readonly key: string;
+  /** `namespace/name` of the Service it belongs to. */
+  readonly service: string;
+  readonly family: IpFamily;
+  readonly ports: readonly SlicePortFacts[];
+  /** Only those that may ever be chosen: ready, or on their way out and still serving. */
+  readonly endpoints: readonly EndpointFacts[];
+}
+
+/** The port that all endpoints of a slice answer on for the Service port of the same name and protocol. */
+export interface SlicePortFacts {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+}
+
+/** One endpoint of a slice. */
+export interface EndpointFacts {
+  readonly ip: Ip;
+  /** Empty when the slice does not say. */
+  readonly node: string;
+  /** Not ready any more, but terminating and still serving: taken when nobody is ready (KEP-1669). */
+  readonly draining: boolean;
+}
+
+/**
+ * Reads an EndpointSlice as the node proxy sees it; `undefined` for those it has nothing to do with: without a
+ * Service, of host names, or of a Service that another proxy serves (KEP-752, KEP-2447).
+ */
+export function readSlice(slice: EndpointSlice): SliceFacts | undefined {
+  const labels = slice.metadata?.labels ?? {};
+  const service = labels[serviceNameLabel];
+  const { addressType: family } = slice;
+  if (service === undefined || service === '' || labels[serviceProxyNameLabel] !== undefined) return undefined;
+  if (family !== 'IPv4' && family !== 'IPv6') return undefined;
+  return {
+    key: objectKey(slice),
+    service: `${slice.metadata?.namespace ?? ''}/${service}`,
+    family,
+    // A port without number would mean all ports of the endpoint, which no Service port can ask for.
+    ports: (slice.ports ?? []).flatMap(({ name = '', protocol = 'TCP', port }) =>
+      isProtocol(protocol) && isPort(port) ? [{ name, protocol, port }] : [],
+    ),
+    endpoints: (slice.endpoints ?? []).flatMap((endpoint) => readEndpoint(endpoint, family)),
+  };
+}
+
+/**
+ * When the change that led to this state of the slice happened: what the controller noted, or else `arrival`. All in
+ * milliseconds since the epoch. A note from before `start` is about a change that nobody here was waiting for, one
+ * from after `arrival` is by a clock ahead of ours: both count as the arrival.
+ */
+export function triggerTime(slice: EndpointSlice, times: { readonly start: number; readonly arrival: number }): number {
+  const noted = Date.parse(slice.metadata?.annotations?.[triggerTimeAnnotation] ?? '');
+  return noted >= times.start && noted <= times.arrival ? noted : times.arrival;
+}
+
+// Conditions that are absent mean: ready, serving, not terminating. Further addresses of an endpoint are the same
+// endpoint, and a client may use the first.
+function readEndpoint({ addresses, conditions = {}, nodeName = '' }: Endpoint, family: IpFamily): EndpointFacts[] {
+  const ip = tryParseIp(addresses[0] ?? '');
+  if (ip === undefined || familyOf(ip) !== family) return [];
+  const { ready = true, serving = true, terminating = false } = conditions;
+  if (!ready && !(serving && terminating)) return [];
+  return [{ ip, node: nodeName, draining: !ready }];
+}
