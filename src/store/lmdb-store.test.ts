@@ -1,0 +1,18 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { openLmdbStore } from './lmdb-store.ts';
+import { describeStore } from './store-conformance.ts';
+
+describeStore('LMDB', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
+  return { open: async () => openLmdbStore(path), remove: () => rm(path, { recursive: true }) };
+});
+
+test('openLmdbStore refuses a file that is not a store, by code', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
+  await writeFile(join(path, 'data.mdb'), Buffer.alloc(65_536, 7));
+  expect(() => openLmdbStore(path)).toThrow(/STORE_UNREADABLE/);
+  await rm(path, { recursive: true });
+});
