@@ -39,6 +39,8 @@ const registry = {
   MANIFEST_UNREADABLE: { kind: 'input', summary: 'A manifest cannot be read.' },
   MANIFEST_INVALID: { kind: 'input', summary: 'A document of a manifest is not as the API wants it.' },
   TARGET_NOT_FOUND: { kind: 'input', summary: 'There is no such Pod, container or node to run a command in.' },
+  TOO_MANY_ENDPOINTS: { kind: 'input', summary: 'A Service has more endpoints than a proxy mode can balance over.' },
+  INVALID_NFTABLES_TEXT: { kind: 'input', summary: 'A text is not in the part of the nft language that is understood.' },
 } as const satisfies { readonly [code: string]: ErrorEntry };
 
 export type ErrorCode = keyof typeof registry;
