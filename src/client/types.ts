@@ -6,15 +6,29 @@ import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 export interface ClientConfig {
   /** `https://host:port`, perhaps with a path. */
   readonly server: string;
-  /** PEM. The system's authorities when absent. */
+  /** PEM. The authorities Node trusts when absent. */
   readonly certificateAuthority?: string;
   /** PEM, both or neither. */
   readonly clientCertificate?: string;
   readonly clientKey?: string;
+  /** For servers that are to be trusted whatever certificate they show (kubeconfig `insecure-skip-tls-verify`). */
+  readonly insecureSkipTlsVerify?: boolean;
+  /** The name the server's certificate must carry, where it is not the host of `server`. */
+  readonly tlsServerName?: string;
   /** Asked before each request, so that tokens can be renewed. */
   readonly token?: () => string | Promise<string>;
+  /** Asked before each request, for certificates that change; in place of `clientCertificate` and `clientKey`. */
+  readonly clientIdentity?: () => Promise<ClientIdentity | undefined>;
+  /** Told when the server refused the credentials (401): what was cached is to be forgotten. The request is sent once more. */
+  readonly onUnauthorized?: () => void;
   /** Namespace of the kubeconfig's context. */
   readonly namespace?: string;
+}
+
+/** A client certificate and its private key, PEM. */
+export interface ClientIdentity {
+  readonly certificate: string;
+  readonly key: string;
 }
 
 /** An object's place. `namespace` is absent for cluster-scoped resources. */
@@ -43,11 +57,15 @@ export type Patch =
   | { readonly type: 'merge' | 'strategic'; readonly body: object }
   | { readonly type: 'apply'; readonly body: object; readonly fieldManager: string; readonly force?: boolean };
 
-/** Typed access to a Kubernetes API, ours or another. Every call rejects with `ApiError`, or with `API_UNREACHABLE`. */
+/**
+ * Typed access to a Kubernetes API, ours or another. Every call rejects with `ApiError` when the server answered with a
+ * failure, with `API_UNREACHABLE` when no answer came (worth another try), and with `API_UNTRUSTED` when one of the two
+ * does not accept the other's certificate (not worth one). Every call but a watch ends within a minute.
+ */
 export interface ApiClient {
   readonly config: ClientConfig;
   get<K extends ResourceKey>(resource: K, place: ObjectPlace): Promise<Stored<ResourceTypes[K]>>;
-  /** The whole list, page by page. */
+  /** The whole list, page by page, as of one resource version. Items carry `apiVersion` and `kind`, which servers leave out. */
   list<K extends ResourceKey>(
     resource: K,
     options?: ListOptions,
@@ -70,7 +88,10 @@ export interface ApiClient {
       readonly uid?: string;
     },
   ): Promise<void>;
-  /** Events after `resourceVersion`, until the server ends the watch (the iteration ends) or the signal aborts. */
+  /**
+   * Events after `resourceVersion`, until the server ends the watch or the signal aborts (the iteration ends), bookmarks
+   * among them. Throws `ApiError` 410 when the server no longer knows that version: list again.
+   */
   watch<K extends ResourceKey>(
     resource: K,
     options: ListOptions & { readonly resourceVersion: string; readonly signal: AbortSignal },
@@ -113,11 +134,13 @@ export interface Change<T> {
  * Listeners are called in order of resource version, with the store already changed.
  */
 export interface Informer<K extends ResourceKey> {
-  /** By `objectKey`. */
+  /** By `objectKey`. Objects are shared by all readers: never change one. `metadata.managedFields` is left out. */
   readonly store: ReadonlyMap<string, Stored<ResourceTypes[K]>>;
   /** Resolves when the first list is in the store and its listeners have run; rejects when stopped before. */
   readonly synced: Promise<void>;
   readonly hasSynced: boolean;
+  /** How far the store has followed the API: all changes up to this version are in it. Empty before the first list. */
+  readonly resourceVersion: string;
   /** Registers a listener; objects already in the store are replayed to it as added, at once. Returns its removal. */
   onChange(listener: (change: Change<Stored<ResourceTypes[K]>>) => void): () => void;
   stop(): void;
