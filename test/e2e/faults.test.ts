@@ -1,0 +1,233 @@
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { eventually, root, run, Signalbox } from './signalbox.ts';
+
+const hello = join(root, 'examples/hello.yaml');
+let box: Signalbox;
+beforeEach(() => {
+  box = new Signalbox();
+});
+afterEach(() => box.close());
+
+/** Processes whose environment names this home: everything a cluster of ours started. */
+function processesOf(home: string): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`SIGNALBOX_HOME=${home}`);
+      } catch {
+        return false;
+      }
+    });
+}
+
+function namespacesOf(pids: readonly number[]): Set<string> {
+  return new Set(pids.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
+}
+
+/** What the machine itself shows: mounts and links outside any cluster, and the firewall where we may read it. */
+async function machine() {
+  const rules = process.getuid?.() === 0 ? (await run('nft', ['list', 'ruleset'])).stdout : '';
+  return { mounts: readFileSync('/proc/self/mountinfo', 'utf8'), links: readdirSync('/sys/class/net').sort(), rules };
+}
+
+function recordOf(name = 'default') {
+  return JSON.parse(readFileSync(join(box.home, 'clusters', name, 'cluster.json'), 'utf8'));
+}
+
+describe('down', () => {
+  test('leaves no process, namespace, mount, link, rule or file', async () => {
+    const before = await machine();
+    await box.must('up', '-f', hello);
+    const pids = processesOf(box.home);
+    expect(pids.length).toBeGreaterThan(8);
+    expect(namespacesOf(pids).size).toBeGreaterThanOrEqual(7);
+    await box.must('down');
+    expect(processesOf(box.home)).toEqual([]);
+    expect(await machine()).toEqual(before);
+    expect(readdirSync(join(box.home, 'clusters'))).toEqual([]);
+  });
+
+  test('of what is not there says so and succeeds', async () => {
+    expect(await box.run('down')).toMatchObject({ status: 0, stdout: 'There is no cluster default.\n' });
+  });
+
+  test('with --keep-data keeps the objects for the next up', async () => {
+    await box.must('up');
+    await box.kubectlMust('create', 'configmap', 'kept', '--from-literal=a=b');
+    await box.must('down', '--keep-data');
+    expect(processesOf(box.home)).toEqual([]);
+    await box.must('up');
+    expect(await box.kubectlMust('get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}')).toBe('b');
+  });
+});
+
+describe('up', () => {
+  test('a second time says that the cluster runs, and applies the manifests', async () => {
+    await box.must('up');
+    const second = await box.must('up', '-f', hello);
+    expect(second).toContain('runs already');
+    expect(await box.kubectlMust('get', 'replicaset', 'hello', '-o', 'jsonpath={.status.readyReplicas}')).toBe('3');
+  });
+
+  test('after kill -9 of everything brings the objects back', async () => {
+    await box.must('up', '-f', hello);
+    const uid = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.metadata.uid}');
+    process.kill(recordOf().process.pid, 'SIGKILL');
+    await eventually('all is gone', async () => (processesOf(box.home).length === 0 ? true : undefined));
+    await box.must('up');
+    expect(await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.metadata.uid}')).toBe(uid);
+    await box.kubectlMust('wait', '--for=condition=Ready', 'pod', '-l', 'app=hello', '--timeout=30s');
+    const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
+    const answer = await eventually('an answer after the restart', async () => {
+      const { status, stdout } = await box.run('exec', 'node/node-1', '--', 'curl', '-sS', '--max-time', '2', `http://${ip}`);
+      return status === 0 ? stdout : undefined;
+    });
+    expect(answer).toContain('Hello Kubernetes!');
+  });
+
+  test('restarts each component that is killed', async () => {
+    await box.must('up', '-f', hello);
+    const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
+    const components = processesOf(box.home).filter((pid) =>
+      /signalbox\.js\0(apiserver|controllers|proxy|node)\0/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
+    );
+    expect(components).toHaveLength(8);
+    for (const pid of components) process.kill(pid, 'SIGKILL');
+    await eventually('the API answers', async () => ((await box.kubectl('get', 'nodes')).status === 0 ? true : undefined));
+    await box.kubectlMust('delete', 'pod', '-l', 'app=hello', '--wait=false');
+    await eventually('three Ready Pods', async () => {
+      const ready = await box.kubectlMust('get', 'replicaset', 'hello', '-o', 'jsonpath={.status.readyReplicas}');
+      return ready === '3' ? true : undefined;
+    }, 60_000);
+    await eventually('an answer', async () => {
+      const { status } = await box.run('exec', 'node/node-1', '--', 'curl', '-sS', '--max-time', '2', `http://${ip}`);
+      return status === 0 ? true : undefined;
+    });
+  });
+
+  test('on a port that is taken says which, and leaves nothing', async () => {
+    const server = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const address = server.address();
+    const port = typeof address === 'object' && address !== null ? address.port : 0;
+    const { status, stderr } = await box.run('up', '--api-port', String(port));
+    server.close();
+    expect(status).toBe(1);
+    expect(stderr).toContain(`127.0.0.1:${port} is in use by another program`);
+    expect(stderr).toContain('[PORT_TAKEN]');
+    expect(processesOf(box.home)).toEqual([]);
+  });
+
+  test('with two names runs two clusters side by side', async () => {
+    await Promise.all([box.must('up', '--nodes', '1'), box.must('up', '--name', 'other', '--nodes', '1')]);
+    const paths = [await box.must('kubeconfig'), await box.must('kubeconfig', '--name', 'other')];
+    expect(new Set(paths).size).toBe(2);
+    for (const path of paths) {
+      const { stdout } = await run('kubectl', ['--kubeconfig', path.trim(), 'get', 'nodes', '-o', 'name']);
+      expect(stdout).toBe('node/node-1\n');
+    }
+    await box.must('down');
+    expect(JSON.parse(await box.must('status', '--name', 'other', '-o', 'json'))).toMatchObject({ name: 'other' });
+  });
+
+  test.each([
+    [['--nodes', '0'], 1, 'INVALID_CONFIG'],
+    [['--proxy-mode', 'ebpf'], 1, 'INVALID_CONFIG'],
+    [['--name', 'No Name'], 1, 'INVALID_CONFIG'],
+    [['--wait', 'soon'], 2, 'It is a number with a unit'],
+    [['--no-such-option'], 2, 'unknown option'],
+  ])('refuses %j', async (args, status, text) => {
+    const outcome = await box.run('up', ...args);
+    expect(outcome).toMatchObject({ status, stderr: expect.stringContaining(text) });
+    expect(existsSync(join(box.home, 'clusters'))).toBe(false);
+  });
+});
+
+describe('up -f', () => {
+  test('of a wrong manifest names the field, applies the other documents and exits with 1', async () => {
+    const path = box.manifest('wrong.yaml', `
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: before }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: wrong }
+spec: { ports: [{ port: 70000 }] }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: misspelt }
+spec: { prots: [{ port: 80 }] }
+---
+apiVersion: v1
+kind: Gadget
+metadata: { name: unknown }
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: { name: after }
+`);
+    const { status, stderr } = await box.run('up', '--nodes', '1', '-f', path);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/wrong\.yaml:7.*spec\.ports\[0\]\.port: Invalid value: 70000: must be between 1 and 65535, inclusive/);
+    expect(stderr).toMatch(/wrong\.yaml:12.*unknown field "spec\.prots"/);
+    expect(stderr).toMatch(/wrong\.yaml:17.*kind that is not served \(Gadget in v1\)/);
+    const names = await box.kubectlMust('get', 'configmaps', '-o', 'jsonpath={.items[*].metadata.name}');
+    expect(names.split(' ')).toEqual(expect.arrayContaining(['before', 'after']));
+    expect((await box.kubectl('get', 'service', 'wrong')).stderr).toContain('NotFound');
+  });
+
+  test('of a file that is not there says so before anything starts', async () => {
+    const { status, stderr } = await box.run('up', '-f', '/nowhere/at-all.yaml');
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('/nowhere/at-all.yaml cannot be read (ENOENT)') });
+    expect(processesOf(box.home)).toEqual([]);
+  });
+
+  test('reads standard input', async () => {
+    const input = 'apiVersion: v1\nkind: ConfigMap\nmetadata: { name: piped }\n';
+    expect(await box.runWith({ input }, 'up', '--nodes', '1', '-f', '-')).toMatchObject({ status: 0 });
+    expect(await box.kubectlMust('get', 'configmap', 'piped', '-o', 'name')).toBe('configmap/piped\n');
+  });
+
+  test('of an unknown image without command waits, then says which Pod is not Ready and why', async () => {
+    const path = box.manifest('image.yaml', `
+apiVersion: v1
+kind: Pod
+metadata: { name: web }
+spec: { containers: [{ name: web, image: "nginx:1.27" }] }
+`);
+    const { status, stderr } = await box.run('up', '--nodes', '1', '--wait', '4s', '-f', path);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/pod\/web.*(ErrImagePull|ImagePullBackOff)/i);
+    const events = await box.kubectlMust('get', 'events', '--field-selector', 'involvedObject.name=web', '-o', 'jsonpath={.items[*].message}');
+    expect(events).toMatch(/nginx:1\.27.*command/);
+  });
+});
+
+describe('other commands', () => {
+  test.each([['status'], ['kubeconfig'], ['exec', 'client', '--', 'true']])('%s without a cluster says how to start one', async (...args) => {
+    const { status, stderr } = await box.run(...args);
+    expect(status).toBe(1);
+    expect(stderr).toBe('signalbox: cluster default does not exist: start it with `signalbox up` [CLUSTER_NOT_RUNNING]\n');
+  });
+
+  test('exec passes on the exit status, standard input and the environment of the container', async () => {
+    await box.must('up', '--nodes', '1');
+    expect(await box.run('exec', 'node/node-1', '--', 'sh', '-c', 'exit 7')).toMatchObject({ status: 7 });
+    expect(await box.runWith({ input: 'through' }, 'exec', 'client', '--', 'cat')).toMatchObject({ status: 0, stdout: 'through' });
+    expect(await box.run('exec', 'pod/nobody', '--', 'true')).toMatchObject({ status: 1, stderr: expect.stringContaining('[TARGET_NOT_FOUND]') });
+    expect(await box.run('exec', 'moon', '--', 'true')).toMatchObject({ status: 2 });
+  });
+
+  test('the kubeconfig can be read by its owner only', async () => {
+    await box.must('up', '--nodes', '1');
+    const { stdout } = await run('stat', ['-c', '%a', (await box.must('kubeconfig')).trim()]);
+    expect(stdout).toBe('600\n');
+  });
+});

@@ -1,0 +1,116 @@
+// The whole test suite: set-up, build, then every level, each as every kind of user it must work for. The last line
+// counts; a level that cannot run here says why and counts as skipped.
+import { spawnSync } from 'node:child_process';
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { installDebianPackages, root, setUp } from './setup.mjs';
+
+const nobody = 65534;
+const isRoot = process.getuid() === 0;
+const only = process.argv.slice(2);
+
+setUp();
+installDebianPackages();
+const scratch = mkdtempSync(join(tmpdir(), 'signalbox-test-'));
+chmodSync(scratch, 0o755);
+process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
+const namespaces = ['--net', '--mount', '--propagation', 'private'];
+const levels = [
+  { name: 'unit', project: 'unit' },
+  { name: 'integration', project: 'integration' },
+  { name: 'kernel', project: 'kernel', wrap: isRoot ? ['unshare', ...namespaces, '--'] : rootlessNamespaces() },
+  { name: 'kernel, as an ordinary user', project: 'kernel', user: true, wrap: rootlessNamespaces() },
+  { name: 'end to end', project: 'e2e' },
+  { name: 'end to end, as an ordinary user', project: 'e2e', user: true },
+].filter((level) => only.length === 0 || only.includes(level.project));
+
+const total = { passed: 0, failed: 0, skipped: 0 };
+let broken = false;
+for (const level of levels) {
+  // Run by an ordinary user, the first of a pair is that user's run already.
+  if (level.user && !isRoot) continue;
+  console.log(`\n== ${level.name}`);
+  const result = runLevel(level);
+  for (const key of Object.keys(total)) total[key] += result[key];
+  broken ||= result.broken;
+}
+console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
+process.exit(broken || total.failed > 0 || total.passed === 0 ? 1 : 0);
+
+function rootlessNamespaces() {
+  return ['unshare', '--user', '--map-root-user', ...namespaces, '--'];
+}
+
+function runLevel(level) {
+  const report = join(scratch, `${level.name.replaceAll(/\W+/g, '-')}.json`);
+  const at = level.user ? copyForOrdinaryUser() : { cwd: root, prefix: [], env: process.env };
+  const [command, ...args] = [
+    ...at.prefix,
+    ...(level.wrap ?? []),
+    process.execPath,
+    join(at.cwd, 'node_modules/vitest/vitest.mjs'),
+    ...[
+      'run',
+      '--project',
+      level.project,
+      '--reporter=default',
+      '--reporter=json',
+      `--outputFile.json=${at.report ?? report}`,
+    ],
+  ];
+  const { status, error } = spawnSync(command, args, { cwd: at.cwd, stdio: 'inherit', env: at.env });
+  if (error) console.error(`${command} could not be started: ${error.message}`);
+  return { ...counts(at.report ?? report), broken: status !== 0 };
+}
+
+/** Counts of a report, naming each skipped test; a test says why it was skipped in its own name or output. */
+function counts(report) {
+  let json;
+  try {
+    json = JSON.parse(readFileSync(report, 'utf8'));
+  } catch {
+    return { passed: 0, failed: 1, skipped: 0 };
+  }
+  for (const file of json.testResults) {
+    for (const test of file.assertionResults.filter((t) => t.status === 'pending' || t.status === 'skipped')) {
+      console.log(`skipped: ${test.fullName}`);
+    }
+  }
+  const failedFiles = json.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
+  return {
+    passed: json.numPassedTests,
+    failed: json.numFailedTests + failedFiles,
+    skipped: json.numPendingTests + json.numTodoTests,
+  };
+}
+
+/** A copy that the user `nobody` can read and write: a checkout may lie where only its owner may look. */
+function copyForOrdinaryUser() {
+  const copy = join(scratch, 'user');
+  mkdirSync(join(copy, 'home'), { recursive: true });
+  for (const name of [
+    'package.json',
+    'tsconfig.json',
+    'vitest.config.ts',
+    'biome.json',
+    'bin',
+    'dist',
+    'examples',
+    'src',
+    'test',
+    'node_modules',
+  ]) {
+    cpSync(join(root, name), join(copy, name), { recursive: true, verbatimSymlinks: true });
+  }
+  spawnSync('chown', ['-R', `${nobody}:${nobody}`, copy]);
+  const env = { ...process.env, HOME: join(copy, 'home'), USER: 'nobody', TMPDIR: join(copy, 'home') };
+  delete env.SIGNALBOX_HOME;
+  return {
+    cwd: copy,
+    prefix: ['setpriv', `--reuid=${nobody}`, `--regid=${nobody}`, '--clear-groups', '--'],
+    env,
+    report: join(copy, 'home', 'report.json'),
+  };
+}
