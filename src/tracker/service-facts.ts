@@ -1,4 +1,4 @@
-import type { LoadBalancerIngress, Service } from '../api/generated/types.ts';
+import type { LoadBalancerIngress, Service, ServicePort } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, tryParseIp } from '../net/ip.ts';
@@ -27,6 +27,7 @@ export interface ServiceFacts {
   readonly externalTrafficPolicy: TrafficPolicy;
   /** Session affinity by client address; absent without. */
   readonly affinitySeconds?: number;
+  /** Each name once. */
   readonly ports: readonly ServicePortFacts[];
 }
 
@@ -64,10 +65,17 @@ export function readService(service: Service): ServiceFacts | undefined {
     internalTrafficPolicy: readTrafficPolicy(spec.internalTrafficPolicy),
     externalTrafficPolicy: readTrafficPolicy(spec.externalTrafficPolicy),
     ...(spec.sessionAffinity === 'ClientIP' ? { affinitySeconds } : {}),
-    ports: (spec.ports ?? []).flatMap(({ name = '', protocol = 'TCP', port, nodePort }) =>
-      isProtocol(protocol) && isPort(port) ? [{ name, protocol, port, ...(isPort(nodePort) ? { nodePort } : {}) }] : [],
-    ),
+    ports: readPorts(spec.ports ?? []),
   };
+}
+
+function readPorts(ports: readonly ServicePort[]): ServicePortFacts[] {
+  const byName = new Map<string, ServicePortFacts>();
+  for (const { name = '', protocol = 'TCP', port, nodePort } of ports) {
+    if (!isProtocol(protocol) || !isPort(port) || byName.has(name)) continue;
+    byName.set(name, { name, protocol, port, ...(isPort(nodePort) ? { nodePort } : {}) });
+  }
+  return [...byName.values()];
 }
 
 /** KEP-1860: packets from a balancer of `ipMode: Proxy` come with a node's address, so its own needs no rule. */

@@ -1,0 +1,27 @@
+import { familyOf, type Ip } from '../net/ip.ts';
+import type { TrafficPolicy } from '../tracker/service-facts.ts';
+import type { Frontend, NodeFacts } from './types.ts';
+
+/** What the masquerade policy depends on besides the frontend itself. */
+export interface MasqueradeContext {
+  readonly node: NodeFacts;
+  readonly externalTrafficPolicy: TrafficPolicy;
+  /** Set by the user: every client of a cluster IP is masqueraded. */
+  readonly masqueradeAll: boolean;
+}
+
+/**
+ * Whose source address becomes the node's on the way to an endpoint, so that answers come back through this node and
+ * are translated.
+ *
+ * - Cluster IP: clients outside the Pod network, since a Pod's answer to one of them could take another way. Nobody if
+ *   it is unknown which sources are Pods (KEP-2450). Everybody if the user wants so.
+ * - Node port, external and load-balancer IP: everybody, as the endpoint may be on another node, which would answer
+ *   by itself. Nobody under `externalTrafficPolicy: Local`: endpoints are on this node, and seeing the client's
+ *   address is what the policy is for.
+ */
+export function masqueradePolicy(kind: Frontend['kind'], ip: Ip, context: MasqueradeContext): Frontend['masquerade'] {
+  if (kind !== 'cluster-ip') return context.externalTrafficPolicy === 'Local' ? 'never' : 'always';
+  if (context.masqueradeAll) return 'always';
+  return context.node.localSources.some(({ family }) => family === familyOf(ip)) ? 'off-cluster' : 'never';
+}

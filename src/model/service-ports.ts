@@ -1,0 +1,121 @@
+import { familyOf, type IpFamily } from '../net/ip.ts';
+import type { ServiceFacts, ServicePortFacts, TrafficPolicy } from '../tracker/service-facts.ts';
+import type { SliceFacts } from '../tracker/slice-facts.ts';
+import { answerWhenEmpty, type Candidate, endpointsUnderPolicy, mergeEndpoints } from './endpoints.ts';
+import { masqueradePolicy } from './masquerade.ts';
+import type { Endpoint, Frontend, NodeFacts, ServicePort } from './types.ts';
+
+/** What the user has decided for the whole node. */
+export interface NodePolicy {
+  /** Clients of cluster IPs are masqueraded wherever they come from. */
+  readonly masqueradeAll: boolean;
+}
+
+/** Where a Service is served from, and for whom. */
+export interface ServiceContext {
+  readonly node: NodeFacts;
+  readonly policy: NodePolicy;
+}
+
+/** `namespace/name:port`, or `namespace/name` for an unnamed port. */
+export function servicePortName(service: ServiceFacts, port: ServicePortFacts): string {
+  return port.name === '' ? service.key : `${service.key}:${port.name}`;
+}
+
+/**
+ * All ports of a Service with every address it claims, in the order the Service has them. Whether another Service
+ * claims the same address is not looked at here (see `FrontendOwners`).
+ */
+export function servicePortsOf(
+  service: ServiceFacts,
+  slices: readonly SliceFacts[],
+  context: ServiceContext,
+): ServicePort[] {
+  return service.ports.map((port) => {
+    const reach = new Reach(slices, port, context.node.name);
+    return {
+      name: servicePortName(service, port),
+      protocol: port.protocol,
+      frontends: frontendAddresses(service, port, context.node).map((address) =>
+        frontend(service, address, reach, context),
+      ),
+      ...(service.affinitySeconds === undefined ? {} : { affinitySeconds: service.affinitySeconds }),
+    };
+  });
+}
+
+type FrontendAddress = Pick<Frontend, 'kind' | 'ip' | 'port'>;
+
+/**
+ * Addresses that lead to a Service port, each once, in the families of its cluster IPs. If an address is named twice,
+ * the earlier kind counts: a balancer's address stays one, with its source ranges, when it is an external IP as well.
+ */
+function frontendAddresses(service: ServiceFacts, port: ServicePortFacts, node: NodeFacts): FrontendAddress[] {
+  const families = new Set(service.clusterIps.map(familyOf));
+  const nodePort = port.nodePort ?? 0;
+  const claims: FrontendAddress[] = [
+    ...service.clusterIps.map((ip) => ({ kind: 'cluster-ip' as const, ip, port: port.port })),
+    ...service.loadBalancerIps.map((ip) => ({ kind: 'load-balancer-ip' as const, ip, port: port.port })),
+    ...service.externalIps.map((ip) => ({ kind: 'external-ip' as const, ip, port: port.port })),
+    ...(nodePort === 0 ? [] : node.nodePortAddresses).map((ip) => ({ kind: 'node-port' as const, ip, port: nodePort })),
+  ];
+  const seen = new Set<string>();
+  return claims.filter(({ ip, port }) => {
+    const key = `${ip} ${port}`;
+    if (seen.has(key) || !families.has(familyOf(ip))) return false;
+    seen.add(key);
+    return true;
+  });
+}
+
+function frontend(service: ServiceFacts, address: FrontendAddress, reach: Reach, context: ServiceContext): Frontend {
+  const { kind, ip } = address;
+  const { externalTrafficPolicy, internalTrafficPolicy, sourceRanges } = service;
+  const trafficPolicy = kind === 'cluster-ip' ? internalTrafficPolicy : externalTrafficPolicy;
+  const family = familyOf(ip);
+  return {
+    ...address,
+    ...reach.under(trafficPolicy, family),
+    masquerade: masqueradePolicy(kind, ip, { ...context.policy, node: context.node, externalTrafficPolicy }),
+    ...(kind === 'load-balancer-ip' && sourceRanges !== undefined
+      ? { sourceRanges: sourceRanges.filter((range) => range.family === family) }
+      : {}),
+  };
+}
+
+/** The endpoints of one Service port by family and policy, each list made once and shared by its frontends. */
+class Reach {
+  readonly #slices: readonly SliceFacts[];
+  readonly #port: ServicePortFacts;
+  readonly #nodeName: string;
+  readonly #candidates = new Map<IpFamily, readonly Candidate[]>();
+  readonly #answers = new Map<string, Pick<Frontend, 'endpoints' | 'whenEmpty'>>();
+
+  constructor(slices: readonly SliceFacts[], port: ServicePortFacts, nodeName: string) {
+    this.#slices = slices;
+    this.#port = port;
+    this.#nodeName = nodeName;
+  }
+
+  under(policy: TrafficPolicy, family: IpFamily): Pick<Frontend, 'endpoints' | 'whenEmpty'> {
+    const key = `${policy} ${family}`;
+    let answer = this.#answers.get(key);
+    if (answer === undefined) {
+      const candidates = this.#candidatesOf(family);
+      const endpoints: readonly Endpoint[] = endpointsUnderPolicy(policy, candidates);
+      answer = { endpoints, whenEmpty: answerWhenEmpty(policy, candidates) };
+      this.#answers.set(key, answer);
+    }
+    return answer;
+  }
+
+  #candidatesOf(family: IpFamily): readonly Candidate[] {
+    let candidates = this.#candidates.get(family);
+    if (candidates === undefined) {
+      const { name: portName, protocol } = this.#port;
+      candidates = mergeEndpoints(this.#slices, { family, portName, protocol, nodeName: this.#nodeName });
+      this.#candidates.set(family, candidates);
+    }
+    return candidates;
+  }
+}
