@@ -75,7 +75,11 @@ export function newRouteRequest(route: RouteSpec<number>): NetlinkRequest {
   return {
     type: RTM_NEWROUTE,
     flags: NLM_F_CREATE | NLM_F_EXCL,
-    payload: routePayload(route, types[route.type ?? 'unicast'], defaultScope(route)),
+    payload: routePayload(route, {
+      protocol: RTPROT_STATIC,
+      type: types[route.type ?? 'unicast'],
+      scope: defaultScope(route),
+    }),
     operation: `add route ${describeRoute(route)}`,
   };
 }
@@ -96,14 +100,14 @@ export function deleteRouteRequest(route: RouteSpec<number>): NetlinkRequest {
   return {
     type: RTM_DELROUTE,
     flags: 0,
-    payload: routePayload(route, type, scope),
+    payload: routePayload(route, { type, scope }),
     operation: `delete route ${describeRoute(route)}`,
   };
 }
 
 /** Asks for the routes of a table. */
 export function listRoutesRequest(family: IpFamily, table: number): NetlinkRequest {
-  const header = rtmsg({ family: addressFamily[family], prefix: 0, table: 0, scope: 0, type: 0, flags: 0 });
+  const header = rtmsg({ family: addressFamily[family] });
   return {
     type: RTM_GETROUTE,
     flags: NLM_F_DUMP,
@@ -113,7 +117,7 @@ export function listRoutesRequest(family: IpFamily, table: number): NetlinkReque
 }
 
 /** The family a route is of. */
-export function familyOfRoute(route: RouteSpec): IpFamily {
+function familyOfRoute(route: RouteSpec): IpFamily {
   if (route.destination !== 'default') return route.destination.family;
   return route.gateway === undefined ? (route.family ?? 'IPv4') : familyOf(route.gateway);
 }
@@ -125,36 +129,36 @@ function defaultScope({ scope, gateway, type }: RouteSpec): number {
   return gateway === undefined && (type === undefined || type === 'unicast') ? scopes.link : scopes.global;
 }
 
-/** `struct rtmsg`. */
-function rtmsg(fields: {
-  family: number;
-  prefix: number;
-  table: number;
-  scope: number;
-  type: number;
-  flags: number;
-}): Uint8Array {
+interface RouteHeader {
+  readonly family: number;
+  readonly prefix?: number;
+  /** Who set it. In a list or a deletion: 0 for anyone. */
+  readonly protocol?: number;
+  readonly scope?: number;
+  readonly type?: number;
+  readonly flags?: number;
+}
+
+/** `struct rtmsg`. The table goes by attribute: those above 255 do not fit here. */
+function rtmsg({ family, prefix = 0, protocol = 0, scope = 0, type = 0, flags = 0 }: RouteHeader): Uint8Array {
   const header = new Uint8Array(headerLength);
-  header[0] = fields.family;
-  header[1] = fields.prefix;
-  header[4] = fields.table;
-  header[5] = RTPROT_STATIC;
-  header[6] = fields.scope;
-  header[7] = fields.type;
-  new DataView(header.buffer).setUint32(8, fields.flags, littleEndian);
+  header[0] = family;
+  header[1] = prefix;
+  header[5] = protocol;
+  header[6] = scope;
+  header[7] = type;
+  new DataView(header.buffer).setUint32(8, flags, littleEndian);
   return header;
 }
 
-function routePayload(route: RouteSpec<number>, type: number, scope: number): Uint8Array {
+function routePayload(route: RouteSpec<number>, head: { protocol?: number; type: number; scope: number }): Uint8Array {
   const { destination, gateway, device, source, metric, table = RT_TABLE_MAIN } = route;
   const family = familyOfRoute(route);
   const header = rtmsg({
+    ...head,
     family: addressFamily[family],
     prefix: destination === 'default' ? 0 : destination.prefix,
-    // Tables above 255 do not fit and go by attribute alone.
-    table: 0,
-    scope: family === 'IPv4' ? scope : 0,
-    type,
+    scope: family === 'IPv4' ? head.scope : 0,
     flags: route.onlink ? RTNH_F_ONLINK : 0,
   });
   const attributes: Attribute[] = [u32(RTA_TABLE, table)];
