@@ -1,0 +1,188 @@
+import { schema } from './generated/schema.ts';
+
+/** A type of the schema, taken apart once. */
+export type FieldType =
+  | { readonly form: 'scalar'; readonly name: string }
+  | { readonly form: 'list'; readonly element: FieldType }
+  | { readonly form: 'map'; readonly value: FieldType }
+  | { readonly form: 'object'; readonly name: string };
+
+/** The object with the fields its type has, and nothing else; `unknown` are the paths of what was left out. */
+export interface Decoded {
+  readonly object: { [field: string]: unknown };
+  readonly unknown: readonly string[];
+}
+
+/** The value of a field has the wrong JSON type. Worded as Kubernetes words it. */
+export class DecodeError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'DecodeError';
+  }
+}
+
+/** Fields whose text may be written as a number, because their Go type is `resource.Quantity`. */
+const quantities = new Set([
+  'ResourceRequirements.limits',
+  'ResourceRequirements.requests',
+  'VolumeResourceRequirements.limits',
+  'VolumeResourceRequirements.requests',
+  'NodeStatus.capacity',
+  'NodeStatus.allocatable',
+  'PodSpec.overhead',
+  'ContainerStatus.allocatedResources',
+  'PodStatus.allocatedResources',
+  'PersistentVolumeClaimStatus.capacity',
+  'PersistentVolumeClaimStatus.allocatedResources',
+  'EmptyDirVolumeSource.sizeLimit',
+  'ResourceFieldSelector.divisor',
+]);
+
+const compiled = new Map<string, ReadonlyMap<string, FieldType>>();
+
+/** The fields of an object type of the schema. */
+export function fieldsOf(type: string): ReadonlyMap<string, FieldType> {
+  let fields = compiled.get(type);
+  if (fields === undefined) {
+    const table = schema[type];
+    if (table === undefined) throw new Error(`the schema has no type ${type}`);
+    fields = new Map(
+      Object.entries(table.fields).map(([field, text]) => {
+        const isQuantity = quantities.has(`${type}.${field}`);
+        return [field, parseType(isQuantity ? text.replace('string', 'quantity') : text)];
+      }),
+    );
+    compiled.set(type, fields);
+  }
+  return fields;
+}
+
+function parseType(text: string): FieldType {
+  if (text.startsWith('[]')) return { form: 'list', element: parseType(text.slice(2)) };
+  if (text.startsWith('{}')) return { form: 'map', value: parseType(text.slice(2)) };
+  return schema[text] === undefined ? { form: 'scalar', name: text } : { form: 'object', name: text };
+}
+
+/**
+ * Makes an object of a type of the schema out of parsed JSON. Fields that are null count as absent. The result shares
+ * nothing with `raw`.
+ * @throws DecodeError
+ */
+export function decodeObject(type: string, raw: unknown): Decoded {
+  const decoder = new Decoder();
+  if (!isPlainObject(raw))
+    throw new DecodeError(`json: cannot unmarshal ${jsonType(raw)} into Go value of type v1.${type}`);
+  return { object: decoder.object(type, raw, ''), unknown: decoder.unknown };
+}
+
+class Decoder {
+  readonly unknown: string[] = [];
+
+  object(type: string, raw: { [field: string]: unknown }, path: string): { [field: string]: unknown } {
+    const fields = fieldsOf(type);
+    const object: { [field: string]: unknown } = {};
+    for (const field in raw) {
+      const fieldType = fields.get(field);
+      const fieldPath = path === '' ? field : `${path}.${field}`;
+      if (fieldType === undefined) this.unknown.push(fieldPath);
+      else {
+        const value = raw[field];
+        if (value !== null && value !== undefined) object[field] = this.#value(fieldType, value, fieldPath, type);
+      }
+    }
+    return object;
+  }
+
+  #value(type: FieldType, raw: unknown, path: string, owner: string): unknown {
+    if (type.form === 'scalar') return checkScalar(type.name, raw, path, owner);
+    if (type.form === 'list') {
+      if (!Array.isArray(raw)) throw mismatch(raw, path, owner, `[]${goName(type.element)}`);
+      return raw.map((element, i) =>
+        this.#value(type.element, element ?? zeroOf(type.element), `${path}[${i}]`, owner),
+      );
+    }
+    if (!isPlainObject(raw)) {
+      throw mismatch(raw, path, owner, type.form === 'map' ? `map[string]${goName(type.value)}` : goName(type));
+    }
+    if (type.form === 'object') return this.object(type.name, raw, path);
+    const map: { [key: string]: unknown } = {};
+    for (const key in raw) {
+      const value = this.#value(type.value, raw[key] ?? zeroOf(type.value), `${path}.${key}`, owner);
+      // A key like __proto__ has to become a key, whatever it means to the language.
+      Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true });
+    }
+    return map;
+  }
+}
+
+function checkScalar(name: string, raw: unknown, path: string, owner: string): unknown {
+  const kind = typeof raw;
+  switch (name) {
+    case 'string':
+    case 'time':
+    case 'bytes':
+      if (kind === 'string') return raw;
+      break;
+    case 'quantity':
+      if (kind === 'string') return raw;
+      if (kind === 'number') return String(raw);
+      break;
+    case 'boolean':
+      if (kind === 'boolean') return raw;
+      break;
+    case 'integer':
+      if (Number.isSafeInteger(raw)) return raw;
+      break;
+    case 'number':
+      if (kind === 'number') return raw;
+      break;
+    case 'int-or-string':
+      if (kind === 'string' || Number.isSafeInteger(raw)) return raw;
+      break;
+    default:
+      return structuredClone(raw);
+  }
+  throw mismatch(raw, path, owner, goScalars[name] ?? name);
+}
+
+const goScalars: { readonly [name: string]: string } = {
+  integer: 'int32',
+  number: 'float64',
+  boolean: 'bool',
+  time: 'v1.Time',
+  bytes: '[]uint8',
+  quantity: 'resource.Quantity',
+  'int-or-string': 'intstr.IntOrString',
+  any: 'interface {}',
+};
+
+function goName(type: FieldType): string {
+  if (type.form === 'list') return `[]${goName(type.element)}`;
+  if (type.form === 'map') return `map[string]${goName(type.value)}`;
+  return type.form === 'object' ? `v1.${type.name}` : (goScalars[type.name] ?? type.name);
+}
+
+function zeroOf(type: FieldType): unknown {
+  if (type.form === 'list') return [];
+  if (type.form !== 'scalar') return {};
+  return { boolean: false, integer: 0, number: 0, 'int-or-string': 0 }[type.name] ?? '';
+}
+
+function mismatch(raw: unknown, path: string, owner: string, goType: string): DecodeError {
+  const place = path.replaceAll(/\[\d+\]/g, '');
+  return new DecodeError(
+    `json: cannot unmarshal ${jsonType(raw)} into Go struct field ${owner}.${place} of type ${goType}`,
+  );
+}
+
+function jsonType(raw: unknown): string {
+  if (raw === null) return 'null';
+  if (Array.isArray(raw)) return 'array';
+  if (typeof raw === 'number') return Number.isInteger(raw) ? 'number' : `number ${raw}`;
+  return typeof raw === 'boolean' ? 'bool' : typeof raw;
+}
+
+/** Whether a parsed JSON value is an object (no list, no null). */
+export function isPlainObject(raw: unknown): raw is { [field: string]: unknown } {
+  return typeof raw === 'object' && raw !== null && !Array.isArray(raw);
+}

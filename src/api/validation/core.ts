@@ -1,0 +1,102 @@
+import { isDeepStrictEqual } from 'node:util';
+import { parseCidr } from '../../net/cidr.ts';
+import type { FieldErrors } from '../field-error.ts';
+import type { ConfigMap, CoreEvent, Lease, Node, Secret } from '../generated/types.ts';
+import { configMapKey } from '../names.ts';
+
+const maxDataBytes = 1024 * 1024;
+
+/** Checks a ConfigMap: keys are file names, no key twice, 1 MiB in all. */
+export function validateConfigMap(object: ConfigMap, errors: FieldErrors): void {
+  let total = 0;
+  for (const [key, value] of Object.entries(object.data ?? {})) {
+    errors.invalidEach(`data[${key}]`, key, configMapKey(key));
+    if (object.binaryData?.[key] !== undefined)
+      errors.invalid(`data[${key}]`, key, 'duplicate of key present in binaryData');
+    total += Buffer.byteLength(value);
+  }
+  for (const [key, value] of Object.entries(object.binaryData ?? {})) {
+    errors.invalidEach(`binaryData[${key}]`, key, configMapKey(key));
+    total += Math.floor((value.length * 3) / 4);
+  }
+  if (total > maxDataBytes) errors.tooLong('', maxDataBytes);
+}
+
+/** What was declared immutable stays so. */
+export function validateDataUpdate(next: ConfigMap | Secret, old: ConfigMap | Secret, errors: FieldErrors): void {
+  if (old.immutable !== true) return;
+  if (next.immutable !== true) errors.forbidden('immutable', 'field is immutable when `immutable` is set');
+  if (!isDeepStrictEqual(next.data, old.data)) errors.forbidden('data', 'field is immutable when `immutable` is set');
+  if ('binaryData' in old && !isDeepStrictEqual((next as ConfigMap).binaryData, old.binaryData)) {
+    errors.forbidden('binaryData', 'field is immutable when `immutable` is set');
+  }
+}
+
+/** Keys that a Secret of a type must have. */
+const requiredSecretKeys: { readonly [type: string]: readonly string[] } = {
+  'kubernetes.io/dockercfg': ['.dockercfg'],
+  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
+  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
+  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
+};
+
+/** Checks a Secret whose `stringData` has been folded into `data`. */
+export function validateSecret(object: Secret, errors: FieldErrors): void {
+  let total = 0;
+  for (const [key, value] of Object.entries(object.data ?? {})) {
+    errors.invalidEach(`data[${key}]`, key, configMapKey(key));
+    total += Math.floor((value.length * 3) / 4);
+  }
+  if (total > maxDataBytes) errors.tooLong('data', maxDataBytes);
+  for (const key of requiredSecretKeys[object.type ?? ''] ?? []) {
+    if (object.data?.[key] === undefined) errors.required(`data[${key}]`);
+  }
+}
+
+export function validateSecretUpdate(next: Secret, old: Secret, errors: FieldErrors): void {
+  if (next.type !== old.type) errors.invalid('type', next.type, 'field is immutable');
+  validateDataUpdate(next, old, errors);
+}
+
+/** Checks a Node: the Pod network may be set once. */
+export function validateNode(object: Node, errors: FieldErrors): void {
+  for (const [i, cidr] of (object.spec?.podCIDRs ?? []).entries()) {
+    try {
+      parseCidr(cidr);
+    } catch {
+      errors.invalid(`spec.podCIDRs[${i}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
+    }
+  }
+  for (const [i, taint] of (object.spec?.taints ?? []).entries()) {
+    if (!taint.key) errors.required(`spec.taints[${i}].key`);
+    const effects = ['NoExecute', 'NoSchedule', 'PreferNoSchedule'];
+    if (!effects.includes(taint.effect)) errors.notSupported(`spec.taints[${i}].effect`, taint.effect ?? '', effects);
+  }
+}
+
+export function validateNodeUpdate(next: Node, old: Node, errors: FieldErrors): void {
+  const was = old.spec?.podCIDRs ?? [];
+  if (was.length > 0 && !isDeepStrictEqual(next.spec?.podCIDRs, was)) {
+    errors.forbidden('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid');
+  }
+}
+
+/** Checks a Lease: positive duration, no negative transitions. */
+export function validateLease(object: Lease, errors: FieldErrors): void {
+  const { leaseDurationSeconds, leaseTransitions } = object.spec ?? {};
+  if (leaseDurationSeconds !== undefined && leaseDurationSeconds <= 0) {
+    errors.invalid('spec.leaseDurationSeconds', leaseDurationSeconds, 'must be greater than 0');
+  }
+  if (leaseTransitions !== undefined && leaseTransitions < 0) {
+    errors.invalid('spec.leaseTransitions', leaseTransitions, 'must be greater than or equal to 0');
+  }
+}
+
+/** Checks a core/v1 Event: it lies in the namespace of what it is about. */
+export function validateEvent(object: CoreEvent, errors: FieldErrors): void {
+  const about = object.involvedObject?.namespace ?? '';
+  const namespace = object.metadata?.namespace ?? '';
+  if (about === '' ? namespace !== 'default' && namespace !== 'kube-system' : about !== namespace) {
+    errors.invalid('involvedObject.namespace', about, 'does not match event.namespace');
+  }
+}

@@ -1,0 +1,264 @@
+import { tryParseIp } from '../../net/ip.ts';
+import { isProtocol, protocols } from '../../net/port.ts';
+import type { FieldErrors } from '../field-error.ts';
+import type { Container, EnvVar, HTTPGetAction, Pod, PodSpec, Probe, Volume } from '../generated/types.ts';
+import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber } from '../names.ts';
+import { parseQuantity, quantityMessage } from '../quantity.ts';
+
+const restartPolicies = ['Always', 'Never', 'OnFailure'];
+const dnsPolicies = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'];
+const pullPolicies = ['Always', 'IfNotPresent', 'Never'];
+
+/** Checks a Pod spec with defaults set; `field` is where it stands. */
+export function validatePodSpec(spec: PodSpec, field: string, errors: FieldErrors): void {
+  const volumes = new Set<string>();
+  for (const [i, volume] of (spec.volumes ?? []).entries())
+    validateVolume(volume, `${field}.volumes[${i}]`, volumes, errors);
+  if ((spec.containers ?? []).length === 0) errors.required(`${field}.containers`);
+  const names = new Set<string>();
+  for (const [list, isInit] of [
+    ['containers', false],
+    ['initContainers', true],
+  ] as const) {
+    for (const [i, container] of (spec[list] ?? []).entries()) {
+      const at = `${field}.${list}[${i}]`;
+      validateContainer(
+        container,
+        at,
+        { volumes, names, probes: !isInit || container.restartPolicy === 'Always' },
+        errors,
+      );
+    }
+  }
+  if (!restartPolicies.includes(spec.restartPolicy ?? '')) {
+    errors.notSupported(`${field}.restartPolicy`, spec.restartPolicy ?? '', restartPolicies);
+  }
+  if (!dnsPolicies.includes(spec.dnsPolicy ?? ''))
+    errors.notSupported(`${field}.dnsPolicy`, spec.dnsPolicy ?? '', dnsPolicies);
+  validateDnsConfig(spec, field, errors);
+  for (const name of ['nodeName', 'serviceAccountName'] as const) {
+    const value = spec[name];
+    if (value !== undefined && value !== '') errors.invalidEach(`${field}.${name}`, value, dns1123Subdomain(value));
+  }
+  for (const name of ['hostname', 'subdomain'] as const) {
+    const value = spec[name];
+    if (value !== undefined && value !== '') errors.invalidEach(`${field}.${name}`, value, dns1123Label(value));
+  }
+  const grace = spec.terminationGracePeriodSeconds ?? 0;
+  if (grace < 0) errors.invalid(`${field}.terminationGracePeriodSeconds`, grace, 'must be greater than or equal to 0');
+  for (const [i, alias] of (spec.hostAliases ?? []).entries()) {
+    if (tryParseIp(alias.ip ?? '') === undefined) {
+      errors.invalid(
+        `${field}.hostAliases[${i}].ip`,
+        alias.ip ?? '',
+        'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+      );
+    }
+    for (const name of alias.hostnames ?? [])
+      errors.invalidEach(`${field}.hostAliases[${i}].hostnames`, name, dns1123Subdomain(name));
+  }
+}
+
+function validateDnsConfig(spec: PodSpec, field: string, errors: FieldErrors): void {
+  const { dnsConfig } = spec;
+  if (spec.dnsPolicy === 'None' && (dnsConfig?.nameservers ?? []).length === 0) {
+    errors.required(
+      `${field}.dnsConfig.nameservers`,
+      'must provide at least one DNS nameserver when `dnsPolicy` is None',
+    );
+  }
+  for (const [i, server] of (dnsConfig?.nameservers ?? []).entries()) {
+    if (tryParseIp(server) === undefined) {
+      errors.invalid(
+        `${field}.dnsConfig.nameservers[${i}]`,
+        server,
+        'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+      );
+    }
+  }
+  for (const [i, option] of (dnsConfig?.options ?? []).entries()) {
+    if (option.name === undefined || option.name === '')
+      errors.required(`${field}.dnsConfig.options[${i}]`, 'must not be empty');
+  }
+}
+
+function validateVolume(volume: Volume, field: string, names: Set<string>, errors: FieldErrors): void {
+  if (volume.name === undefined || volume.name === '') errors.required(`${field}.name`);
+  else {
+    errors.invalidEach(`${field}.name`, volume.name, dns1123Label(volume.name));
+    if (names.has(volume.name)) errors.duplicate(`${field}.name`, volume.name);
+    names.add(volume.name);
+  }
+  const [, second] = Object.keys(volume).filter((key) => key !== 'name');
+  if (second !== undefined) errors.forbidden(`${field}.${second}`, 'may not specify more than 1 volume type');
+  if (volume.hostPath !== undefined && !volume.hostPath.path) errors.required(`${field}.hostPath.path`);
+  if (volume.configMap !== undefined && !volume.configMap.name) errors.required(`${field}.configMap.name`);
+  if (volume.secret !== undefined && !volume.secret.secretName) errors.required(`${field}.secret.secretName`);
+}
+
+interface ContainerContext {
+  readonly volumes: ReadonlySet<string>;
+  readonly names: Set<string>;
+  readonly probes: boolean;
+}
+
+function validateContainer(container: Container, field: string, context: ContainerContext, errors: FieldErrors): void {
+  if (container.name === undefined || container.name === '') errors.required(`${field}.name`);
+  else {
+    errors.invalidEach(`${field}.name`, container.name, dns1123Label(container.name));
+    if (context.names.has(container.name)) errors.duplicate(`${field}.name`, container.name);
+    context.names.add(container.name);
+  }
+  if (container.image === undefined || container.image === '') errors.required(`${field}.image`);
+  else if (container.image.trim() !== container.image) {
+    errors.invalid(`${field}.image`, container.image, 'must not have leading or trailing whitespace');
+  }
+  if (container.imagePullPolicy !== undefined && !pullPolicies.includes(container.imagePullPolicy)) {
+    errors.notSupported(`${field}.imagePullPolicy`, container.imagePullPolicy, pullPolicies);
+  }
+  validateContainerPorts(container, field, errors);
+  for (const [i, variable] of (container.env ?? []).entries()) validateEnv(variable, `${field}.env[${i}]`, errors);
+  for (const [i, mount] of (container.volumeMounts ?? []).entries()) {
+    if (!mount.name) errors.required(`${field}.volumeMounts[${i}].name`);
+    else if (!context.volumes.has(mount.name)) errors.notFound(`${field}.volumeMounts[${i}].name`, mount.name);
+    if (!mount.mountPath) errors.required(`${field}.volumeMounts[${i}].mountPath`);
+  }
+  validateResources(container, field, errors);
+  for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
+    const probe = container[name];
+    if (probe === undefined) continue;
+    if (!context.probes)
+      errors.forbidden(`${field}.${name}`, 'may not be set for init containers without restartPolicy=Always');
+    else validateProbe(probe, `${field}.${name}`, name !== 'readinessProbe', errors);
+  }
+}
+
+function validateContainerPorts(container: Container, field: string, errors: FieldErrors): void {
+  const names = new Set<string>();
+  for (const [i, port] of (container.ports ?? []).entries()) {
+    const at = `${field}.ports[${i}]`;
+    if (port.name !== undefined && port.name !== '') {
+      errors.invalidEach(`${at}.name`, port.name, ianaServiceName(port.name));
+      if (names.has(port.name)) errors.duplicate(`${at}.name`, port.name);
+      names.add(port.name);
+    }
+    if (port.containerPort === undefined || port.containerPort === 0) errors.required(`${at}.containerPort`);
+    else errors.invalidEach(`${at}.containerPort`, port.containerPort, portNumber(port.containerPort));
+    if (port.hostPort !== undefined && port.hostPort !== 0)
+      errors.invalidEach(`${at}.hostPort`, port.hostPort, portNumber(port.hostPort));
+    if (!isProtocol(port.protocol)) errors.notSupported(`${at}.protocol`, port.protocol ?? '', [...protocols].sort());
+  }
+}
+
+function validateEnv(variable: EnvVar, field: string, errors: FieldErrors): void {
+  if (variable.name === undefined || variable.name === '') errors.required(`${field}.name`);
+  else if (/[^ -<>-~]/.test(variable.name)) {
+    errors.invalid(
+      `${field}.name`,
+      variable.name,
+      "a valid environment variable name must consist only of printable ASCII characters other than '='",
+    );
+  }
+  if (variable.valueFrom === undefined) return;
+  const sources = Object.keys(variable.valueFrom).length;
+  if (sources === 0)
+    errors.invalid(
+      `${field}.valueFrom`,
+      '',
+      'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`',
+    );
+  else if (variable.value !== undefined && variable.value !== '') {
+    errors.invalid(`${field}.valueFrom`, '', 'may not be specified when `value` is not empty');
+  } else if (sources > 1)
+    errors.invalid(`${field}.valueFrom`, '', 'may not have more than one field specified at a time');
+}
+
+function validateResources(container: Container, field: string, errors: FieldErrors): void {
+  for (const kind of ['limits', 'requests'] as const) {
+    for (const [name, text] of Object.entries(container.resources?.[kind] ?? {})) {
+      const amount = parseQuantity(text);
+      const at = `${field}.resources.${kind}[${name}]`;
+      if (amount === undefined) errors.invalid(at, text, quantityMessage);
+      else if (amount < 0) errors.invalid(at, text, 'must be greater than or equal to 0');
+      const limit = parseQuantity(container.resources?.limits?.[name] ?? '');
+      if (kind === 'requests' && amount !== undefined && limit !== undefined && amount > limit) {
+        errors.invalid(
+          `${field}.resources.requests`,
+          text,
+          `must be less than or equal to ${name} limit of ${container.resources?.limits?.[name]}`,
+        );
+      }
+    }
+  }
+}
+
+function validateProbe(probe: Probe, field: string, onceIsEnough: boolean, errors: FieldErrors): void {
+  const handlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'] as const;
+  const [first, second] = handlers.filter((handler) => probe[handler] !== undefined);
+  if (first === undefined) errors.required(field, 'must specify a handler type');
+  if (second !== undefined) errors.forbidden(`${field}.${second}`, 'may not specify more than 1 handler type');
+  if (probe.exec !== undefined && (probe.exec.command ?? []).length === 0) errors.required(`${field}.exec.command`);
+  if (probe.httpGet !== undefined) validateHttpGet(probe.httpGet, `${field}.httpGet`, errors);
+  if (probe.tcpSocket !== undefined) validatePortReference(probe.tcpSocket.port, `${field}.tcpSocket.port`, errors);
+  if (probe.grpc !== undefined)
+    errors.invalidEach(`${field}.grpc.port`, probe.grpc.port ?? 0, portNumber(probe.grpc.port ?? 0));
+  for (const name of [
+    'initialDelaySeconds',
+    'timeoutSeconds',
+    'periodSeconds',
+    'successThreshold',
+    'failureThreshold',
+  ] as const) {
+    const value = probe[name] ?? 0;
+    if (value < 0) errors.invalid(`${field}.${name}`, value, 'must be greater than or equal to 0');
+  }
+  if (onceIsEnough && probe.successThreshold !== undefined && probe.successThreshold !== 1) {
+    errors.invalid(`${field}.successThreshold`, probe.successThreshold, 'must be 1');
+  }
+}
+
+function validateHttpGet(action: HTTPGetAction, field: string, errors: FieldErrors): void {
+  if (!action.path) errors.required(`${field}.path`);
+  validatePortReference(action.port, `${field}.port`, errors);
+  if (action.scheme !== 'HTTP' && action.scheme !== 'HTTPS') {
+    errors.notSupported(`${field}.scheme`, action.scheme ?? '', ['HTTP', 'HTTPS']);
+  }
+}
+
+function validatePortReference(port: number | string | undefined, field: string, errors: FieldErrors): void {
+  if (typeof port === 'string') errors.invalidEach(field, port, ianaServiceName(port));
+  else errors.invalidEach(field, port ?? 0, portNumber(port ?? 0));
+}
+
+const immutableMessage =
+  'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)';
+
+/** A Pod's spec stays, but for images, the deadline and added tolerations. */
+export function validatePodUpdate(next: Pod, old: Pod, errors: FieldErrors): void {
+  const stable = (spec: PodSpec | undefined) => {
+    const { activeDeadlineSeconds: _, tolerations: __, ...rest } = spec ?? { containers: [] };
+    const withoutImage = (containers: readonly Container[] | undefined) =>
+      containers?.map((c) => ({ ...c, image: '' }));
+    return sortedJson({
+      ...rest,
+      containers: withoutImage(rest.containers),
+      initContainers: withoutImage(rest.initContainers),
+    });
+  };
+  const kept = (old.spec?.tolerations ?? []).every((was) =>
+    (next.spec?.tolerations ?? []).some(
+      (is) => sortedJson({ ...is, tolerationSeconds: 0 }) === sortedJson({ ...was, tolerationSeconds: 0 }),
+    ),
+  );
+  if (!kept)
+    errors.forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds');
+  if (stable(next.spec) !== stable(old.spec)) errors.forbidden('spec', immutableMessage);
+}
+
+function sortedJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === 'object' && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
