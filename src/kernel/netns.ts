@@ -24,16 +24,13 @@ export function createNetns(path: string, { loopback = true }: NetnsOptions = {}
   requireMainThread(`network namespace ${path}`);
   reserve(path);
   try {
-    elsewhere(
-      () => unshare(namespaceFlag.net),
-      () => {
-        bindMount(currentPath, path);
-        if (loopback) loopbackUp();
-      },
-    );
+    inFreshNetns(() => {
+      bindMount(currentPath, path);
+      if (loopback) loopbackUp();
+    });
   } catch (error) {
     deleteNetns(path);
-    throw failed(path, 'could not be made', error);
+    throw error instanceof SignalboxError ? error : failed(path, 'could not be made', error);
   }
 }
 
@@ -64,6 +61,16 @@ export function inNetns<T>(path: string, run: () => T): T {
 }
 
 /**
+ * As `inNetns`, in a fresh network namespace that ends with the function unless a socket or process stays in it.
+ * Its loopback device is down.
+ * @throws SignalboxError `NOT_MAIN_THREAD`, `NAMESPACE_FAILED`
+ */
+export function inFreshNetns<T>(run: () => T): T {
+  requireMainThread('a network namespace');
+  return elsewhere(leave, run);
+}
+
+/**
  * Starts a process in the namespace at `path`: as `child_process.spawn`, with the same options and events.
  * @throws SignalboxError as `inNetns`
  */
@@ -83,13 +90,9 @@ export function spawnIn(
  * @throws SignalboxError `NOT_MAIN_THREAD`, `NAMESPACE_FAILED`
  */
 export function unshareNetns({ loopback = true }: NetnsOptions = {}): void {
-  requireMainThread('a network namespace of its own');
-  try {
-    unshare(namespaceFlag.net);
-    if (loopback) loopbackUp();
-  } catch (error) {
-    throw failed('a network namespace of its own', 'could not be made', error);
-  }
+  requireMainThread('a network namespace');
+  leave();
+  if (loopback) loopbackUp();
 }
 
 /**
@@ -138,6 +141,14 @@ function comeBack(home: number): void {
   }
   process.stderr.write('no way back to the own network namespace: the process ends [NAMESPACE_FAILED]\n');
   process.abort();
+}
+
+function leave(): void {
+  try {
+    unshare(namespaceFlag.net);
+  } catch (error) {
+    throw failed('of its own', 'could not be made', error);
+  }
 }
 
 function enter(path: string): void {
