@@ -178,33 +178,45 @@ function watch(child: ChildProcess, stdoutEnd: number, stderrEnd: number): Runni
   if (pid === undefined) throw startFailed(child.spawnfile, 'could not be started', 'install the util-linux package');
   const stdout = readPipe(stdoutEnd);
   const stderr = readPipe(stderrEnd);
-  const failure = watchForStartFailure(stderr);
+  const startFailure = watchForStartFailure(stderr);
   const exited = new Promise<ContainerExit>((resolve) => {
-    child.once('exit', (code, signal) => {
-      const number = signal === null ? undefined : osConstants.signals[signal];
-      // What it wrote last may still be on its way through the event loop.
-      setImmediate(() => resolve(exitOf(code, number, failure())));
+    child.once('exit', async (code, signal) => {
+      if (signal !== null) {
+        const number = osConstants.signals[signal];
+        resolve({ exitCode: 128 + number, signal: number });
+      } else if (code === 0) resolve({ exitCode: 0 });
+      else resolve({ exitCode: code ?? 255, ...(await Promise.race([startFailure, nothingAfter(lastWordsMs)])) });
     });
   });
   return { pid, stdout, stderr, exited, kill: (signal) => child.kill(signal) };
-}
-
-function exitOf(code: number | null, signal: number | undefined, startFailure: string | undefined): ContainerExit {
-  if (signal !== undefined) return { exitCode: 128 + signal, signal };
-  const exitCode = code ?? 255;
-  return { exitCode, ...(exitCode !== 0 && startFailure !== undefined ? { startFailure } : {}) };
 }
 
 // The words of unshare(1) and setpriv(1) when they do not get as far as the program. Nothing comes before them.
 const startFailureLine =
   /^(?:unshare: mount \/proc failed|setpriv: failed to execute [^\n]*|setpriv: set[^\n]*): [^\n]+\n$/;
 
-function watchForStartFailure(stderr: Readable): () => string | undefined {
-  let first: string | undefined;
-  stderr.once('data', (chunk: Buffer) => {
-    first = chunk.subarray(0, 1024).toString();
+/** Settled with the first line that is written, or with the end of the stream, which may come after the process's. */
+function watchForStartFailure(stderr: Readable): Promise<{ startFailure?: string }> {
+  return new Promise((resolve) => {
+    let words = '';
+    const listen = (chunk: Buffer) => {
+      words += chunk.subarray(0, 1024).toString();
+      if (words.includes('\n')) settle();
+    };
+    const settle = () => {
+      stderr.off('data', listen);
+      resolve(startFailureLine.test(words) ? { startFailure: words.trimEnd() } : {});
+    };
+    stderr.on('data', listen);
+    stderr.once('close', settle);
   });
-  return () => (first !== undefined && startFailureLine.test(first) ? first.trimEnd() : undefined);
+}
+
+/** A process in the background can hold the stream open after the program's end. */
+const lastWordsMs = 200;
+
+function nothingAfter(ms: number): Promise<Record<string, never>> {
+  return new Promise((resolve) => setTimeout(() => resolve({}), ms).unref());
 }
 
 function inNetworkOf<T>(netns: string | undefined, run: () => T): T {
