@@ -6,7 +6,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/golden/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/repo/**/*.test.ts'],
           exclude: ['src/**/*.kernel.test.ts'],
         },
       },

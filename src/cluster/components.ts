@@ -78,7 +78,7 @@ function startOnce(spec: ComponentSpec): ChildProcess {
   }
 }
 
-function spawnHere([program, ...args]: ComponentSpec['command'], options: SpawnOptions): ChildProcess {
+function spawnHere([program, ...args]: readonly [string, ...string[]], options: SpawnOptions): ChildProcess {
   return spawn(program, args, options);
 }
 

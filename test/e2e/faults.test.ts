@@ -84,7 +84,16 @@ describe('up', () => {
     await box.kubectlMust('wait', '--for=condition=Ready', 'pod', '-l', 'app=hello', '--timeout=30s');
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
     const answer = await eventually('an answer after the restart', async () => {
-      const { status, stdout } = await box.run('exec', 'node/node-1', '--', 'curl', '-sS', '--max-time', '2', `http://${ip}`);
+      const { status, stdout } = await box.run(
+        'exec',
+        'node/node-1',
+        '--',
+        'curl',
+        '-sS',
+        '--max-time',
+        '2',
+        `http://${ip}`,
+      );
       return status === 0 ? stdout : undefined;
     });
     expect(answer).toContain('Hello Kubernetes!');
@@ -98,12 +107,18 @@ describe('up', () => {
     );
     expect(components).toHaveLength(8);
     for (const pid of components) process.kill(pid, 'SIGKILL');
-    await eventually('the API answers', async () => ((await box.kubectl('get', 'nodes')).status === 0 ? true : undefined));
+    await eventually('the API answers', async () =>
+      (await box.kubectl('get', 'nodes')).status === 0 ? true : undefined,
+    );
     await box.kubectlMust('delete', 'pod', '-l', 'app=hello', '--wait=false');
-    await eventually('three Ready Pods', async () => {
-      const ready = await box.kubectlMust('get', 'replicaset', 'hello', '-o', 'jsonpath={.status.readyReplicas}');
-      return ready === '3' ? true : undefined;
-    }, 60_000);
+    await eventually(
+      'three Ready Pods',
+      async () => {
+        const ready = await box.kubectlMust('get', 'replicaset', 'hello', '-o', 'jsonpath={.status.readyReplicas}');
+        return ready === '3' ? true : undefined;
+      },
+      60_000,
+    );
     await eventually('an answer', async () => {
       const { status } = await box.run('exec', 'node/node-1', '--', 'curl', '-sS', '--max-time', '2', `http://${ip}`);
       return status === 0 ? true : undefined;
@@ -150,7 +165,9 @@ describe('up', () => {
 
 describe('up -f', () => {
   test('of a wrong manifest names the field, applies the other documents and exits with 1', async () => {
-    const path = box.manifest('wrong.yaml', `
+    const path = box.manifest(
+      'wrong.yaml',
+      `
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: before }
@@ -172,10 +189,13 @@ metadata: { name: unknown }
 apiVersion: v1
 kind: ConfigMap
 metadata: { name: after }
-`);
+`,
+    );
     const { status, stderr } = await box.run('up', '--nodes', '1', '-f', path);
     expect(status).toBe(1);
-    expect(stderr).toMatch(/wrong\.yaml:7.*spec\.ports\[0\]\.port: Invalid value: 70000: must be between 1 and 65535, inclusive/);
+    expect(stderr).toMatch(
+      /wrong\.yaml:7.*spec\.ports\[0\]\.port: Invalid value: 70000: must be between 1 and 65535, inclusive/,
+    );
     expect(stderr).toMatch(/wrong\.yaml:12.*unknown field "spec\.prots"/);
     expect(stderr).toMatch(/wrong\.yaml:17.*kind that is not served \(Gadget in v1\)/);
     const names = await box.kubectlMust('get', 'configmaps', '-o', 'jsonpath={.items[*].metadata.name}');
@@ -185,7 +205,10 @@ metadata: { name: after }
 
   test('of a file that is not there says so before anything starts', async () => {
     const { status, stderr } = await box.run('up', '-f', '/nowhere/at-all.yaml');
-    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('/nowhere/at-all.yaml cannot be read (ENOENT)') });
+    expect({ status, stderr }).toEqual({
+      status: 1,
+      stderr: expect.stringContaining('/nowhere/at-all.yaml cannot be read (ENOENT)'),
+    });
     expect(processesOf(box.home)).toEqual([]);
   });
 
@@ -196,32 +219,53 @@ metadata: { name: after }
   });
 
   test('of an unknown image without command waits, then says which Pod is not Ready and why', async () => {
-    const path = box.manifest('image.yaml', `
+    const path = box.manifest(
+      'image.yaml',
+      `
 apiVersion: v1
 kind: Pod
 metadata: { name: web }
 spec: { containers: [{ name: web, image: "nginx:1.27" }] }
-`);
+`,
+    );
     const { status, stderr } = await box.run('up', '--nodes', '1', '--wait', '4s', '-f', path);
     expect(status).toBe(1);
     expect(stderr).toMatch(/pod\/web.*(ErrImagePull|ImagePullBackOff)/i);
-    const events = await box.kubectlMust('get', 'events', '--field-selector', 'involvedObject.name=web', '-o', 'jsonpath={.items[*].message}');
+    const events = await box.kubectlMust(
+      'get',
+      'events',
+      '--field-selector',
+      'involvedObject.name=web',
+      '-o',
+      'jsonpath={.items[*].message}',
+    );
     expect(events).toMatch(/nginx:1\.27.*command/);
   });
 });
 
 describe('other commands', () => {
-  test.each([['status'], ['kubeconfig'], ['exec', 'client', '--', 'true']])('%s without a cluster says how to start one', async (...args) => {
-    const { status, stderr } = await box.run(...args);
-    expect(status).toBe(1);
-    expect(stderr).toBe('signalbox: cluster default does not exist: start it with `signalbox up` [CLUSTER_NOT_RUNNING]\n');
-  });
+  test.each([['status'], ['kubeconfig'], ['exec', 'client', '--', 'true']])(
+    '%s without a cluster says how to start one',
+    async (...args) => {
+      const { status, stderr } = await box.run(...args);
+      expect(status).toBe(1);
+      expect(stderr).toBe(
+        'signalbox: cluster default does not exist: start it with `signalbox up` [CLUSTER_NOT_RUNNING]\n',
+      );
+    },
+  );
 
   test('exec passes on the exit status, standard input and the environment of the container', async () => {
     await box.must('up', '--nodes', '1');
     expect(await box.run('exec', 'node/node-1', '--', 'sh', '-c', 'exit 7')).toMatchObject({ status: 7 });
-    expect(await box.runWith({ input: 'through' }, 'exec', 'client', '--', 'cat')).toMatchObject({ status: 0, stdout: 'through' });
-    expect(await box.run('exec', 'pod/nobody', '--', 'true')).toMatchObject({ status: 1, stderr: expect.stringContaining('[TARGET_NOT_FOUND]') });
+    expect(await box.runWith({ input: 'through' }, 'exec', 'client', '--', 'cat')).toMatchObject({
+      status: 0,
+      stdout: 'through',
+    });
+    expect(await box.run('exec', 'pod/nobody', '--', 'true')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('[TARGET_NOT_FOUND]'),
+    });
     expect(await box.run('exec', 'moon', '--', 'true')).toMatchObject({ status: 2 });
   });
 

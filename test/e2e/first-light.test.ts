@@ -51,7 +51,12 @@ describe('a cluster with hello.yaml', () => {
   });
 
   test('gives nodes and Pods the addresses that texts about Kubernetes show', async () => {
-    const nodes = await box.kubectlMust('get', 'nodes', '-o', 'jsonpath={range .items[*]}{.metadata.name}={.status.addresses[?(@.type=="InternalIP")].address} {.spec.podCIDR}{"\\n"}{end}');
+    const nodes = await box.kubectlMust(
+      'get',
+      'nodes',
+      '-o',
+      'jsonpath={range .items[*]}{.metadata.name}={.status.addresses[?(@.type=="InternalIP")].address} {.spec.podCIDR}{"\\n"}{end}',
+    );
     expect(nodes.trim().split('\n')).toEqual([
       'node-1=192.168.101.3 10.244.1.0/24',
       'node-2=192.168.101.4 10.244.2.0/24',
@@ -60,7 +65,12 @@ describe('a cluster with hello.yaml', () => {
   });
 
   test('answers by DNS name in every search path form', async () => {
-    for (const name of ['hello-service', 'hello-service.default', 'hello-service.default.svc', 'hello-service.default.svc.cluster.local']) {
+    for (const name of [
+      'hello-service',
+      'hello-service.default',
+      'hello-service.default.svc',
+      'hello-service.default.svc.cluster.local',
+    ]) {
       expect(await answers(`pod/${pods[0]}`, `http://${name}`, 1)).toEqual([expect.stringMatching(/^200 hello-/)]);
     }
   });
@@ -82,7 +92,9 @@ describe('a cluster with hello.yaml', () => {
   });
 
   test('answers curl in a Pod', async () => {
-    expect(await box.must('exec', `pod/${pods[1]}`, '--', 'curl', '-sS', '--max-time', '5', 'http://hello-service')).toContain('Hello Kubernetes!');
+    expect(
+      await box.must('exec', `pod/${pods[1]}`, '--', 'curl', '-sS', '--max-time', '5', 'http://hello-service'),
+    ).toContain('Hello Kubernetes!');
   });
 
   test('answers dig in a Pod with the cluster IP', async () => {
@@ -104,19 +116,45 @@ describe('a cluster with hello.yaml', () => {
 
 describe('a Pod that reaches itself through its own Service', () => {
   test('gets an answer, from itself', async () => {
-    await box.kubectlMust('run', 'alone', '--image=registry.k8s.io/e2e-test-images/agnhost:2.53', '--labels=app=alone', '--', 'netexec', '--http-port=8080', '--udp-port=8081');
+    await box.kubectlMust(
+      'run',
+      'alone',
+      '--image=registry.k8s.io/e2e-test-images/agnhost:2.53',
+      '--labels=app=alone',
+      '--',
+      'netexec',
+      '--http-port=8080',
+      '--udp-port=8081',
+    );
     await box.kubectlMust('expose', 'pod', 'alone', '--port=80', '--target-port=8080');
     await box.kubectlMust('wait', '--for=condition=Ready', 'pod/alone', '--timeout=20s');
     const ip = await clusterIp('alone');
     const answer = await eventually('hairpin', async () => {
-      const { status, stdout } = await box.run('exec', 'pod/alone', '--', 'curl', '-sS', '--max-time', '3', `http://${ip}/hostname`);
+      const { status, stdout } = await box.run(
+        'exec',
+        'pod/alone',
+        '--',
+        'curl',
+        '-sS',
+        '--max-time',
+        '3',
+        `http://${ip}/hostname`,
+      );
       return status === 0 ? stdout : undefined;
     });
     expect(answer).toBe('alone');
   });
 
   test('by UDP too', async () => {
-    await box.kubectlMust('expose', 'pod', 'alone', '--name=alone-udp', '--port=81', '--target-port=8081', '--protocol=UDP');
+    await box.kubectlMust(
+      'expose',
+      'pod',
+      'alone',
+      '--name=alone-udp',
+      '--port=81',
+      '--target-port=8081',
+      '--protocol=UDP',
+    );
     const ip = await clusterIp('alone-udp');
     const program = `
       const socket = require('node:dgram').createSocket('udp4');
@@ -147,8 +185,12 @@ describe('a node port', () => {
 
 describe('hand-made Endpoints', () => {
   test('are mirrored to a slice and answer', async () => {
-    const [ip] = (await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].status.podIP}')).split(' ');
-    const path = box.manifest('no-selector.yaml', `
+    const [ip] = (
+      await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].status.podIP}')
+    ).split(' ');
+    const path = box.manifest(
+      'no-selector.yaml',
+      `
 apiVersion: v1
 kind: Service
 metadata: { name: by-hand }
@@ -158,7 +200,8 @@ apiVersion: v1
 kind: Endpoints
 metadata: { name: by-hand }
 subsets: [{ addresses: [{ ip: ${ip} }], ports: [{ port: 8080 }] }]
-`);
+`,
+    );
     await box.kubectlMust('apply', '-f', path);
     await eventually('mirrored endpoints', async () => {
       const got = await answers(`pod/${pods[0]}`, 'http://by-hand', 1);
@@ -170,7 +213,9 @@ subsets: [{ addresses: [{ ip: ${ip} }], ports: [{ port: 8080 }] }]
 describe('a headless Service', () => {
   test('has the addresses of its Pods in DNS', async () => {
     await box.kubectlMust('apply', '-f', example('headless.yaml'));
-    const ips = (await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].status.podIP}')).split(' ').sort();
+    const ips = (await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].status.podIP}'))
+      .split(' ')
+      .sort();
     const answer = await eventually('headless answer', async () => {
       const out = await box.must('exec', `pod/${pods[0]}`, '--', 'dig', '+short', '+search', 'hello-headless-service');
       return out.trim() === '' ? undefined : out.trim().split('\n').sort();
@@ -196,7 +241,9 @@ describe('a Pod replaced under a stream of requests', () => {
     const ip = await clusterIp('hello-service');
     const stream = box.must('exec', 'node/node-1', ...requests(`http://${ip}`, 2000));
     await box.kubectlMust('delete', 'pod', victim, '--wait=false');
-    const successor = await eventually('a successor', async () => (await podNames()).find((name) => !pods.includes(name)));
+    const successor = await eventually('a successor', async () =>
+      (await podNames()).find((name) => !pods.includes(name)),
+    );
     await box.kubectlMust('wait', '--for=condition=Ready', `pod/${successor}`, '--timeout=30s');
     const lines = (await stream).trim().split('\n');
     expect(lines).toHaveLength(2000);
@@ -213,19 +260,32 @@ describe('scaling', () => {
     const ip = await clusterIp('hello-service');
     await box.kubectlMust('scale', 'replicaset', 'hello', '--replicas=0');
     const [from = 'late'] = ['alone'];
-    await eventually('refused', async () => ((await answers(`pod/${from}`, `http://${ip}`, 1))[0] === 'ECONNREFUSED' ? true : undefined), 40_000);
+    await eventually(
+      'refused',
+      async () => ((await answers(`pod/${from}`, `http://${ip}`, 1))[0] === 'ECONNREFUSED' ? true : undefined),
+      40_000,
+    );
     const before = Date.now();
     expect(await answers('node/node-1', `http://${ip}`, 20)).toEqual(Array(20).fill('ECONNREFUSED'));
     expect(await answers('client', 'http://192.168.101.4:30080', 3)).toEqual(Array(3).fill('ECONNREFUSED'));
     expect(Date.now() - before).toBeLessThan(5_000);
     await box.kubectlMust('scale', 'replicaset', 'hello', '--replicas=2');
-    await eventually('answers again', async () => ((await answers('node/node-1', `http://${ip}`, 1))[0]?.startsWith('200') ? true : undefined));
+    await eventually('answers again', async () =>
+      (await answers('node/node-1', `http://${ip}`, 1))[0]?.startsWith('200') ? true : undefined,
+    );
   });
 });
 
 describe('kubectl', () => {
   test('rolls a Deployment out, scales it, labels, describes and deletes', async () => {
-    await box.kubectlMust('create', 'deployment', 'web', '--image=gcr.io/google-samples/node-hello:1.0', '--replicas=2', '--port=8080');
+    await box.kubectlMust(
+      'create',
+      'deployment',
+      'web',
+      '--image=gcr.io/google-samples/node-hello:1.0',
+      '--replicas=2',
+      '--port=8080',
+    );
     await box.kubectlMust('rollout', 'status', 'deployment/web', '--timeout=30s');
     await box.kubectlMust('scale', 'deployment/web', '--replicas=3');
     await box.kubectlMust('wait', '--for=jsonpath={.status.readyReplicas}=3', 'deployment/web', '--timeout=30s');
@@ -235,9 +295,13 @@ describe('kubectl', () => {
     await box.kubectlMust('rollout', 'status', 'deployment/web', '--timeout=60s');
     expect(await box.kubectlMust('describe', 'deployment', 'web')).toContain('VERSION:  2');
     await box.kubectlMust('delete', 'deployment', 'web');
-    await eventually('Pods of the Deployment are gone', async () => {
-      const left = await box.kubectlMust('get', 'pods', '-l', 'app=web', '-o', 'name');
-      return left.trim() === '' ? true : undefined;
-    }, 60_000);
+    await eventually(
+      'Pods of the Deployment are gone',
+      async () => {
+        const left = await box.kubectlMust('get', 'pods', '-l', 'app=web', '-o', 'name');
+        return left.trim() === '' ? true : undefined;
+      },
+      60_000,
+    );
   });
 });

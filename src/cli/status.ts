@@ -1,0 +1,76 @@
+import type { Node, Pod, Service } from '../api/generated/types.ts';
+import { objectKey } from '../api/object.ts';
+import { connect } from '../client/client.ts';
+import { loadKubeconfig } from '../client/kubeconfig.ts';
+import { requireRunning } from '../cluster/state.ts';
+
+/** What runs: the cluster, its nodes, and how many Pods and Services it has. */
+export async function status(options: { readonly name: string; readonly output: 'text' | 'json' }): Promise<void> {
+  const { paths, record } = requireRunning(options.name);
+  const client = connect(await loadKubeconfig(paths.kubeconfig));
+  try {
+    const [nodes, pods, services] = await Promise.all([
+      client.list('nodes'),
+      client.list('pods'),
+      client.list('services'),
+    ]);
+    const report = {
+      name: record.name,
+      startedAt: record.startedAt,
+      proxyMode: record.proxyMode,
+      api: client.config.server,
+      kubeconfig: paths.kubeconfig,
+      log: paths.log,
+      nodes: nodes.items.map(nodeReport),
+      pods: podReport(pods.items),
+      services: serviceReport(services.items),
+    };
+    console.log(options.output === 'json' ? JSON.stringify(report, null, 2) : text(report));
+  } finally {
+    client.close();
+  }
+}
+
+function nodeReport(node: Node) {
+  return {
+    name: node.metadata?.name ?? '',
+    ip: node.status?.addresses?.find((a) => a.type === 'InternalIP')?.address ?? '',
+    podCidr: node.spec?.podCIDR ?? '',
+    ready: node.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True',
+  };
+}
+
+function podReport(pods: readonly Pod[]) {
+  const ready = pods.filter((pod) => pod.status?.conditions?.some((c) => c.type === 'Ready' && c.status === 'True'));
+  return { total: pods.length, ready: ready.length, names: pods.map(objectKey) };
+}
+
+function serviceReport(services: readonly Service[]) {
+  return { total: services.length };
+}
+
+type Report = {
+  readonly [K in 'name' | 'startedAt' | 'proxyMode' | 'api' | 'kubeconfig' | 'log']: string;
+} & {
+  readonly nodes: readonly ReturnType<typeof nodeReport>[];
+  readonly pods: ReturnType<typeof podReport>;
+  readonly services: ReturnType<typeof serviceReport>;
+};
+
+function text(report: Report): string {
+  const minutes = Math.floor((Date.now() - Date.parse(report.startedAt)) / 60_000);
+  const nodes = report.nodes.map(
+    (n) => `  ${n.name.padEnd(10)}${n.ip.padEnd(17)}Pods ${n.podCidr.padEnd(18)}${n.ready ? 'Ready' : 'not Ready'}`,
+  );
+  return [
+    `Cluster ${report.name} has been up for ${minutes} min, proxy mode ${report.proxyMode}.`,
+    '',
+    ...nodes,
+    '',
+    `  Pods        ${report.pods.ready} of ${report.pods.total} Ready`,
+    `  Services    ${report.services.total}`,
+    `  API         ${report.api}`,
+    `  kubeconfig  ${report.kubeconfig}`,
+    `  log         ${report.log}`,
+  ].join('\n');
+}

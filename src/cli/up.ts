@@ -1,0 +1,196 @@
+import { Listr, type ListrTask, PRESET_TIMER } from 'listr2';
+import { connect } from '../client/client.ts';
+import { loadKubeconfig } from '../client/kubeconfig.ts';
+import type { ApiClient } from '../client/types.ts';
+import { type Applied, applyDocuments } from '../cluster/apply.ts';
+import { launchCluster } from '../cluster/launch.ts';
+import { type Manifests, readManifests } from '../cluster/manifests.ts';
+import { planCluster } from '../cluster/plan.ts';
+import { waitUntilReady } from '../cluster/readiness.ts';
+import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
+import { stopCluster } from '../cluster/stop.ts';
+import { SignalboxError } from '../errors/error.ts';
+import { exitStatus } from './report.ts';
+
+/** The options of `signalbox up`, as parsed. */
+export interface UpOptions {
+  readonly filename: readonly string[];
+  readonly nodes?: number;
+  readonly proxyMode?: string;
+  readonly name: string;
+  readonly ipFamily: string;
+  readonly apiPort?: number;
+  /** Milliseconds. */
+  readonly wait: number;
+  readonly foreground?: true;
+}
+
+/** What a run of `up` is about, settled from options and from what the cluster was before. */
+interface Settled {
+  readonly paths: ClusterPaths;
+  readonly name: string;
+  readonly nodeCount: number;
+  readonly proxyMode: string;
+  readonly apiPort: number;
+  readonly running: boolean;
+}
+
+/** Brings a cluster up, or goes on with one that was stopped or killed; applies manifests; waits until all is Ready. */
+export async function up(options: UpOptions): Promise<void> {
+  const startedAt = performance.now();
+  const settled = settle(options);
+  const manifests = readManifests(options.filename);
+  if (settled.running) console.log(`Cluster ${settled.name} runs already.`);
+  const outcome = await bringUp(settled, manifests, options.wait);
+  for (const error of outcome.errors) console.error(`signalbox: ${error.message}`);
+  if (outcome.errors.length > 0) process.exitCode = exitStatus.failed;
+  else summarize(settled, performance.now() - startedAt);
+  if (options.foreground) await untilInterrupted(settled);
+}
+
+function settle(options: UpOptions): Settled {
+  requireChoice('--proxy-mode', options.proxyMode ?? 'nftables', ['nftables']);
+  requireChoice('--ip-family', options.ipFamily, ['ipv4']);
+  const paths = clusterPaths(options.name);
+  const record = readRecord(paths);
+  const settled: Settled = {
+    paths,
+    name: options.name,
+    nodeCount: options.nodes ?? record?.nodeCount ?? 3,
+    proxyMode: options.proxyMode ?? record?.proxyMode ?? 'nftables',
+    apiPort: options.apiPort ?? 0,
+    running: isRunning(record),
+  };
+  planCluster(settled.nodeCount);
+  if (isRunning(record)) requireSame(record, settled, options);
+  return settled;
+}
+
+function requireChoice(option: string, value: string, choices: readonly string[]): void {
+  if (choices.includes(value)) return;
+  throw new SignalboxError('INVALID_CONFIG', {
+    object: `${option} ${value}`,
+    problem: 'is not supported',
+    remedy: `choose from: ${choices.join(', ')}`,
+  });
+}
+
+/** A running cluster is what it is: other nodes or another port need a new start. */
+function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions): void {
+  const differs =
+    record.nodeCount !== settled.nodeCount ||
+    record.proxyMode !== settled.proxyMode ||
+    (options.apiPort !== undefined && options.apiPort !== 0 && options.apiPort !== record.apiPort);
+  if (!differs) return;
+  throw new SignalboxError('CLUSTER_RUNS_DIFFERENTLY', {
+    object: `cluster ${record.name}`,
+    problem: `runs already, with --nodes ${record.nodeCount} --proxy-mode ${record.proxyMode} --api-port ${record.apiPort}`,
+    remedy: '`signalbox down --keep-data` first, then `signalbox up` with the new options',
+  });
+}
+
+interface Context {
+  client?: ApiClient;
+  applied: Applied;
+}
+
+async function bringUp(settled: Settled, manifests: Manifests, waitMs: number): Promise<Applied> {
+  const plan = planCluster(settled.nodeCount);
+  const context: Context = { applied: { documents: [], errors: manifests.errors } };
+  const api = async () => {
+    context.client ??= connect(await loadKubeconfig(settled.paths.kubeconfig));
+    return context.client;
+  };
+  const tasks: ListrTask<Context>[] = [
+    ...(settled.running ? [] : launchTasks(settled)),
+    ...(manifests.documents.length === 0 ? [] : [applyTask(manifests, api)]),
+    {
+      title: 'Nodes, cluster DNS and Pods are Ready',
+      task: async (_, task) =>
+        waitUntilReady(
+          await api(),
+          { nodes: plan.nodes.map((node) => node.name), documents: context.applied.documents },
+          {
+            timeoutMs: waitMs,
+            onProgress: (missing) => {
+              task.output = `waiting for ${missing.map(({ what }) => what).join(', ')}`;
+            },
+          },
+        ),
+    },
+  ];
+  try {
+    await new Listr<Context>(tasks, {
+      ctx: context,
+      fallbackRenderer: 'simple',
+      rendererOptions: { timer: PRESET_TIMER, showErrorMessage: false, collapseErrors: false },
+      fallbackRendererOptions: { timer: PRESET_TIMER },
+    }).run();
+    return context.applied;
+  } finally {
+    context.client?.close();
+  }
+}
+
+/** One start, shown as the two stages its supervisor tells of. */
+function launchTasks(settled: Settled): ListrTask<Context>[] {
+  const network = deferred();
+  const controlPlane = launchCluster(
+    settled.paths,
+    { ...settled, program: process.argv[1] ?? '' },
+    (stage) => stage === 'network' && network.resolve(),
+  );
+  controlPlane.catch(network.reject);
+  return [
+    { title: 'Namespaces and links', task: () => network.promise },
+    { title: 'API server', task: () => controlPlane.then(() => undefined) },
+  ];
+}
+
+function deferred(): { promise: Promise<void>; resolve: () => void; reject: (reason: unknown) => void } {
+  let resolve: () => void = () => {};
+  let reject: (reason: unknown) => void = () => {};
+  const promise = new Promise<void>((done, failed) => {
+    resolve = done;
+    reject = failed;
+  });
+  return { promise, resolve, reject };
+}
+
+function applyTask(manifests: Manifests, api: () => Promise<ApiClient>): ListrTask<Context> {
+  return {
+    title: 'Manifests',
+    task: async (context, task) => {
+      context.applied = await applyDocuments(await api(), manifests);
+      task.title = `Manifests: ${context.applied.documents.map((d) => `${d.resource.singular}/${d.object.metadata.name}`).join(', ')}`;
+    },
+  };
+}
+
+function summarize(settled: Settled, tookMs: number): void {
+  const name = settled.name === 'default' ? '' : ` --name ${settled.name}`;
+  console.log(`
+Cluster ${settled.name} is up after ${(tookMs / 1000).toFixed(1)} s: ${settled.nodeCount} ${settled.nodeCount === 1 ? 'node' : 'nodes'}, proxy mode ${settled.proxyMode}.
+
+  export KUBECONFIG=$(signalbox kubeconfig${name})
+  kubectl get pods,services,endpointslices -o wide
+  signalbox exec${name} client -- ping -c1 192.168.101.3
+  signalbox down${name}`);
+}
+
+/** Stays until the terminal or a service manager ends it, then takes the cluster down. */
+async function untilInterrupted(settled: Settled): Promise<void> {
+  await new Promise<void>((resolve) => {
+    // A pending timer keeps this process: the cluster itself is another.
+    const alive = setInterval(() => {
+      if (!isRunning(readRecord(settled.paths))) stop();
+    }, 1000);
+    const stop = () => {
+      clearInterval(alive);
+      resolve();
+    };
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, stop);
+  });
+  await stopCluster(settled.paths, { keepData: false });
+  console.log(`Cluster ${settled.name} is down. Nothing of it is left.`);
+}
