@@ -1,6 +1,6 @@
 import { sameElement } from './compare.ts';
 import { elementKeyText } from './print.ts';
-import type { Element, ElementUnit, TableName, Transaction } from './syntax.ts';
+import type { Element, TableName, Transaction } from './syntax.ts';
 
 /**
  * Elements that only make sense together, such as a frontend's draw size and its endpoints. `claim` names what they
@@ -66,9 +66,9 @@ export class ElementStore {
     if (!sameElements(before, after)) out.push({ claim, before, after });
   }
 
-  /** Everything that is to be in the kernel now. */
-  *elements(): Generator<Element, void, undefined> {
-    for (const [holder] of this.#holders.values()) if (holder !== undefined) yield* holder.elements;
+  /** Everything that is to be in the kernel now, the elements of one claim together. */
+  *groups(): Generator<readonly Element[], void, undefined> {
+    for (const [holder] of this.#holders.values()) if (holder !== undefined) yield holder.elements;
   }
 
   /** Owners known, by name. */
@@ -106,15 +106,9 @@ export function elementTransaction(table: TableName, changes: readonly ElementCh
 }
 
 /** The least change from some elements to others. */
-export function diffElements(previous: Iterable<Element>, next: Iterable<Element>): ElementUnit {
-  const unit = { delete: [], add: [] };
-  addDifference(previous, next, unit);
-  return unit;
-}
-
 function addDifference(
-  previous: Iterable<Element>,
-  next: Iterable<Element>,
+  previous: readonly Element[],
+  next: readonly Element[],
   unit: { delete: Element[]; add: Element[] },
 ): void {
   const remaining = new Map<string, Element>();

@@ -98,6 +98,8 @@ export function printStatement(statement: Statement): string {
       const branches = [...statement.chains].map(([size, chain]) => `${size} : goto ${chain}`);
       return `${printKey(statement.key)} map @${statement.map} vmap { ${branches.join(', ')} }`;
     }
+    case 'foreign':
+      return `# ${statement.expressions}`;
   }
 }
 

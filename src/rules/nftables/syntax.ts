@@ -56,6 +56,7 @@ export interface Element {
 /** A named set, or a map when it has `data`. Its types are those of the selectors (`typeof` in nft). */
 export interface SetDeclaration {
   readonly name: string;
+  /** Empty, and so is `data`, in a set that somebody else put into the table with types that are not ours. */
   readonly key: Key;
   readonly data?: Key;
   /** Elements are blocks (`flags interval`). Only for keys of one selector. */
@@ -83,7 +84,9 @@ export type Statement =
       readonly key: Key;
       readonly map: string;
       readonly chains: ReadonlyMap<number, string>;
-    };
+    }
+  /** Only ever read, not written: what somebody else put into the table, by the kernel's names of its expressions. */
+  | { readonly kind: 'foreign'; readonly expressions: string };
 
 export interface Rule {
   readonly statements: readonly Statement[];
@@ -121,7 +124,8 @@ export type ObjectCommand =
   | { readonly verb: 'add'; readonly object: 'set'; readonly set: SetDeclaration }
   | { readonly verb: 'delete'; readonly object: 'set'; readonly name: string; readonly map: boolean }
   | { readonly verb: 'add'; readonly object: 'chain'; readonly name: string; readonly hook?: Hook }
-  | { readonly verb: 'flush' | 'delete'; readonly object: 'chain'; readonly name: string }
+  | { readonly verb: 'flush'; readonly object: 'chain'; readonly name: string }
+  | { readonly verb: 'delete'; readonly object: 'chain'; readonly name: string }
   | { readonly verb: 'add'; readonly object: 'rule'; readonly chain: string; readonly rule: Rule };
 
 /** Element changes that become visible together. First all deletions, then all additions. */
