@@ -192,8 +192,7 @@ function watch(child: ChildProcess, stdoutEnd: number, stderrEnd: number): Runni
 }
 
 // The words of unshare(1) and setpriv(1) when they do not get as far as the program. Nothing comes before them.
-const startFailureLine =
-  /^(?:unshare: mount \/proc failed|setpriv: failed to execute [^\n]*|setpriv: set[^\n]*): [^\n]+\n$/;
+const startFailureLine = /^(?:unshare: mount \/proc failed|setpriv): [^\n]+\n$/;
 
 /** Settled with the first line that is written, or with the end of the stream, which may come after the process's. */
 function watchForStartFailure(stderr: Readable): Promise<{ startFailure?: string }> {
