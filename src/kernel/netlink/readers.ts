@@ -52,4 +52,4 @@ export function readText(value: Value): string | undefined {
   const end = value.indexOf(0);
   return decoder.decode(end === -1 ? value : value.subarray(0, end));
 }
-const decoder = new TextDecoder();
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

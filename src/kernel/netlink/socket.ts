@@ -5,9 +5,6 @@ import {
   errnoNumber,
   getSocketOption,
   KernelError,
-  MSG_DONTWAIT,
-  MSG_TRUNC,
-  recv,
   send,
   setSocketOption,
   setSocketOptionBytes,
@@ -27,6 +24,7 @@ import {
   NLMSG_ERROR,
   NLMSG_NOOP,
 } from './message.ts';
+import { messagesIn, payloadInPlace, type ReceivedMessage, receive, receiveCapacity, replyOf } from './receive.ts';
 
 /** `route`: links, addresses, routes; `netfilter`: nftables, conntrack, ipset; `generic`: IPVS and others. */
 export type NetlinkProtocol = 'route' | 'netfilter' | 'generic';
@@ -101,13 +99,6 @@ const largestBuffer = 0x3fffffff;
 /** Room for the replies to one transaction: an error takes about 1 KiB, so some thousands of them. */
 const receiveBuffer = 4 << 20;
 
-/**
- * One buffer for all sockets of the thread: a receive ends before the next begins. The kernel's replies reach 32 KiB
- * (dumps); the rest is room for a notification with a large object.
- */
-const received = new Uint8Array(256 << 10);
-const receivedView = new DataView(received.buffer);
-
 class KernelSocket implements NetlinkSocket {
   readonly maxMessageBytes: number;
   readonly #fd: number;
@@ -177,7 +168,7 @@ class KernelSocket implements NetlinkSocket {
     const replies: NetlinkReply[] = [];
     let interrupted = false;
     for (;;) {
-      const length = this.#receive(this.#operation(request), 0);
+      const length = this.#receive(this.#operation(request));
       for (const message of messagesIn(length)) {
         // An answer to an earlier request whose wait had run out.
         if (message.sequence !== sequence) continue;
@@ -200,20 +191,20 @@ class KernelSocket implements NetlinkSocket {
     const failures: NetlinkFailure[] = [];
     let overrun = false;
     for (;;) {
-      const length = recv(this.#fd, received, MSG_DONTWAIT | MSG_TRUNC);
+      const length = receive(this.#fd, { wait: false });
       if (length === -errnoNumber.EAGAIN) break;
       if (length === -errnoNumber.ENOBUFS) overrun = true;
-      else if (length >= 0) collect({ batch, first, replies, failures }, Math.min(length, received.length));
+      else if (length >= 0) collect({ batch, first, replies, failures }, length);
       else if (length !== -errnoNumber.EINTR) throw new KernelError(`receive ${this.#protocol} netlink`, -length);
     }
     if (failures.length > 0 || overrun) throw new TransactionError(failures, { count: batch.count, overrun });
     return replies;
   }
 
-  #receive(operation: string, flags: number): number {
+  #receive(operation: string): number {
     for (;;) {
-      const length = recv(this.#fd, received, flags | MSG_TRUNC);
-      if (length > received.length) throw new KernelError(operation, errnoNumber.EMSGSIZE, `reply of ${length} bytes`);
+      const length = receive(this.#fd, { wait: true });
+      if (length > receiveCapacity) throw new KernelError(operation, errnoNumber.EMSGSIZE, `reply of ${length} bytes`);
       if (length >= 0) return length;
       if (length === -errnoNumber.EAGAIN) throw new KernelError(operation, errnoNumber.ETIMEDOUT, 'no reply');
       if (length !== -errnoNumber.EINTR) throw new KernelError(operation, -length);
@@ -238,7 +229,7 @@ class KernelSocket implements NetlinkSocket {
 export function openSocket(protocol: NetlinkProtocol): number {
   const fd = socket(AF_NETLINK, SOCK_RAW, protocolNumbers[protocol]);
   try {
-    connect(fd, netlinkAddress(0));
+    connect(fd, kernelAddress());
     return fd;
   } catch (error) {
     close(fd);
@@ -246,12 +237,10 @@ export function openSocket(protocol: NetlinkProtocol): number {
   }
 }
 
-/** `sockaddr_nl`: the kernel (port 0), or multicast groups as a bit mask of the first 32. */
-export function netlinkAddress(groups: number): Uint8Array {
+/** `sockaddr_nl` of the kernel: port 0, no groups. */
+function kernelAddress(): Uint8Array {
   const address = new Uint8Array(12);
-  const view = new DataView(address.buffer);
-  view.setUint16(0, AF_NETLINK, littleEndian);
-  view.setUint32(8, groups, littleEndian);
+  new DataView(address.buffer).setUint16(0, AF_NETLINK, littleEndian);
   return address;
 }
 
@@ -276,38 +265,8 @@ function batchOf(parts: readonly NetlinkRequest[]): MessageBatch {
   return batch;
 }
 
-/** A message where it lies in the receive buffer. */
-interface ReceivedMessage {
-  readonly type: number;
-  readonly flags: number;
-  readonly sequence: number;
-  /** Offsets of the payload in `received`. */
-  readonly start: number;
-  readonly end: number;
-}
-
-function* messagesIn(length: number): Generator<ReceivedMessage> {
-  let at = 0;
-  while (at + messageHeaderLength <= length) {
-    const size = receivedView.getUint32(at, littleEndian);
-    if (size < messageHeaderLength || at + size > length) return;
-    yield {
-      type: receivedView.getUint16(at + 4, littleEndian),
-      flags: receivedView.getUint16(at + 6, littleEndian),
-      sequence: receivedView.getUint32(at + 8, littleEndian),
-      start: at + messageHeaderLength,
-      end: at + size,
-    };
-    at += (size + 3) & ~3;
-  }
-}
-
-function replyOf({ type, flags, sequence, start, end }: ReceivedMessage): NetlinkReply {
-  return { type, flags, sequence, payload: received.slice(start, end) };
-}
-
 function throwFailure(operation: string, message: ReceivedMessage): void {
-  const failure = parseFailure(received.subarray(message.start, message.end), message);
+  const failure = parseFailure(payloadInPlace(message), message);
   if (failure !== undefined) throw new KernelError(operation, failure.errno, failure.detail);
 }
 
@@ -319,7 +278,7 @@ function collect(
     const index = (message.sequence - into.first) >>> 0;
     if (index >= into.batch.count) continue;
     if (message.type === NLMSG_ERROR) {
-      const failure = parseFailure(received.subarray(message.start, message.end), message);
+      const failure = parseFailure(payloadInPlace(message), message);
       if (failure !== undefined) into.failures.push({ ...failure, index, operation: into.batch.operation(index) });
     } else if (message.type !== NLMSG_NOOP && message.type !== NLMSG_DONE) into.replies.push(replyOf(message));
   }
