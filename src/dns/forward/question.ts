@@ -1,0 +1,58 @@
+import { randomFillSync } from 'node:crypto';
+import { flag, headerLength, recordClass, recordType } from '../wire/constants.ts';
+import type { Name } from '../wire/name.ts';
+import type { Response } from '../wire/response.ts';
+
+/** What another server is asked. */
+export interface Question {
+  readonly name: Name;
+  readonly type: number;
+  /** The client's flag word; RD and CD go along. */
+  readonly flags: number;
+  /** Whether DNSSEC records are wanted with the answer. */
+  readonly dnssecOk: boolean;
+}
+
+/** The largest UDP answer taken from another server: what passes any link unfragmented. */
+const udpSize = 1232;
+
+/** Equal for questions that have the same answer. */
+export function questionKey({ name, type, flags, dnssecOk }: Question): string {
+  const bits = (flags & (flag.RD | flag.CD)) | (dnssecOk ? 1 : 0);
+  return name + String.fromCharCode(type, bits);
+}
+
+/** The query message that asks it. */
+export function writeQuestion({ name, type, flags, dnssecOk }: Question, id: number): Buffer {
+  const message = Buffer.alloc(headerLength + name.length + 4 + 11);
+  message.writeUInt16BE(id, 0);
+  message.writeUInt16BE(flags & (flag.RD | flag.CD), 2);
+  message.writeUInt16BE(1, 4);
+  message.writeUInt16BE(1, 10);
+  let at = headerLength + message.write(name, headerLength, 'latin1');
+  at = message.writeUInt16BE(type, at);
+  at = message.writeUInt16BE(recordClass.IN, at);
+  // OPT: the root's name, type, size taken, and DO as the highest bit of the last flag word.
+  at = message.writeUInt16BE(recordType.OPT, at + 1);
+  at = message.writeUInt16BE(udpSize, at);
+  message.writeUInt16BE(dnssecOk ? 0x8000 : 0, at + 2);
+  return message;
+}
+
+/** Whether a response says that it answers this question. */
+export function answersQuestion(response: Response, { name, type }: Question): boolean {
+  const { question } = response;
+  return question.name === name && question.type === type && question.class === recordClass.IN;
+}
+
+const idPool = new Uint16Array(512);
+let idsLeft = 0;
+
+/** A number for a query that nobody outside can foretell (RFC 5452 §9.2). */
+export function randomId(): number {
+  if (idsLeft === 0) {
+    randomFillSync(idPool);
+    idsLeft = idPool.length;
+  }
+  return idPool[--idsLeft] ?? 0;
+}

@@ -1,0 +1,174 @@
+import { type Name, parentName, rootName } from './wire/name.ts';
+import type { Rdata } from './wire/rdata.ts';
+
+/** One record of a zone. */
+export interface ZoneRecord {
+  readonly owner: Name;
+  readonly type: number;
+  readonly rdata: Rdata;
+  /** Seconds. One figure for all records of an owner and type (RFC 2181 §5.2). */
+  readonly ttl: number;
+}
+
+/** From this many records on, a set is indexed; a scan is faster below. */
+const indexedSize = 16;
+
+/**
+ * All records of one owner and type. The same record may be there for several reasons, and stays until the last of
+ * them is gone. The order is arbitrary.
+ */
+export class RecordSet {
+  readonly type: number;
+  readonly ttl: number;
+  readonly #rdata: Rdata[] = [];
+  readonly #reasons: number[] = [];
+  #index: Map<Rdata, number> | undefined;
+
+  constructor(type: number, ttl: number) {
+    this.type = type;
+    this.ttl = ttl;
+  }
+
+  /** How many different records. */
+  get size(): number {
+    return this.#rdata.length;
+  }
+
+  /** The data of the record at a position below `size`. */
+  at(position: number): Rdata {
+    return this.#rdata[position] as Rdata;
+  }
+
+  /** Returns whether the record is new. */
+  add(rdata: Rdata): boolean {
+    const at = this.#find(rdata);
+    if (at >= 0) {
+      this.#reasons[at] = (this.#reasons[at] ?? 0) + 1;
+      return false;
+    }
+    this.#rdata.push(rdata);
+    this.#reasons.push(1);
+    if (this.#index !== undefined) this.#index.set(rdata, this.size - 1);
+    else if (this.size > indexedSize) this.#index = new Map(this.#rdata.map((data, i) => [data, i]));
+    return true;
+  }
+
+  /** Takes one reason away. Returns whether the record is gone. */
+  delete(rdata: Rdata): boolean {
+    const at = this.#find(rdata);
+    if (at < 0) return false;
+    const reasons = (this.#reasons[at] ?? 0) - 1;
+    this.#reasons[at] = reasons;
+    if (reasons > 0) return false;
+    // The last takes the place of the one that goes: no more is moved, however large the set.
+    const last = this.#rdata.pop() as Rdata;
+    const lastReasons = this.#reasons.pop() ?? 0;
+    this.#index?.delete(rdata);
+    if (last !== rdata) {
+      this.#rdata[at] = last;
+      this.#reasons[at] = lastReasons;
+      this.#index?.set(last, at);
+    }
+    return true;
+  }
+
+  #find(rdata: Rdata): number {
+    return this.#index === undefined ? this.#rdata.indexOf(rdata) : (this.#index.get(rdata) ?? -1);
+  }
+}
+
+/** A name that exists: it has records, or names below it do, or it was said to exist. */
+export class NameNode {
+  /** At most a handful: one for each type. */
+  readonly sets: RecordSet[] = [];
+  /** Names directly below, and holds. */
+  supports = 0;
+
+  /** The records of a type. */
+  set(type: number): RecordSet | undefined {
+    for (const set of this.sets) if (set.type === type) return set;
+    return undefined;
+  }
+}
+
+/**
+ * The names of a zone and their records. A name exists as long as anything at or below it does (RFC 8020), which is
+ * what tells "no such name" from "no such data". One look-up, and changes cost what they change.
+ */
+export class NameTree {
+  readonly #apex: Name;
+  readonly #nodes = new Map<Name, NameNode>();
+
+  /** The apex always exists. */
+  constructor(apex: Name) {
+    this.#apex = apex;
+    this.#nodes.set(apex, new NameNode());
+  }
+
+  /** How many names exist. */
+  get size(): number {
+    return this.#nodes.size;
+  }
+
+  /** The name's node, if the name exists. */
+  find(name: Name): NameNode | undefined {
+    return this.#nodes.get(name);
+  }
+
+  /** Every name that exists. */
+  entries(): IterableIterator<[Name, NameNode]> {
+    return this.#nodes.entries();
+  }
+
+  /** Adds a reason for a record at or below the apex. Returns whether answers change. */
+  add(record: ZoneRecord): boolean {
+    const node = this.#obtain(record.owner);
+    let set = node.set(record.type);
+    if (set === undefined) {
+      set = new RecordSet(record.type, record.ttl);
+      node.sets.push(set);
+    }
+    return set.add(record.rdata);
+  }
+
+  /** Takes back one `add` of an equal record. Returns whether answers change. */
+  delete(record: ZoneRecord): boolean {
+    const node = this.#nodes.get(record.owner);
+    const set = node?.set(record.type);
+    if (node === undefined || set === undefined || !set.delete(record.rdata)) return false;
+    if (set.size === 0) {
+      node.sets.splice(node.sets.indexOf(set), 1);
+      this.#prune(record.owner, node);
+    }
+    return true;
+  }
+
+  /** Makes a name exist, with or without records. */
+  hold(name: Name): void {
+    this.#obtain(name).supports++;
+  }
+
+  /** Takes back one `hold`. */
+  release(name: Name): void {
+    const node = this.#nodes.get(name);
+    if (node === undefined) return;
+    node.supports--;
+    this.#prune(name, node);
+  }
+
+  #obtain(name: Name): NameNode {
+    const found = this.#nodes.get(name);
+    if (found !== undefined) return found;
+    if (name === rootName) throw new RangeError('a name outside the zone was added to it');
+    const node = new NameNode();
+    this.#nodes.set(name, node);
+    this.#obtain(parentName(name)).supports++;
+    return node;
+  }
+
+  #prune(name: Name, node: NameNode): void {
+    if (node.sets.length > 0 || node.supports > 0 || name === this.#apex) return;
+    this.#nodes.delete(name);
+    this.release(parentName(name));
+  }
+}

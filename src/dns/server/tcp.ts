@@ -1,0 +1,148 @@
+import { once } from 'node:events';
+import { createServer, type Socket } from 'node:net';
+import type { Logger } from '../../component/log.ts';
+import { familyOf } from '../../net/ip.ts';
+import type { Responder } from '../answer.ts';
+import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
+import type { Client } from '../metrics.ts';
+import { headerLength } from '../wire/constants.ts';
+import { portTaken } from './port-taken.ts';
+import type { Listener } from './udp.ts';
+
+/** Bounds of connections; times in milliseconds. */
+export interface TcpLimits {
+  readonly connections: number;
+  /** How long a client may take from one whole query to the next. A part of a query does not extend it. */
+  readonly idleMs: number;
+  /** Queries of one connection that wait for their answers; it is not read from while there are so many. */
+  readonly pipelined: number;
+}
+
+/** What RFC 7766 §6.2.3 calls a few seconds, and as many clients as a node has Pods, many times over. */
+export const defaultTcpLimits: TcpLimits = { connections: 1000, idleMs: 10_000, pipelined: 100 };
+
+/** Octets of answers a client may leave unread before its connection is cut. */
+const maxUnread = 1 << 20;
+/** Octets of a query. One name, an OPT record with its options and a signature are far below. */
+const maxQuery = 4096;
+/** Time for the last answers of a connection that ends, in milliseconds. */
+const finishMs = 1000;
+
+/** What a connection is served with. */
+interface Service {
+  readonly responder: Responder;
+  readonly limits: TcpLimits;
+  readonly log: Logger;
+}
+
+/**
+ * Serves DNS over TCP (RFC 7766). Port 0 takes a free one.
+ * @throws SignalboxError `PORT_TAKEN`
+ */
+export async function listenTcp(address: ServerAddress, service: Service): Promise<Listener> {
+  const family = familyOf(address.ip);
+  const client: Client = { transport: 'tcp', family };
+  const connections = new Set<Connection>();
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    const connection = new Connection(socket, client, service);
+    connections.add(connection);
+    socket.on('close', () => connections.delete(connection));
+  });
+  server.maxConnections = service.limits.connections;
+  server.listen({ port: address.port, host: address.ip, ipv6Only: family === 'IPv6' });
+  try {
+    await once(server, 'listening');
+  } catch (cause) {
+    throw portTaken(`${formatServerAddress(address)} TCP`, cause);
+  }
+  server.on('error', (err) => service.log.warn({ err }, 'tcp socket'));
+  const bound = server.address();
+  return {
+    address: { ip: address.ip, port: typeof bound === 'object' ? (bound?.port ?? address.port) : address.port },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const connection of connections) connection.finish();
+      }),
+  };
+}
+
+/** One client's connection: queries in, answers out as they come, in any order. */
+class Connection {
+  readonly #socket: Socket;
+  readonly #client: Client;
+  readonly #service: Service;
+  readonly #deadline: NodeJS.Timeout;
+  #received: Buffer = Buffer.alloc(0);
+  #waiting = 0;
+  #isFull = false;
+  #isFinishing = false;
+
+  constructor(socket: Socket, client: Client, service: Service) {
+    this.#socket = socket;
+    this.#client = client;
+    this.#service = service;
+    this.#deadline = setTimeout(() => this.#expire(), service.limits.idleMs);
+    socket.on('error', (err) => service.log.debug({ err }, 'tcp connection'));
+    socket.on('close', () => clearTimeout(this.#deadline));
+    socket.on('end', () => this.finish());
+    socket.on('data', (chunk) => {
+      this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
+      this.#takeQueries();
+    });
+  }
+
+  /** Lets answers under way go out, takes no more queries. */
+  finish(): void {
+    this.#isFinishing = true;
+    this.#socket.pause();
+    setTimeout(() => this.#socket.destroy(), finishMs).unref();
+    if (this.#waiting === 0) this.#socket.end();
+  }
+
+  #expire(): void {
+    // While we owe answers, it is not the client who keeps us waiting.
+    if (this.#waiting > 0) this.#deadline.refresh();
+    else this.#socket.destroy();
+  }
+
+  #takeQueries(): void {
+    while (!this.#isFull && !this.#isFinishing && !this.#socket.destroyed && this.#received.length >= 2) {
+      const length = this.#received.readUInt16BE(0);
+      if (length < headerLength || length > maxQuery) {
+        this.#socket.destroy();
+        return;
+      }
+      if (this.#received.length < 2 + length) return;
+      const packet = this.#received.subarray(2, 2 + length);
+      this.#received = this.#received.subarray(2 + length);
+      this.#deadline.refresh();
+      this.#takeQuery(packet);
+    }
+  }
+
+  #takeQuery(packet: Buffer): void {
+    this.#waiting++;
+    // What deserves no answer over UDP deserves no connection here.
+    if (!this.#service.responder.answer(packet, this.#client, (reply) => this.#send(reply))) this.#socket.destroy();
+    if (this.#waiting < this.#service.limits.pipelined) return;
+    this.#isFull = true;
+    this.#socket.pause();
+  }
+
+  #send(reply: Buffer): void {
+    this.#waiting--;
+    if (this.#socket.destroyed) return;
+    const framed = Buffer.allocUnsafe(2 + reply.length);
+    framed.writeUInt16BE(reply.length);
+    reply.copy(framed, 2);
+    this.#socket.write(framed);
+    if (this.#socket.writableLength > maxUnread) this.#socket.destroy();
+    if (this.#isFinishing && this.#waiting === 0) this.#socket.end();
+    if (this.#isFull && !this.#isFinishing) {
+      this.#isFull = false;
+      this.#socket.resume();
+      this.#takeQueries();
+    }
+  }
+}

@@ -1,0 +1,60 @@
+/** Record types by their names on the wire's paper (RFC 1035 §3.2.2, 3596, 2782, 6891, 1995, 8482). */
+export const recordType = {
+  A: 1,
+  NS: 2,
+  CNAME: 5,
+  SOA: 6,
+  PTR: 12,
+  HINFO: 13,
+  MX: 15,
+  TXT: 16,
+  AAAA: 28,
+  SRV: 33,
+  OPT: 41,
+  IXFR: 251,
+  AXFR: 252,
+  ANY: 255,
+} as const;
+
+/** Record classes (RFC 1035 §3.2.4). All of Kubernetes' names are in `IN`. */
+export const recordClass = { IN: 1 } as const;
+
+/** Kinds of query (RFC 1035 §4.1.1). */
+export const opcode = { QUERY: 0 } as const;
+
+/** Response codes (RFC 1035 §4.1.1); those above 15 need an OPT record to be said (RFC 6891 §6.1.3). */
+export const rcode = {
+  NOERROR: 0,
+  FORMERR: 1,
+  SERVFAIL: 2,
+  NXDOMAIN: 3,
+  NOTIMP: 4,
+  REFUSED: 5,
+  BADVERS: 16,
+} as const;
+
+/** Bits of the header's second 16-bit word (RFC 1035 §4.1.1, RFC 4035 §3.2). */
+export const flag = {
+  QR: 0x8000,
+  AA: 0x0400,
+  TC: 0x0200,
+  RD: 0x0100,
+  RA: 0x0080,
+  AD: 0x0020,
+  CD: 0x0010,
+} as const;
+
+/** Where the opcode stands in that word. */
+export const opcodeMask = 0x7800;
+
+/** Octets before the question section. */
+export const headerLength = 12;
+
+/** The largest UDP message to a client that says nothing else (RFC 1035 §4.2.1). */
+export const classicUdpLimit = 512;
+
+/** The largest message there is: TCP's length prefix has 16 bits. */
+export const messageLimit = 65_535;
+
+/** The first octet of a compression pointer has these two bits set (RFC 1035 §4.1.4). */
+export const pointerMark = 0xc0;

@@ -1,0 +1,180 @@
+import { flag, headerLength, messageLimit, pointerMark, rcode } from './constants.ts';
+import type { Name } from './name.ts';
+import type { Query } from './query.ts';
+import type { Rdata } from './rdata.ts';
+
+/** A record ready to be written: everything but its owner's place. */
+export interface RecordBody {
+  readonly type: number;
+  readonly ttl: number;
+  readonly rdata: Rdata;
+}
+
+/** The sections after the question, in their order on the wire. */
+export type Section = 'answer' | 'authority' | 'additional';
+
+/** The size of the OPT record every answer to an EDNS query ends with. */
+const optLength = 11;
+/** Pointers have 14 bits. */
+const pointerLimit = 0x3fff;
+/** Where the question's name begins: the owner of most records. */
+export const questionOffset = headerLength;
+
+/**
+ * Writes one reply at a time, all into the same memory: what `finish` returns is valid until the next `begin`, unless
+ * `release` gives it away. Records go in by section order; the one that no longer fits is left out whole, and
+ * everything of its section after it.
+ */
+export class ReplyWriter {
+  readonly #ownUdpSize: number;
+  #out = Buffer.allocUnsafeSlow(messageLimit);
+  #at = 0;
+  #limit = 0;
+  #flags = 0;
+  #edns: Query['edns'];
+  #questions = 0;
+  #full = false;
+  readonly #counts = { answer: 0, authority: 0, additional: 0 };
+
+  /** `ownUdpSize`: the largest UDP message this server takes, said in every OPT record, in octets. */
+  constructor(ownUdpSize: number) {
+    this.#ownUdpSize = ownUdpSize;
+  }
+
+  /** Starts the reply to a query of at most `limit` octets: header and question, the question in the case asked. */
+  begin(packet: Buffer, query: Query, limit: number): void {
+    this.#at = query.questionEnd;
+    packet.copy(this.#out, 0, 0, query.questionEnd);
+    // A question that could not be read is not repeated.
+    this.#questions = query.questionEnd === headerLength ? 0 : 1;
+    this.#edns = query.edns;
+    this.#limit = limit - (query.edns === undefined ? 0 : optLength);
+    // RFC 6840 §5.7: AD is the answerer's to set. CD and RD are said again.
+    this.#flags = (query.flags & ~(flag.AA | flag.TC | flag.RA | flag.AD | 0x000f)) | flag.QR;
+    this.#full = false;
+    this.#counts.answer = 0;
+    this.#counts.authority = 0;
+    this.#counts.additional = 0;
+  }
+
+  /** Sets bits of the flag word. */
+  setFlags(bits: number): void {
+    this.#flags |= bits;
+  }
+
+  /** Where the next octet goes. */
+  get offset(): number {
+    return this.#at;
+  }
+
+  /** Whether something of the answer was left out for want of room. */
+  get isTruncated(): boolean {
+    return this.#full;
+  }
+
+  /**
+   * Adds a record. The owner is a name, or the offset of one that stands in the message already. Returns the offset of
+   * its data, 0 if it did not fit.
+   */
+  record(section: Section, owner: Name | number, body: RecordBody): number {
+    const pointer = typeof owner === 'number' && owner <= pointerLimit;
+    const ownerLength = pointer ? 2 : typeof owner === 'number' ? 0 : owner.length;
+    const data = this.#at + ownerLength + 10;
+    const end = data + body.rdata.length;
+    if (this.#full || ownerLength === 0 || end > this.#limit) {
+      // RFC 2181 §9: additional records may be missing without the answer being incomplete.
+      if (section !== 'additional') this.#full = true;
+      return 0;
+    }
+    if (pointer) this.#word((pointerMark << 8) | owner);
+    else this.#text(owner as Name);
+    this.#word(body.type);
+    this.#word(1);
+    this.#long(body.ttl);
+    this.#word(body.rdata.length);
+    this.#text(body.rdata);
+    this.#counts[section]++;
+    return data;
+  }
+
+  /**
+   * Takes over the records of another server's message to the same question, which end at `end`: copied as they stand,
+   * so that its compression pointers hold. Left out whole if they do not fit.
+   */
+  sectionsOf(message: Buffer, end: number, counts: { readonly [S in Section]: number }): void {
+    if (end > this.#limit) {
+      this.#full = true;
+      return;
+    }
+    message.copy(this.#out, this.#at, this.#at, end);
+    this.#at = end;
+    Object.assign(this.#counts, counts);
+  }
+
+  /** Writes 32 bits over what stands at an offset: the life that is left to a record taken over. */
+  overwrite(offset: number, value: number): void {
+    const at = this.#at;
+    this.#at = offset;
+    this.#long(value);
+    this.#at = at;
+  }
+
+  /** Ends the reply with its response code. */
+  finish(code: number): Buffer {
+    const out = this.#out;
+    let end = this.#at;
+    if (this.#full) this.#flags |= flag.TC;
+    if (this.#edns !== undefined) end = this.#opt(code);
+    const flags = this.#flags | (code & 0x0f);
+    out[2] = flags >> 8;
+    out[3] = flags & 0xff;
+    this.#count(4, this.#questions);
+    this.#count(6, this.#counts.answer);
+    this.#count(8, this.#counts.authority);
+    this.#count(10, this.#counts.additional + (this.#edns === undefined ? 0 : 1));
+    return out.subarray(0, end);
+  }
+
+  /** Gives the memory of the last reply away, to someone who has not done with it yet. */
+  release(): void {
+    this.#out = Buffer.allocUnsafeSlow(messageLimit);
+  }
+
+  #opt(code: number): number {
+    const out = this.#out;
+    const at = this.#at;
+    out[at] = 0;
+    out[at + 1] = 0;
+    out[at + 2] = 41;
+    out[at + 3] = this.#ownUdpSize >> 8;
+    out[at + 4] = this.#ownUdpSize & 0xff;
+    out[at + 5] = code >> 4;
+    out[at + 6] = 0;
+    out[at + 7] = code !== rcode.BADVERS && this.#edns?.dnssecOk === true ? 0x80 : 0;
+    out[at + 8] = 0;
+    out[at + 9] = 0;
+    out[at + 10] = 0;
+    return at + optLength;
+  }
+
+  #count(at: number, value: number): void {
+    this.#out[at] = value >> 8;
+    this.#out[at + 1] = value & 0xff;
+  }
+
+  #word(value: number): void {
+    this.#out[this.#at++] = value >> 8;
+    this.#out[this.#at++] = value & 0xff;
+  }
+
+  #long(value: number): void {
+    this.#word(value >>> 16);
+    this.#word(value & 0xffff);
+  }
+
+  #text(text: string): void {
+    // A call into the runtime costs more than a few dozen octets written here.
+    if (text.length > 48) this.#at += this.#out.write(text, this.#at, 'latin1');
+    else for (let i = 0; i < text.length; i++) this.#out[this.#at++] = text.charCodeAt(i);
+  }
+}
