@@ -13,7 +13,7 @@ import type {
   TableFamily,
 } from '../../rules/nftables/syntax.ts';
 import { drawModuli, drawSizes } from './draw.ts';
-import { chainNames, drawChainName, setNames, tableName } from './names.ts';
+import { chainNames, drawName, setNames, tableName } from './names.ts';
 
 /** nft's word for a family. */
 export function tableFamily(family: IpFamily): TableFamily {
@@ -58,7 +58,8 @@ export function compileBase(facts: NodeFacts, family: IpFamily): Program {
 function sets({ source, destination, frontend }: Keys): SetDeclaration[] {
   const index = `numgen random mod ${drawSizes.at(-1) ?? 0}` as const;
   return [
-    { name: setNames.services, key: frontend, data: [index] },
+    { name: setNames.services, key: frontend },
+    ...drawSizes.map((size) => ({ name: drawName(size), key: frontend })),
     { name: setNames.endpoints, key: [...frontend, index], data: [destination, 'th dport'] },
     { name: setNames.reject, key: frontend },
     { name: setNames.drop, key: frontend },
@@ -106,7 +107,11 @@ function filterChains({ destination, frontend }: Keys): Chain[] {
 function natChains({ source, destination, frontend, originalFrontend }: Keys): Chain[] {
   const translated: Statement = { kind: 'ct status', status: 'dnat' };
   const masquerade: Statement = { kind: 'masquerade' };
-  const toServices = rule({ kind: 'jump', chain: chainNames.services });
+  // What is not for a Service has one look-up and not as many as there are draw sizes.
+  const toServices = rule(
+    { kind: 'lookup', key: frontend, set: setNames.services },
+    { kind: 'jump', chain: chainNames.services },
+  );
   return [
     {
       name: chainNames.natPrerouting,
@@ -130,21 +135,16 @@ function natChains({ source, destination, frontend, originalFrontend }: Keys): C
     },
     {
       name: chainNames.services,
-      rules: [
-        rule({
-          kind: 'dispatch',
-          key: frontend,
-          map: setNames.services,
-          chains: new Map(drawSizes.map((size) => [size, drawChainName(size)])),
-        }),
-      ],
+      rules: drawSizes.map((size) =>
+        rule({ kind: 'lookup', key: frontend, set: drawName(size) }, { kind: 'goto', chain: drawName(size) }),
+      ),
     },
   ];
 }
 
 function drawChain(size: number, { frontend }: Keys): Chain {
   return {
-    name: drawChainName(size),
+    name: drawName(size),
     rules: drawModuli(size).map((modulus) =>
       rule({ kind: 'dnat', key: [...frontend, `numgen random mod ${modulus}`], map: setNames.endpoints }),
     ),

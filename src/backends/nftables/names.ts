@@ -8,7 +8,7 @@ export const tableName = 'signalbox';
 
 /** Sets and maps, in the order of listings. A *frontend* is `address . protocol . port` that clients send to. */
 export const setNames = {
-  /** frontend → draw size: which chain picks among its endpoints */
+  /** frontends with an endpoint; each is also in one of the sets `drawName` */
   services: 'services',
   /** frontend . index → endpoint address . port; indices from 0 to below the number of endpoints */
   endpoints: 'endpoints',
@@ -39,8 +39,8 @@ export const chainNames = {
   refuse: 'refuse',
 } as const;
 
-/** The chain that draws one of `size` indices. */
-export function drawChainName(size: number): string {
+/** The chain that draws one of `size` indices, and the set of frontends for which it does. */
+export function drawName(size: number): string {
   return `draw-${size}`;
 }
 

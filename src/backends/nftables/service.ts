@@ -3,7 +3,7 @@ import { familyOf, type IpFamily } from '../../net/ip.ts';
 import type { ElementGroup, Elements } from '../../rules/nftables/elements.ts';
 import type { Element, TransportProtocol, Value } from '../../rules/nftables/syntax.ts';
 import { drawSize } from './draw.ts';
-import { claimNames, setNames } from './names.ts';
+import { claimNames, drawName, setNames } from './names.ts';
 
 /**
  * All that one Service port puts into the table of a family, in groups that are shared with or contested by other
@@ -47,7 +47,8 @@ function emptyElement(port: ServicePort, frontend: Frontend, key: readonly Value
 function served(port: ServicePort, frontend: Frontend, key: readonly Value[]): Element[] {
   const { endpoints } = frontend;
   const elements: Element[] = [
-    { set: setNames.services, key, data: [drawSize(endpoints.length, port.name)], comment: port.name },
+    { set: setNames.services, key, comment: port.name },
+    { set: drawName(drawSize(endpoints.length, port.name)), key },
   ];
   endpoints.forEach((endpoint, index) => {
     elements.push({ set: setNames.endpoints, key: [...key, index], data: [endpoint.ip, endpoint.port] });

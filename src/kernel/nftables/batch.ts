@@ -9,13 +9,13 @@ import type {
   TableName,
   Transaction,
 } from '../../rules/nftables/syntax.ts';
-import { type Attribute, be32, bytes, littleEndian, nested, nestedList, text } from '../netlink/attributes.ts';
+import { type Attribute, be32, bytes, nested, text } from '../netlink/attributes.ts';
 import { MessageBatch, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts';
 import * as nf from './constants.ts';
 import { elementBytes, elementLists } from './element-codec.ts';
 import { concatenatedType, type ElementLayout, familyNumber, keyBytes } from './fields.ts';
-import { type AnonymousVerdictMap, anonymousMapName, encodeRule, verdictData } from './rule-encode.ts';
-import { commentUserdata, numberMapUserdata, setUserdata, tableComment } from './userdata.ts';
+import { encodeRule } from './rule-encode.ts';
+import { commentUserdata, setUserdata, tableComment } from './userdata.ts';
 
 /** The layout of a set's elements, by the set's name; throws for a set that there is not. */
 export type LayoutOf = (set: string) => ElementLayout;
@@ -167,43 +167,11 @@ class BatchWriter {
   }
 
   #addRule(chain: string, rule: Rule): void {
-    const encoded = encodeRule(rule, this.#table.family, () => this.#nextId++);
-    for (const map of encoded.maps) this.#addVerdictMap(map);
     const head = { type: nf.nftMessage.NEWRULE, flags: NLM_F_CREATE | NLM_F_APPEND };
     this.#message({ ...head, operation: `add rule to chain ${chain}` }, [
       text(nf.NFTA_RULE_TABLE, this.#table.table),
       text(nf.NFTA_RULE_CHAIN, chain),
-      ...encoded.attributes,
-    ]);
-  }
-
-  #addVerdictMap({ id, chains }: AnonymousVerdictMap): void {
-    const { table } = this.#table;
-    const operation = 'add the verdict map of a rule';
-    const set = [
-      text(nf.NFTA_SET_TABLE, table),
-      text(nf.NFTA_SET_NAME, anonymousMapName),
-      be32(nf.NFTA_SET_FLAGS, nf.NFT_SET_ANONYMOUS | nf.NFT_SET_CONSTANT | nf.NFT_SET_MAP),
-      be32(nf.NFTA_SET_KEY_TYPE, numberDatatype),
-      be32(nf.NFTA_SET_KEY_LEN, 4),
-      be32(nf.NFTA_SET_DATA_TYPE, nf.NFT_DATA_VERDICT),
-      be32(nf.NFTA_SET_DATA_LEN, 0),
-      be32(nf.NFTA_SET_ID, id),
-      bytes(nf.NFTA_SET_USERDATA, numberMapUserdata()),
-    ];
-    this.#message({ type: nf.nftMessage.NEWSET, flags: NLM_F_CREATE, operation }, set);
-    const elements = [...chains].map(([number, chain]) =>
-      nested(
-        nf.NFTA_LIST_ELEM,
-        nested(nf.NFTA_SET_ELEM_KEY, bytes(nf.NFTA_DATA_VALUE, hostOrder(number))),
-        nested(nf.NFTA_SET_ELEM_DATA, verdictData(nf.NFT_GOTO, chain)),
-      ),
-    );
-    this.#message({ type: nf.nftMessage.NEWSETELEM, flags: NLM_F_CREATE, operation }, [
-      text(nf.NFTA_SET_ELEM_LIST_TABLE, table),
-      text(nf.NFTA_SET_ELEM_LIST_SET, anonymousMapName),
-      be32(nf.NFTA_SET_ELEM_LIST_SET_ID, id),
-      nestedList(nf.NFTA_SET_ELEM_LIST_ELEMENTS, elements),
+      ...encodeRule(rule, this.#table.family),
     ]);
   }
 
@@ -229,9 +197,6 @@ class BatchWriter {
   }
 }
 
-/** nft's number of the type of whole numbers. */
-const numberDatatype = 4;
-
 /** `nfgenmsg`: family, version 0, resource 0. */
 export function nfnetlinkHeader(family: number): Uint8Array {
   return Uint8Array.of(family, 0, 0, 0);
@@ -243,10 +208,4 @@ function hookAttributes({ type, hook, priority }: Hook): Attribute[] {
     be32(nf.NFTA_CHAIN_POLICY, nf.NF_ACCEPT),
     text(nf.NFTA_CHAIN_TYPE, type),
   ];
-}
-
-function hostOrder(value: number): Uint8Array {
-  const result = new Uint8Array(4);
-  new DataView(result.buffer).setUint32(0, value, littleEndian);
-  return result;
 }

@@ -8,14 +8,7 @@ import type {
   SetDeclaration,
   TableName,
 } from '../../rules/nftables/syntax.ts';
-import {
-  type Attribute,
-  encodePayload,
-  iterateAttributes,
-  littleEndian,
-  parseAttributes,
-  text,
-} from '../netlink/attributes.ts';
+import { type Attribute, encodePayload, parseAttributes, text } from '../netlink/attributes.ts';
 import { NLM_F_DUMP } from '../netlink/message.ts';
 import { readBe32, readText } from '../netlink/readers.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
@@ -23,7 +16,7 @@ import { nfnetlinkHeader } from './batch.ts';
 import * as nf from './constants.ts';
 import { ElementReader } from './element-codec.ts';
 import { elementLayout, familyNumber } from './fields.ts';
-import { decodeRule, readVerdict } from './rule-decode.ts';
+import { decodeRule } from './rule-decode.ts';
 import { readComment, readSetTypes, tableComment } from './userdata.ts';
 
 type Attributes = ReadonlyMap<number, Uint8Array>;
@@ -129,39 +122,17 @@ function readHook(chain: Attributes): Hook | undefined {
 }
 
 function loadRules(socket: NetlinkSocket, name: TableName): Map<string, Rule[]> {
-  const anonymous = setAttributes(socket, name).filter(isAnonymous);
-  const maps = new Map(
-    anonymous.map((set) => {
-      const map = readText(set.get(nf.NFTA_SET_NAME)) ?? '';
-      return [map, readVerdictMap(elementListsOf(socket, name, map))] as const;
-    }),
-  );
   const rules = new Map<string, Rule[]>();
   const request = { type: nf.nftMessage.GETRULE, attributes: [text(nf.NFTA_RULE_TABLE, name.table)] };
   for (const attributes of dump(socket, name, request)) {
     if (readText(attributes.get(nf.NFTA_RULE_TABLE)) !== name.table) continue;
     const chain = readText(attributes.get(nf.NFTA_RULE_CHAIN)) ?? '';
-    const rule = decodeRule(attributes, (map) => maps.get(map));
+    const rule = decodeRule(attributes);
     const list = rules.get(chain);
     if (list === undefined) rules.set(chain, [rule]);
     else list.push(rule);
   }
   return rules;
-}
-
-/** From numbers to chains, in the order of the numbers; `undefined` when it holds anything else. */
-function readVerdictMap(lists: readonly Uint8Array[]): ReadonlyMap<number, string> | undefined {
-  const branches: [number, string][] = [];
-  for (const list of lists) {
-    for (const [, element] of iterateAttributes(list)) {
-      const attributes = parseAttributes(element);
-      const key = parseAttributes(attributes.get(nf.NFTA_SET_ELEM_KEY) ?? new Uint8Array(0)).get(nf.NFTA_DATA_VALUE);
-      const { code, chain } = readVerdict(attributes.get(nf.NFTA_SET_ELEM_DATA));
-      if (key?.length !== 4 || code !== nf.NFT_GOTO || chain === undefined) return undefined;
-      branches.push([new DataView(key.buffer, key.byteOffset).getUint32(0, littleEndian), chain]);
-    }
-  }
-  return new Map(branches.sort(([a], [b]) => a - b));
 }
 
 function dump(

@@ -5,13 +5,10 @@ import * as nf from './constants.ts';
 import { fieldType, protocolName } from './fields.ts';
 import { readComment, ruleComment } from './userdata.ts';
 
-/** The chains of an anonymous verdict map, by the name the kernel gave it. */
-export type VerdictMaps = (name: string) => ReadonlyMap<number, string> | undefined;
-
 /**
  * Reads a rule from the attributes of a kernel's answer. A rule that is none of ours comes as one `foreign` statement.
  */
-export function decodeRule(attributes: ReadonlyMap<number, Uint8Array>, verdictMaps: VerdictMaps): Rule {
+export function decodeRule(attributes: ReadonlyMap<number, Uint8Array>): Rule {
   const expressions: Expression[] = [];
   for (const [, value] of iterateAttributes(attributes.get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array(0))) {
     const parts = parseAttributes(value);
@@ -19,7 +16,7 @@ export function decodeRule(attributes: ReadonlyMap<number, Uint8Array>, verdictM
     expressions.push({ name: readText(parts.get(nf.NFTA_EXPR_NAME)) ?? '', data });
   }
   const comment = readComment(ruleComment, attributes.get(nf.NFTA_RULE_USERDATA));
-  return { statements: decodeStatements(expressions, verdictMaps), ...(comment !== undefined && { comment }) };
+  return { statements: decodeStatements(expressions), ...(comment !== undefined && { comment }) };
 }
 
 interface Expression {
@@ -27,8 +24,8 @@ interface Expression {
   readonly data: ReadonlyMap<number, Uint8Array>;
 }
 
-function decodeStatements(expressions: readonly Expression[], verdictMaps: VerdictMaps): Statement[] {
-  const decoder = new RuleDecoder(verdictMaps);
+function decodeStatements(expressions: readonly Expression[]): Statement[] {
+  const decoder = new RuleDecoder();
   if (expressions.every((expression) => decoder.take(expression)) && decoder.done) return decoder.statements;
   return [{ kind: 'foreign', expressions: expressions.map((expression) => expression.name).join(', ') }];
 }
@@ -44,12 +41,7 @@ const nothing: Loaded = { kind: 'selectors', key: [] };
 /** Runs through a rule's expressions as the kernel would, with names in place of values. */
 class RuleDecoder {
   readonly statements: Statement[] = [];
-  readonly #verdictMaps: VerdictMaps;
   #loaded: Loaded = nothing;
-
-  constructor(verdictMaps: VerdictMaps) {
-    this.#verdictMaps = verdictMaps;
-  }
 
   /** Whether every value loaded was also used. */
   get done(): boolean {
@@ -110,12 +102,7 @@ class RuleDecoder {
     const negated = ((readBe32(data.get(nf.NFTA_LOOKUP_FLAGS)) ?? 0) & nf.NFT_LOOKUP_F_INV) !== 0;
     const into = readBe32(data.get(nf.NFTA_LOOKUP_DREG));
     const loaded = this.#loaded;
-    if (set === undefined || loaded === nothing || loaded.kind === 'ct') return false;
-    if (loaded.kind === 'value') {
-      const chains = this.#verdictMaps(set);
-      if (into !== nf.NFT_REG_VERDICT || chains === undefined) return false;
-      return this.#finish({ kind: 'dispatch', key: loaded.key, map: loaded.map, chains });
-    }
+    if (set === undefined || loaded === nothing || loaded.kind !== 'selectors') return false;
     if (into === undefined) {
       return this.#finish({ kind: 'lookup', key: loaded.key, set, ...(negated && { negated }) });
     }
@@ -225,8 +212,7 @@ function action(name: string, data: ReadonlyMap<number, Uint8Array>): Statement 
   return code === nf.NFT_GOTO ? { kind: 'goto', chain } : undefined;
 }
 
-/** A verdict within an attribute of data. */
-export function readVerdict(value: Uint8Array | undefined): { code: number | undefined; chain: string | undefined } {
+function readVerdict(value: Uint8Array | undefined): { code: number | undefined; chain: string | undefined } {
   const data = parseAttributes(value ?? new Uint8Array(0)).get(nf.NFTA_DATA_VERDICT);
   const attributes = parseAttributes(data ?? new Uint8Array(0));
   const code = readBe32(attributes.get(nf.NFTA_VERDICT_CODE));

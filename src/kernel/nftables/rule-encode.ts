@@ -14,36 +14,17 @@ import * as nf from './constants.ts';
 import { familyNumber, fieldType, protocolNumber } from './fields.ts';
 import { commentUserdata, ruleComment } from './userdata.ts';
 
-/** A map without name that belongs to one rule; `id` ties the two together within a batch. */
-export interface AnonymousVerdictMap {
-  readonly id: number;
-  readonly chains: ReadonlyMap<number, string>;
-}
-
-/** A rule for the kernel: its expressions, and the maps that must be made just before it. */
-export interface EncodedRule {
-  readonly attributes: readonly Attribute[];
-  readonly maps: readonly AnonymousVerdictMap[];
-}
-
 /** A rule as the kernel's expressions, in the order and with the registers that nft itself would use. */
-export function encodeRule(rule: Rule, family: TableFamily, nextId: () => number): EncodedRule {
-  const maps: AnonymousVerdictMap[] = [];
-  const newMap = (chains: ReadonlyMap<number, string>) => {
-    const map = { id: nextId(), chains };
-    maps.push(map);
-    return map.id;
-  };
-  const expressions = rule.statements.flatMap((statement) => encodeStatement(statement, family, newMap));
+export function encodeRule(rule: Rule, family: TableFamily): Attribute[] {
+  const expressions = rule.statements.flatMap((statement) => encodeStatement(statement, family));
   const attributes = [nestedList(nf.NFTA_RULE_EXPRESSIONS, expressions)];
-  if (rule.comment !== undefined)
+  if (rule.comment !== undefined) {
     attributes.push(bytes(nf.NFTA_RULE_USERDATA, commentUserdata(ruleComment, rule.comment)));
-  return { attributes, maps };
+  }
+  return attributes;
 }
 
-type NewMap = (chains: ReadonlyMap<number, string>) => number;
-
-function encodeStatement(statement: Statement, family: TableFamily, newMap: NewMap): Attribute[] {
+function encodeStatement(statement: Statement, family: TableFamily): Attribute[] {
   switch (statement.kind) {
     case 'lookup':
       return [...loadKey(statement.key), lookup(statement.set, statement.negated === true ? 'absent' : 'present')];
@@ -65,8 +46,6 @@ function encodeStatement(statement: Statement, family: TableFamily, newMap: NewM
       return [expression('masq', be32(nf.NFTA_MASQ_FLAGS, nf.NF_NAT_RANGE_PROTO_RANDOM_FULLY))];
     case 'dnat':
       return [...loadKey(statement.key), lookup(statement.map, 'value'), dnat(family)];
-    case 'dispatch':
-      return [...loadKey(statement.key), lookup(statement.map, 'value'), lookupVerdict(newMap(statement.chains))];
     case 'foreign':
       throw new TypeError('nftables: a rule that was not understood cannot be written');
   }
@@ -151,19 +130,6 @@ function lookup(set: string, wanted: 'present' | 'absent' | 'value'): Attribute 
   return expression('lookup', ...attributes);
 }
 
-/** Anonymous sets are named by the kernel; the batch knows them by number. */
-export const anonymousMapName = '__map%d';
-
-function lookupVerdict(id: number): Attribute {
-  return expression(
-    'lookup',
-    text(nf.NFTA_LOOKUP_SET, anonymousMapName),
-    be32(nf.NFTA_LOOKUP_SET_ID, id),
-    be32(nf.NFTA_LOOKUP_SREG, register(0)),
-    be32(nf.NFTA_LOOKUP_DREG, nf.NFT_REG_VERDICT),
-  );
-}
-
 function equals(value: Uint8Array): Attribute {
   return compare(nf.NFT_CMP_EQ, value);
 }
@@ -198,18 +164,13 @@ function connectionBit(key: number, bit: number): Attribute[] {
   ];
 }
 
-/** `NFTA_DATA_VERDICT` with a code, and a chain for those that need one. */
-export function verdictData(code: number, chain?: string): Attribute {
+function verdict(code: number, chain?: string): Attribute {
   const attributes = [be32(nf.NFTA_VERDICT_CODE, code)];
   if (chain !== undefined) attributes.push(text(nf.NFTA_VERDICT_CHAIN, chain));
-  return nestedList(nf.NFTA_DATA_VERDICT, attributes);
-}
-
-function verdict(code: number, chain?: string): Attribute {
   return expression(
     'immediate',
     be32(nf.NFTA_IMMEDIATE_DREG, nf.NFT_REG_VERDICT),
-    nested(nf.NFTA_IMMEDIATE_DATA, verdictData(code, chain)),
+    nested(nf.NFTA_IMMEDIATE_DATA, nestedList(nf.NFTA_DATA_VERDICT, attributes)),
   );
 }
 

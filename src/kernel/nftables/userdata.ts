@@ -66,11 +66,6 @@ export function setUserdata(set: Pick<SetDeclaration, 'key' | 'data'>): Uint8Arr
   return join(parts);
 }
 
-/** Byte order of the keys of an anonymous map of numbers. */
-export function numberMapUserdata(): Uint8Array {
-  return u32(setKeyByteOrder, 1);
-}
-
 function byteOrder(key: Key): number {
   const [only, second] = key;
   return only === undefined || second !== undefined ? byteOrderNone : fieldType(only).byteOrder;

@@ -17,19 +17,30 @@ import type {
 export function printProgram(program: Program): string {
   const elements = new Map<string, Element[]>(program.sets.map((set) => [set.name, []]));
   for (const element of program.elements) elements.get(element.set)?.push(element);
+  const comment = program.comment === undefined ? '' : `\tcomment ${quoted(program.comment)}\n`;
   const blocks = [
-    ...(program.comment === undefined ? [] : [`\tcomment ${quoted(program.comment)}\n`]),
     ...program.sets.map((set) => printSet(set, elements.get(set.name) ?? [])),
     ...program.chains.map(printChain),
   ];
-  return `table ${program.family} ${program.table} {\n${blocks.join('\n')}}\n`;
+  return `table ${program.family} ${program.table} {\n${comment}${blocks.join('\n')}}\n`;
 }
 
 function printSet(set: SetDeclaration, elements: readonly Element[]): string {
   const lines = [`\t\t${declaredTypes(set)}`];
   if (set.interval === true) lines.push('\t\tflags interval');
-  if (elements.length > 0) lines.push(`\t\telements = { ${elements.map(printElement).join(',\n\t\t\t     ')} }`);
+  if (elements.length > 0) lines.push(`\t\telements = { ${printElementLines(set, elements).join(',\n\t\t\t     ')} }`);
   return `\t${setWord(set)} ${set.name} {\n${lines.join('\n')}\n\t}\n`;
+}
+
+/** One on a line; of IPv4 blocks two. */
+function printElementLines(set: SetDeclaration, elements: readonly Element[]): string[] {
+  const perLine = set.interval === true && addressFamily(set.key) === 'ip' ? 2 : 1;
+  const lines: string[][] = [];
+  elements.forEach((element, i) => {
+    if (i % perLine === 0) lines.push([]);
+    lines.at(-1)?.push(printElement(element));
+  });
+  return lines.map((line) => line.join(', '));
 }
 
 function printChain(chain: Chain): string {
@@ -93,18 +104,14 @@ export function printStatement(statement: Statement): string {
     case 'masquerade':
       return 'masquerade fully-random';
     case 'dnat':
-      return `dnat ${natFamily(statement.key)} to ${printKey(statement.key)} map @${statement.map}`;
-    case 'dispatch': {
-      const branches = [...statement.chains].map(([size, chain]) => `${size} : goto ${chain}`);
-      return `${printKey(statement.key)} map @${statement.map} vmap { ${branches.join(', ')} }`;
-    }
+      return `dnat ${addressFamily(statement.key)} to ${printKey(statement.key)} map @${statement.map}`;
     case 'foreign':
       return `# ${statement.expressions}`;
   }
 }
 
-/** The family of address that a key speaks of. */
-function natFamily(key: Key): 'ip' | 'ip6' {
+/** The family of the addresses in a key. */
+function addressFamily(key: Key): 'ip' | 'ip6' {
   return key.some((selector) => selector.includes('ip6')) ? 'ip6' : 'ip';
 }
 

@@ -78,13 +78,6 @@ export type Statement =
   | { readonly kind: 'masquerade' }
   /** `dnat ip to KEY map @name`: the destination becomes the address and port that the map holds; no match, no effect. */
   | { readonly kind: 'dnat'; readonly key: Key; readonly map: string }
-  /** `KEY map @name vmap { 1 : goto a, 2 : goto b }`: goes to the chain of the number that the map holds. */
-  | {
-      readonly kind: 'dispatch';
-      readonly key: Key;
-      readonly map: string;
-      readonly chains: ReadonlyMap<number, string>;
-    }
   /** Only ever read, not written: what somebody else put into the table, by the kernel's names of its expressions. */
   | { readonly kind: 'foreign'; readonly expressions: string };
 
