@@ -119,8 +119,8 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
   async #list(): Promise<void> {
     const { items, resourceVersion } = await this.#client.list(this.#resource, this.#options);
     if (this.#stopped.signal.aborted) return;
-    this.#replace(items);
     this.#resourceVersion = resourceVersion;
+    this.#replace(items);
     if (!this.#hasSynced) {
       this.#hasSynced = true;
       this.#settle.resolve();
@@ -155,19 +155,17 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
   }
 
   #take(event: WatchEvent<Item<K>>): void {
-    const { resourceVersion } = event.object.metadata;
-    if (event.type !== 'BOOKMARK') {
-      const key = objectKey(event.object);
-      const previous = this.store.get(key);
-      if (event.type === 'DELETED') {
-        // The version of the deletion, so that what is told last is what was last.
-        if (previous !== undefined) this.#apply(key, undefined);
-      } else if (previous?.metadata.resourceVersion !== resourceVersion) {
-        if (previous !== undefined && previous.metadata.uid !== event.object.metadata.uid) this.#apply(key, undefined);
-        this.#apply(key, event.object);
-      }
-    }
+    const { resourceVersion, uid } = event.object.metadata;
     this.#resourceVersion = resourceVersion;
+    if (event.type === 'BOOKMARK') return;
+    const key = objectKey(event.object);
+    const previous = this.store.get(key);
+    if (event.type === 'DELETED') {
+      if (previous !== undefined) this.#apply(key, undefined);
+    } else if (previous?.metadata.resourceVersion !== resourceVersion) {
+      if (previous !== undefined && previous.metadata.uid !== uid) this.#apply(key, undefined);
+      this.#apply(key, event.object);
+    }
   }
 
   #apply(key: string, object: Item<K> | undefined): void {

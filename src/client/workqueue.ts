@@ -19,7 +19,10 @@ export interface WorkQueueOptions {
 
 /** Keys that are to be worked on: each once, however often it was added; never the same key twice at a time. */
 export interface WorkQueue {
-  /** Work on the key soon. During its work: once more afterwards. */
+  /**
+   * Work on the key soon: after what runs now, and after the events that have come in with this one. During its work:
+   * once more afterwards.
+   */
   add(key: string): void;
   /** Work on the key after a time at the latest; an earlier call of `add` or `addAfter` comes first. */
   addAfter(key: string, ms: number): void;
@@ -58,6 +61,7 @@ class KeyedQueue implements WorkQueue {
   readonly #failures = new Map<string, number>();
   readonly #paces = new Map<string, Pace>();
   #idleListeners: (() => void)[] = [];
+  #beginning = false;
   #stopped = false;
 
   constructor(options: WorkQueueOptions) {
@@ -114,7 +118,17 @@ class KeyedQueue implements WorkQueue {
     return this.drain();
   }
 
+  /** Later in this turn of the event loop: what is being told now is told in full first, to all who listen. */
   #begin(): void {
+    if (this.#beginning || this.#waiting.size === 0) return;
+    this.#beginning = true;
+    setImmediate(() => {
+      this.#beginning = false;
+      this.#beginNow();
+    });
+  }
+
+  #beginNow(): void {
     for (const key of this.#waiting) {
       if (this.#working.size >= this.#options.concurrency) return;
       this.#waiting.delete(key);

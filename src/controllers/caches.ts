@@ -1,0 +1,106 @@
+import type { Pod } from '../api/generated/types.ts';
+import type { Stored } from '../api/object.ts';
+import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
+import { createIndex, type Index } from '../client/index-of.ts';
+import { createInformer } from '../client/informer.ts';
+import type { ApiClient, Informer } from '../client/types.ts';
+import type { Logger } from '../component/log.ts';
+import { controllerOf } from './ownership.ts';
+
+/** The local copy of the cluster that all controllers share: each resource is listed and watched once, when first used. */
+export interface Caches {
+  informer<K extends ResourceKey>(resource: K): Informer<K>;
+  index<N extends IndexName>(name: N): Index<Stored<ResourceTypes[(typeof indexes)[N]['resource']]>>;
+  /** Those informers that were asked for so far. */
+  readonly informers: ReadonlyMap<ResourceKey, Informer<ResourceKey>>;
+}
+
+export type IndexName = keyof typeof indexes;
+
+/** Label that names the Service a slice belongs to (KEP-0752). */
+export const serviceNameLabel = 'kubernetes.io/service-name';
+
+const byNamespace = (object: { metadata: { namespace?: string } }) => [object.metadata.namespace ?? ''];
+const byController = (object: Stored<{ metadata?: Pod['metadata'] & object }>) => {
+  const owner = controllerOf(object);
+  return owner === undefined ? [] : [owner.uid];
+};
+
+/** The ways objects are looked up, besides by their key. */
+const indexes = {
+  /** Pods by namespace. */
+  podsByNamespace: { resource: 'pods', valuesOf: byNamespace },
+  /** Pods without a controller, by namespace. */
+  orphansByNamespace: {
+    resource: 'pods',
+    valuesOf: (pod: Stored<Pod>) => (controllerOf(pod) === undefined ? byNamespace(pod) : []),
+  },
+  /** Pods by the uid of their controller. */
+  podsByController: { resource: 'pods', valuesOf: byController },
+  /** Pods by the name of their node. */
+  podsByNode: {
+    resource: 'pods',
+    valuesOf: ({ spec }: Stored<Pod>) => (spec?.nodeName === undefined || spec.nodeName === '' ? [] : [spec.nodeName]),
+  },
+  servicesByNamespace: { resource: 'services', valuesOf: byNamespace },
+  replicaSetsByNamespace: { resource: 'replicaSets', valuesOf: byNamespace },
+  /** ReplicaSets without a controller, by namespace. */
+  orphanReplicaSetsByNamespace: {
+    resource: 'replicaSets',
+    valuesOf: (replicaSet: Stored<ResourceTypes['replicaSets']>) =>
+      controllerOf(replicaSet) === undefined ? byNamespace(replicaSet) : [],
+  },
+  /** ReplicaSets by the uid of their controller. */
+  replicaSetsByController: { resource: 'replicaSets', valuesOf: byController },
+  /** EndpointSlices by `namespace/service`. */
+  slicesByService: {
+    resource: 'endpointSlices',
+    valuesOf: ({ metadata }: Stored<ResourceTypes['endpointSlices']>) => {
+      const service = metadata.labels?.[serviceNameLabel];
+      return service === undefined ? [] : [`${metadata.namespace}/${service}`];
+    },
+  },
+} as const satisfies { [name: string]: { resource: ResourceKey; valuesOf: (object: never) => readonly string[] } };
+
+/** The ConfigMap with the cluster's certificate authority, in each namespace. */
+export const rootCertificateMap = 'kube-root-ca.crt';
+
+/** Of what is large and not read here only the metadata is kept, for owner references. */
+const keep: { readonly [K in ResourceKey]?: (object: Stored<ResourceTypes[K]>) => Stored<ResourceTypes[K]> } = {
+  secrets: ({ apiVersion = 'v1', kind = 'Secret', metadata }) => ({ apiVersion, kind, metadata }),
+  configMaps: (map) =>
+    map.metadata.name === rootCertificateMap ? map : { apiVersion: 'v1', kind: 'ConfigMap', metadata: map.metadata },
+};
+
+/** Caches of what `client` reaches. Informers stop with the signal. */
+export function createCaches(
+  client: ApiClient,
+  options: { readonly signal: AbortSignal; readonly log?: Logger },
+): Caches {
+  const informers = new Map<ResourceKey, Informer<ResourceKey>>();
+  const made = new Map<IndexName, Index<unknown>>();
+  const informer = <K extends ResourceKey>(resource: K): Informer<K> => {
+    const known = informers.get(resource) as Informer<K> | undefined;
+    if (known !== undefined) return known;
+    const trim = keep[resource] as ((object: Stored<ResourceTypes[K]>) => Stored<ResourceTypes[K]>) | undefined;
+    const created = createInformer(client, resource, { ...options, ...(trim === undefined ? {} : { keep: trim }) });
+    informers.set(resource, created as unknown as Informer<ResourceKey>);
+    return created;
+  };
+  return {
+    informers,
+    informer,
+    index: (name) => {
+      type Wanted = ReturnType<Caches['index']>;
+      const known = made.get(name);
+      if (known !== undefined) return known as Wanted as never;
+      const { resource, valuesOf } = indexes[name];
+      const created = createIndex(
+        informer(resource),
+        valuesOf as (object: Stored<ResourceTypes[ResourceKey]>) => string[],
+      );
+      made.set(name, created);
+      return created as Wanted as never;
+    },
+  };
+}
