@@ -2,8 +2,9 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { runTypeScript } from '../../test/run-typescript.ts';
 import { isKernelError } from './ffi.ts';
-import { bindMount, listMounts, mountProc, mountTmpfs, unmount } from './mounts.ts';
+import { bindMount, listMounts, mountTmpfs, unmount } from './mounts.ts';
 
 let folder: string;
 const at = (...names: string[]) => join(folder, ...names);
@@ -88,8 +89,13 @@ describe('mountTmpfs', () => {
 });
 
 describe('mountProc', () => {
-  test('shows processes', () => {
-    mountProc(at('target'));
-    expect(readFileSync(at('target', 'self', 'comm'), 'utf8')).toBe(readFileSync('/proc/self/comm', 'utf8'));
+  test('shows the processes of its PID namespace', () => {
+    const source = `
+      import { readdirSync } from 'node:fs';
+      import { mountProc } from './src/kernel/mounts.ts';
+      mountProc('${at('target')}');
+      console.log(readdirSync('${at('target')}').filter((name) => Number(name) > 0).join(' '));`;
+    const { stdout, stderr } = runTypeScript(source, ['unshare', '--mount', '--pid', '--fork']);
+    expect([stderr, stdout]).toEqual(['', '1\n']);
   });
 });

@@ -197,7 +197,7 @@ describe('spawnIn', () => {
 
   test('comes back when there is no such program', async () => {
     const home = netnsIdentity();
-    const child = spawnIn(create('a'), 'no-such-program', []);
+    const child = spawnIn(create('a'), '/no/such/program', []);
     const [error] = await once(child, 'error');
     expect(error.code).toBe('ENOENT');
     expect(netnsIdentity()).toBe(home);
