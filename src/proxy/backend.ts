@@ -1,0 +1,40 @@
+import type { SignalboxError } from '../errors/error.ts';
+import type { NodeFacts, ServicePort } from '../model/types.ts';
+import type { ProxyMode } from './config.ts';
+
+/** What is to become of Service ports: by name, `undefined` for those that are gone. */
+export type ServicePortUpdates = ReadonlyMap<string, ServicePort | undefined>;
+
+/** What a backend could not do. */
+export interface SyncResult {
+  /** Service ports that the kernel refused, by name. In the kernel they are as they were before. */
+  readonly refused: ReadonlyMap<string, SignalboxError>;
+}
+
+/** What was found when the kernel was compared with what should be in it. */
+export interface CheckResult extends SyncResult {
+  /** One line for each kind of difference that was found and put right; empty if all was as it should be. */
+  readonly repaired: readonly string[];
+}
+
+/**
+ * One proxy mode: brings the model into the kernel. Calls never overlap. It keeps what it was told, so that it can
+ * compare; what others have in the kernel it leaves alone. A failed call changed nothing or only part, and the next
+ * call finishes it.
+ */
+export interface Backend {
+  readonly mode: ProxyMode;
+  /**
+   * The first load: all Service ports there are. What an earlier run left in the kernel is changed into it without a
+   * moment in between in which a Service is gone.
+   */
+  start(node: NodeFacts, servicePorts: ServicePortUpdates): Promise<SyncResult>;
+  /** Changes Service ports, and what depends on the node, in one transaction where the mode has transactions. */
+  sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult>;
+  /** Compares with the kernel and repairs. */
+  check(): Promise<CheckResult>;
+  /** Removes all that this mode has in the kernel. */
+  cleanup(): Promise<void>;
+  /** Lets go of the kernel; rules stay. */
+  close(): void;
+}

@@ -1,0 +1,89 @@
+import { tableName } from '../backends/nftables/names.ts';
+import type { Logger } from '../component/log.ts';
+import type { SignalboxError } from '../errors/error.ts';
+import type { NftablesKernel } from '../kernel/nftables/interface.ts';
+import type { NodeFacts, ServicePort } from '../model/types.ts';
+import type { IpFamily } from '../net/ip.ts';
+import { sameValue } from '../tracker/same-value.ts';
+import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from './backend.ts';
+import { NftablesTable } from './nftables-table.ts';
+
+const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+
+/** nftables mode: a table of the same shape for each family, in which only elements change. */
+export class NftablesBackend implements Backend {
+  readonly mode = 'nftables';
+  readonly #kernel: NftablesKernel;
+  readonly #log: Logger;
+  #node: NodeFacts | undefined;
+  #tables: readonly NftablesTable[] = [];
+
+  constructor(kernel: NftablesKernel, log: Logger) {
+    this.#kernel = kernel;
+    this.#log = log;
+  }
+
+  async start(node: NodeFacts, servicePorts: ServicePortUpdates): Promise<SyncResult> {
+    this.#tables = families.map((family) => new NftablesTable(this.#kernel, family, node));
+    const expressible = this.#expressible(servicePorts);
+    const result = merge(this.#tables.map((table) => table.load(node, expressible)));
+    this.#node = node;
+    return result;
+  }
+
+  async sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult> {
+    const expressible = this.#expressible(updates);
+    if (sameValue(node, this.#node)) return merge(this.#tables.map((table) => table.sync(expressible)));
+    const result = merge(this.#tables.map((table) => table.load(node, expressible)));
+    this.#node = node;
+    return result;
+  }
+
+  async check(): Promise<CheckResult> {
+    const results = this.#tables.map((table) => table.check());
+    return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
+  }
+
+  async cleanup(): Promise<void> {
+    for (const family of families) this.#kernel.remove(family);
+  }
+
+  close(): void {
+    this.#kernel.close();
+  }
+
+  /**
+   * What the rules do not say yet. Addresses that only some clients may reach are closed to all of them, as the other
+   * way would open them to everybody.
+   */
+  #expressible(updates: ServicePortUpdates): ServicePortUpdates {
+    return new Map([...updates].map(([name, port]) => [name, port && this.#expressiblePort(port)]));
+  }
+
+  #expressiblePort(port: ServicePort): ServicePort {
+    const { name: servicePort } = port;
+    if (port.affinitySeconds !== undefined) {
+      this.#log.warn({ servicePort }, 'session affinity is not built yet; connections are spread over all endpoints');
+    }
+    if (port.frontends.every(({ sourceRanges }) => sourceRanges === undefined)) return port;
+    this.#log.warn({ servicePort }, 'source ranges are not built yet; the load-balancer addresses are closed');
+    return {
+      ...port,
+      frontends: port.frontends.map((frontend) =>
+        frontend.sourceRanges === undefined ? frontend : { ...frontend, endpoints: [], whenEmpty: 'drop' },
+      ),
+    };
+  }
+}
+
+/** The way to the kernel of the network namespace this process is in. */
+export async function openNftablesBackend(log: Logger): Promise<NftablesBackend> {
+  const { openNftables } = await import('../kernel/nftables/table.ts');
+  return new NftablesBackend(openNftables(tableName), log);
+}
+
+function merge(results: readonly SyncResult[]): SyncResult {
+  const refused = new Map<string, SignalboxError>();
+  for (const result of results) for (const [name, error] of result.refused) refused.set(name, error);
+  return { refused };
+}

@@ -1,0 +1,68 @@
+import type { Node } from '../api/generated/types.ts';
+import type { NodeFacts } from '../model/types.ts';
+import { type Cidr, cidrContains, parseCidr } from '../net/cidr.ts';
+import { familyOf, type Ip, type IpFamily, isLoopback, tryParseIp } from '../net/ip.ts';
+import type { ProxyConfig } from './config.ts';
+
+/** What is known of the node this proxy runs on. */
+export interface NodeSources {
+  readonly name: string;
+  /** The node's own object; `undefined` as long as nobody has made it. */
+  readonly node: Node | undefined;
+  /** Addresses of the node's devices; asked for only when the configuration names blocks for node ports. */
+  readonly interfaceAddresses: () => readonly Ip[];
+}
+
+const zoneLabel = 'topology.kubernetes.io/zone';
+/** Where the cluster autoscaler says that a node is about to be removed. */
+const autoscalerTaint = 'ToBeDeletedByClusterAutoscaler';
+
+/** What the policies need to know of the node, from its object, its devices and the configuration. */
+export function nodeFacts(sources: NodeSources, config: ProxyConfig): NodeFacts {
+  return {
+    name: sources.name,
+    zone: sources.node?.metadata?.labels?.[zoneLabel],
+    nodePortAddresses: nodePortAddresses(sources, config),
+    localSources: config.localSources.mode === 'NodeCIDR' ? podCidrs(sources.node) : config.localSources.blocks,
+  };
+}
+
+/** Whether balancers outside may send new connections to this node: it is not about to go. */
+export function isEligible(node: Node | undefined): boolean {
+  if (node?.metadata?.deletionTimestamp !== undefined) return false;
+  return node?.spec?.taints?.some(({ key }) => key === autoscalerTaint) !== true;
+}
+
+function nodePortAddresses({ node, interfaceAddresses }: NodeSources, config: ProxyConfig): Ip[] {
+  const blocks = config.nodePortAddresses;
+  if (blocks === 'primary') return primaryAddresses(node, config.bindAddress);
+  const within = interfaceAddresses().filter(
+    (ip) => !isLoopback(ip) && blocks.some((block) => cidrContains(block, ip)),
+  );
+  return [...new Set(within)].sort();
+}
+
+/**
+ * One address of each family: the first internal address of the Node object, else its first external one. What the
+ * user set in their place counts for its family.
+ */
+function primaryAddresses(node: Node | undefined, bindAddress: Ip | undefined): Ip[] {
+  const ofType = (type: string) =>
+    (node?.status?.addresses ?? [])
+      .filter((address) => address.type === type)
+      .flatMap((a) => tryParseIp(a.address) ?? []);
+  const byFamily = new Map<IpFamily, Ip>();
+  for (const ip of [
+    ...(bindAddress === undefined ? [] : [bindAddress]),
+    ...ofType('InternalIP'),
+    ...ofType('ExternalIP'),
+  ]) {
+    if (!byFamily.has(familyOf(ip))) byFamily.set(familyOf(ip), ip);
+  }
+  return [...byFamily.values()];
+}
+
+function podCidrs(node: Node | undefined): Cidr[] {
+  const { podCIDR, podCIDRs = podCIDR === undefined ? [] : [podCIDR] } = node?.spec ?? {};
+  return podCIDRs.map(parseCidr);
+}

@@ -1,0 +1,245 @@
+import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
+import type { Logger } from '../component/log.ts';
+import { type ContestChange, type ModelChange, ServiceModel, type ServicePortChange } from '../model/service-model.ts';
+import type { NodeFacts } from '../model/types.ts';
+import type { Ip } from '../net/ip.ts';
+import { ChangeTracker } from '../tracker/change-tracker.ts';
+import { sameValue } from '../tracker/same-value.ts';
+import type { Backend, SyncResult } from './backend.ts';
+import type { ProxyConfig } from './config.ts';
+import type { EventSink } from './events.ts';
+import { SyncHealth } from './health.ts';
+import { isEligible, nodeFacts } from './node-facts.ts';
+import { ProxyMetrics } from './proxy-metrics.ts';
+import { type FlowReview, StaleFlows } from './stale-flows.ts';
+import { SyncLoop } from './sync-loop.ts';
+
+/** What a node's proxy works with. */
+export interface NodeProxyOptions {
+  readonly nodeName: string;
+  readonly config: ProxyConfig;
+  readonly backend: Backend;
+  readonly log: Logger;
+  /** Removes UDP flows that lead elsewhere than the reviews allow, in one pass; gives how many. */
+  readonly removeStaleFlows: (reviews: readonly FlowReview[]) => number;
+  /** Addresses of the node's devices, now. */
+  readonly interfaceAddresses: () => readonly Ip[];
+}
+
+const retryBackoff = { initial: 100, max: 10_000 };
+
+/**
+ * The proxy of one node: takes events in, and keeps the kernel at what they come to. Nothing is written before
+ * `begin`; from then on every event is in the kernel after the next sync, and the periodic check keeps it there.
+ */
+export class NodeProxy implements EventSink {
+  readonly metrics = new ProxyMetrics();
+  readonly health: SyncHealth;
+  readonly #options: NodeProxyOptions;
+  readonly #tracker = new ChangeTracker(Date.now());
+  readonly #model: ServiceModel;
+  readonly #loop: SyncLoop;
+  readonly #staleFlows = new StaleFlows();
+  /** Steps of the model that the kernel has not acknowledged yet, each Service port once. */
+  readonly #unsynced = new Map<string, ServicePortChange>();
+  /** Those of them that the kernel refused; tried again after the back-off. */
+  readonly #refused = new Map<string, ServicePortChange>();
+  /** By slice, when the change happened that is on its way to the kernel; milliseconds since the epoch. */
+  readonly #waiting = new Map<string, number>();
+  #node: Node | undefined;
+  #syncedNode: NodeFacts | undefined;
+  #begun = false;
+
+  constructor(options: NodeProxyOptions) {
+    const { minSyncPeriod, syncPeriod, masqueradeAll } = options.config.nftables;
+    this.#options = options;
+    this.#model = new ServiceModel(this.#nodeFacts(), { masqueradeAll });
+    this.health = new SyncHealth(2 * syncPeriod);
+    this.#loop = new SyncLoop({
+      sync: (retry) => this.#sync(retry),
+      check: () => this.#check(),
+      onError: (error) => this.#failed(error),
+      minPeriod: minSyncPeriod,
+      checkPeriod: syncPeriod,
+      backoff: retryBackoff,
+    });
+  }
+
+  /** Whether balancers outside may send new connections to this node. */
+  get eligible(): boolean {
+    return isEligible(this.#node);
+  }
+
+  service(key: string, service: Service | undefined): void {
+    if (!this.#tracker.recordService(key, service, Date.now())) return;
+    this.metrics.serviceChanges.add();
+    this.#request();
+  }
+
+  endpointSlice(key: string, slice: EndpointSlice | undefined): void {
+    if (!this.#tracker.recordSlice(key, slice, Date.now())) return;
+    this.metrics.endpointChanges.add();
+    this.#request();
+  }
+
+  node(node: Node | undefined): void {
+    this.#node = node;
+    if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
+  }
+
+  /** Begins to write, and to check: to be called when all that there is has been told. */
+  begin(): void {
+    this.#begun = true;
+    this.#request();
+    this.#loop.startChecks();
+  }
+
+  /** Resolves when nothing is written any more. What is in the kernel stays. */
+  stop(): Promise<void> {
+    return this.#loop.stop();
+  }
+
+  /** The metrics as text, as of now. */
+  metricsText(): string {
+    return this.metrics.text({
+      pendingServices: this.#tracker.pendingCounts.services,
+      pendingSlices: this.#tracker.pendingCounts.slices,
+      refusedServicePorts: this.#refused.size,
+    });
+  }
+
+  #request(): void {
+    const now = Date.now();
+    this.health.queued(now);
+    this.metrics.lastQueued.set(now / 1000);
+    if (this.#begun) this.#loop.request();
+  }
+
+  async #sync(retry: boolean): Promise<boolean> {
+    const began = performance.now();
+    this.health.syncStarted();
+    this.#advance();
+    if (retry) this.#requeueRefused();
+    const isFirst = this.#syncedNode === undefined;
+    if (isFirst || this.#unsynced.size > 0 || this.#model.node !== this.#syncedNode) {
+      await this.#write(isFirst);
+      this.#observe(isFirst, performance.now() - began);
+    }
+    this.health.syncSucceeded(Date.now());
+    return this.#cleanFlows() && this.#refused.size === 0;
+  }
+
+  /** Takes what is pending into the model, and notes what that means for the kernel. */
+  #advance(): void {
+    const changes = this.#tracker.take();
+    for (const { key, since } of changes.slices) {
+      if (!this.#waiting.has(key)) this.#waiting.set(key, since);
+    }
+    this.#queue(this.#model.apply(changes));
+    this.#queue(this.#model.setNode(this.#nodeFacts()));
+  }
+
+  #queue({ servicePorts, contests }: ModelChange): void {
+    for (const change of servicePorts) {
+      const { name, current } = change;
+      const { previous } = this.#unsynced.get(name) ?? this.#refused.get(name) ?? change;
+      this.#unsynced.set(name, { name, previous, current });
+    }
+    for (const contest of contests) this.#tellContest(contest);
+  }
+
+  #requeueRefused(): void {
+    for (const [name, change] of this.#refused) {
+      if (!this.#unsynced.has(name)) this.#unsynced.set(name, change);
+    }
+  }
+
+  async #write(isFirst: boolean): Promise<void> {
+    const { backend } = this.#options;
+    const { node } = this.#model;
+    const updates = new Map([...this.#unsynced].map(([name, { current }]) => [name, current]));
+    const result = await (isFirst ? backend.start(node, updates) : backend.sync(node, updates));
+    this.#syncedNode = node;
+    this.#noteRefused(result);
+    const accepted = [...this.#unsynced.values()].filter(({ name }) => !result.refused.has(name));
+    for (const { name } of accepted) this.#refused.delete(name);
+    this.#unsynced.clear();
+    this.#staleFlows.note(accepted);
+  }
+
+  #noteRefused({ refused }: SyncResult): void {
+    for (const [name, err] of refused) {
+      const level = this.#refused.has(name) ? 'debug' : 'warn';
+      this.#options.log[level]({ servicePort: name, err }, 'a Service port was refused; all others are served');
+      const current = this.#model.servicePorts.get(name);
+      this.#refused.set(name, this.#unsynced.get(name) ?? { name, previous: undefined, current });
+    }
+  }
+
+  #observe(isFirst: boolean, tookMs: number): void {
+    const now = Date.now();
+    this.metrics.syncDuration.observe(tookMs / 1000);
+    this.metrics[isFirst ? 'fullSyncDuration' : 'partialSyncDuration'].observe(tookMs / 1000);
+    this.metrics.lastSync.set(now / 1000);
+    // Nobody waited for what was there before the proxy.
+    if (!isFirst)
+      for (const since of this.#waiting.values()) this.metrics.networkProgrammingDuration.observe((now - since) / 1000);
+    this.#waiting.clear();
+    const { log } = this.#options;
+    const details = { servicePorts: this.#model.servicePorts.size, ms: Math.round(tookMs * 100) / 100 };
+    if (isFirst) log.info(details, 'the kernel has all Services');
+    else log.debug(details, 'the kernel has the changes');
+  }
+
+  /** Whether no flow is left that leads to an endpoint that is gone. */
+  #cleanFlows(): boolean {
+    const reviews = this.#staleFlows.review(this.#model.servicePorts);
+    if (reviews.length === 0) return true;
+    try {
+      this.metrics.deletedFlows.add(this.#options.removeStaleFlows(reviews));
+      this.#staleFlows.clear();
+      return true;
+    } catch (error) {
+      this.#options.log.warn({ err: error }, 'stale UDP flows could not be removed; will try again');
+      return false;
+    }
+  }
+
+  async #check(): Promise<boolean> {
+    const began = performance.now();
+    if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
+    if (this.#syncedNode === undefined) return false;
+    const result = await this.#options.backend.check();
+    this.metrics.fullSyncDuration.observe((performance.now() - began) / 1000);
+    this.#noteRefused(result);
+    if (result.repaired.length > 0) {
+      this.metrics.repairs.add();
+      this.#options.log.warn(
+        { repaired: result.repaired },
+        'somebody changed what the proxy has in the kernel; repaired',
+      );
+    }
+    return this.#refused.size === 0;
+  }
+
+  #failed(error: unknown): void {
+    this.metrics.syncFailures.add();
+    this.#options.log.error({ err: error }, 'the kernel could not be brought up to date; will try again');
+  }
+
+  #tellContest({ frontend, previousOwner, owner, waiting }: ContestChange): void {
+    const { log } = this.#options;
+    if (owner === undefined) return;
+    if (waiting.length > 0) {
+      log.warn({ frontend, owner, waiting }, 'several Services claim one address and port; its owner alone serves it');
+    } else if (owner === previousOwner)
+      log.info({ frontend, owner }, 'no other Service claims the address and port now');
+    else
+      log.info({ frontend, owner, previousOwner }, 'an address and port went over to the Service that waited for it');
+  }
+
+  #nodeFacts(): NodeFacts {
+    const { nodeName: name, config, interfaceAddresses } = this.#options;
+    return nodeFacts({ name, node: this.#node, interfaceAddresses }, config);
+  }
+}

@@ -1,0 +1,93 @@
+import { describe, expect, it } from 'vitest';
+import type { ServicePort } from '../model/types.ts';
+import { parseIp } from '../net/ip.ts';
+import { StaleFlows } from './stale-flows.ts';
+
+function port(
+  name: string,
+  endpoints: readonly string[],
+  rest: { protocol?: 'TCP' | 'UDP'; ip?: string } = {},
+): ServicePort {
+  const { protocol = 'UDP', ip = '10.96.0.10' } = rest;
+  return {
+    name,
+    protocol,
+    frontends: [
+      {
+        kind: 'cluster-ip',
+        ip: parseIp(ip),
+        port: 53,
+        endpoints: endpoints.map((endpoint) => ({ ip: parseIp(endpoint), port: 5353, local: false })),
+        whenEmpty: 'reject',
+        masquerade: 'never',
+      },
+    ],
+  };
+}
+
+/** What is to be looked over after these steps, as `frontend → endpoints that may stay`. */
+function review(
+  ...steps: readonly (readonly [previous: ServicePort | undefined, current: ServicePort | undefined])[][]
+) {
+  const flows = new StaleFlows();
+  const servicePorts = new Map<string, ServicePort>();
+  for (const changes of steps) {
+    for (const [previous, current] of changes) {
+      if (current !== undefined) servicePorts.set(current.name, current);
+      else if (previous !== undefined) servicePorts.delete(previous.name);
+    }
+    flows.note(changes.map(([previous, current]) => ({ name: (previous ?? current)?.name ?? '', previous, current })));
+  }
+  return flows.review(servicePorts).map(({ ip, endpoints }) => `${ip} → ${endpoints.map((endpoint) => endpoint.ip)}`);
+}
+
+const dns = 'kube-system/dns';
+
+describe('StaleFlows', () => {
+  it('looks a frontend over when it loses an endpoint, and lets the others stay', () => {
+    expect(review([[port(dns, ['10.0.0.1', '10.0.0.2']), port(dns, ['10.0.0.2'])]])).toEqual(['10.96.0.10 → 10.0.0.2']);
+  });
+
+  it('looks it over when it goes', () => {
+    expect(review([[port(dns, ['10.0.0.1']), undefined]])).toEqual(['10.96.0.10 → ']);
+    expect(review([[port(dns, ['10.0.0.1']), port(dns, ['10.0.0.1'], { ip: '10.96.0.11' })]])).toEqual([
+      '10.96.0.10 → ',
+      '10.96.0.11 → 10.0.0.1',
+    ]);
+  });
+
+  it('looks it over when it gets its first endpoint, as flows may lead nowhere', () => {
+    expect(review([[port(dns, []), port(dns, ['10.0.0.1'])]])).toEqual(['10.96.0.10 → 10.0.0.1']);
+    expect(review([[undefined, port(dns, ['10.0.0.1'])]])).toEqual(['10.96.0.10 → 10.0.0.1']);
+  });
+
+  it('has nothing to do for one endpoint more, for TCP, and for what never had an endpoint', () => {
+    expect(review([[port(dns, ['10.0.0.1']), port(dns, ['10.0.0.1', '10.0.0.2'])]])).toEqual([]);
+    const tcp = { protocol: 'TCP' } as const;
+    expect(review([[port(dns, ['10.0.0.1'], tcp), undefined]])).toEqual([]);
+    expect(review([[port(dns, []), undefined]])).toEqual([]);
+  });
+
+  it('treats a port that turns from UDP into TCP as gone', () => {
+    expect(review([[port(dns, ['10.0.0.1']), port(dns, ['10.0.0.1'], { protocol: 'TCP' })]])).toHaveLength(1);
+  });
+
+  it('lets flows to the endpoints of the new owner stay when a frontend is handed over', () => {
+    const lost = [port('a/old', ['10.0.0.1']), undefined] as const;
+    const gained = [undefined, port('b/new', ['10.0.0.2'])] as const;
+    expect(review([lost, gained])).toEqual(['10.96.0.10 → 10.0.0.2']);
+    expect(review([gained, lost])).toEqual(['10.96.0.10 → 10.0.0.2']);
+  });
+
+  it('judges by the endpoints there are when it comes to it', () => {
+    const steps = [['10.0.0.1', '10.0.0.2'], ['10.0.0.2'], ['10.0.0.2', '10.0.0.3']].map((ips) => port(dns, ips));
+    expect(review([[steps[0], steps[1]]], [[steps[1], steps[2]]])).toEqual(['10.96.0.10 → 10.0.0.2,10.0.0.3']);
+  });
+
+  it('forgets what has been looked over', () => {
+    const flows = new StaleFlows();
+    flows.note([{ name: dns, previous: port(dns, ['10.0.0.1']), current: undefined }]);
+    flows.clear();
+    expect(flows.review(new Map())).toEqual([]);
+  });
+});
