@@ -84,7 +84,10 @@ export interface Routes {
   /** As `createVeth`, for a dummy device. */
   createDummy(dummy: NewDevice): void;
   setLink(link: LinkReference, settings: LinkSettings): void;
-  /** Whether there was one to delete. A veth's other end goes with it. */
+  /**
+   * Whether there was one to delete. A veth's other end goes with it. Blocks for about 20 ms, in which the kernel waits
+   * for packets in flight; devices of a namespace that ends go without anyone waiting.
+   */
   deleteLink(link: LinkReference): boolean;
   /** Addresses of one device, or of all. */
   listAddresses(link?: LinkReference): AddressEntry[];
