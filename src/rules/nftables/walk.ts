@@ -1,0 +1,230 @@
+import { cidrContains, parseCidr } from '../../net/cidr.ts';
+import type { Ip } from '../../net/ip.ts';
+import { printRule, printValues } from './print.ts';
+import type {
+  Chain,
+  Element,
+  Hook,
+  Key,
+  Program,
+  Rule,
+  Selector,
+  Statement,
+  TransportProtocol,
+  Value,
+} from './syntax.ts';
+
+/** The first packet of a new connection, as it comes to the node or as the node sends it. */
+export interface Packet {
+  /** Whether it comes in by some interface, from a Pod or from outside, or a process of the node itself sends it. */
+  readonly from: 'network' | 'node';
+  readonly source: Ip;
+  readonly destination: Ip;
+  readonly protocol: TransportProtocol;
+  readonly port: number;
+}
+
+/** What the walk must know that is not in the rules. */
+export interface Surroundings {
+  /** Whether an address is the node's own: such packets are for itself and not forwarded. */
+  readonly isLocal: (ip: Ip) => boolean;
+  /** A whole number from 0 to below the modulus. */
+  readonly random: (modulus: number) => number;
+}
+
+/** One rule that the packet met and that matched, in full or not. */
+export interface Step {
+  readonly hook: Hook['hook'];
+  readonly chain: string;
+  /** Position in its chain, from 0. */
+  readonly index: number;
+  /** As listings show it. */
+  readonly rule: string;
+  /** Whether all of it matched, so that it acted. */
+  readonly matched: boolean;
+}
+
+/** Where the packet ended. */
+export interface WalkResult {
+  readonly verdict: 'accept' | 'drop' | 'reject' | 'reset';
+  /** Where it goes, after translation. */
+  readonly destination: Ip;
+  readonly port: number;
+  /** Whether the destination was translated. */
+  readonly translated: boolean;
+  /** Whether the receiver sees the node as its source. */
+  readonly masqueraded: boolean;
+  /** Every rule met, in order. */
+  readonly steps: readonly Step[];
+}
+
+/** A program made ready to send packets through. Building it takes as long as the program is large, a walk does not. */
+export class PacketWalker {
+  readonly #chains: ReadonlyMap<string, Chain>;
+  readonly #bases: readonly (Chain & { readonly hook: Hook })[];
+  readonly #elements = new Map<string, Map<string, Element>>();
+  readonly #intervals: ReadonlySet<string>;
+  readonly #surroundings: Surroundings;
+
+  constructor(program: Program, surroundings: Surroundings) {
+    this.#surroundings = surroundings;
+    this.#chains = new Map(program.chains.map((chain) => [chain.name, chain]));
+    this.#bases = program.chains
+      .filter((chain): chain is Chain & { readonly hook: Hook } => chain.hook !== undefined)
+      .sort((a, b) => a.hook.priority - b.hook.priority);
+    this.#intervals = new Set(program.sets.filter((set) => set.interval === true).map((set) => set.name));
+    for (const set of program.sets) this.#elements.set(set.name, new Map());
+    for (const element of program.elements) this.#elements.get(element.set)?.set(printValues(element.key), element);
+  }
+
+  /** Sends one packet through the hooks in the kernel's order. */
+  walk(packet: Packet): WalkResult {
+    const state = new WalkState(packet);
+    const first = packet.from === 'network' ? 'prerouting' : 'output';
+    this.#hook(first, state);
+    // The routing decision falls behind the translation of the destination; a process that sends meets no other hook.
+    if (packet.from === 'network')
+      this.#hook(this.#surroundings.isLocal(state.destination) ? 'input' : 'forward', state);
+    if (packet.from === 'node' || !this.#surroundings.isLocal(state.destination)) this.#hook('postrouting', state);
+    return state.result();
+  }
+
+  #hook(hook: Hook['hook'], state: WalkState): void {
+    state.hook = hook;
+    for (const chain of this.#bases) {
+      if (chain.hook.hook !== hook || state.verdict !== 'accept') continue;
+      this.#chain(chain, state);
+    }
+  }
+
+  /** Whether evaluation of this hook's base chain ends here. */
+  #chain(chain: Chain, state: WalkState): boolean {
+    for (const [index, rule] of chain.rules.entries()) {
+      const outcome = this.#rule(rule, state, { chain: chain.name, index });
+      if (outcome === 'end') return true;
+      if (outcome === 'leave') return false;
+    }
+    return false;
+  }
+
+  #rule(rule: Rule, state: WalkState, place: { chain: string; index: number }): Outcome {
+    const step = { hook: state.hook, ...place, rule: printRule(rule), matched: true };
+    state.steps.push(step);
+    for (const statement of rule.statements) {
+      const outcome = this.#statement(statement, state);
+      if (outcome === 'next statement') continue;
+      step.matched = outcome !== 'no match';
+      return outcome;
+    }
+    return 'next rule';
+  }
+
+  #statement(statement: Statement, state: WalkState): Outcome {
+    switch (statement.kind) {
+      case 'lookup':
+        return matches(
+          (this.#find(statement.set, statement.key, state) !== undefined) !== (statement.negated === true),
+        );
+      case 'meta l4proto':
+        return matches(state.packet.protocol === statement.protocol);
+      case 'ct state':
+        return 'next statement';
+      case 'ct status':
+        return matches(state.translated);
+      case 'jump':
+        return this.#named(statement.chain, state) ? 'end' : 'next rule';
+      case 'goto':
+        return this.#named(statement.chain, state) ? 'end' : 'leave';
+      case 'drop':
+        return state.end('drop');
+      case 'reject':
+        if (statement.with === undefined) return state.end('reject');
+        return state.packet.protocol === 'tcp' ? state.end('reset') : 'no match';
+      case 'masquerade':
+        state.masqueraded = true;
+        return 'end';
+      case 'dnat':
+        return this.#dnat(statement, state);
+      case 'foreign':
+        return 'no match';
+    }
+  }
+
+  #named(name: string, state: WalkState): boolean {
+    const chain = this.#chains.get(name);
+    return chain !== undefined && this.#chain(chain, state);
+  }
+
+  #dnat(statement: Extract<Statement, { kind: 'dnat' }>, state: WalkState): Outcome {
+    const [ip, port] = this.#find(statement.map, statement.key, state)?.data ?? [];
+    if (typeof ip !== 'string' || typeof port !== 'number') return 'no match';
+    state.destination = ip as Ip;
+    state.port = port;
+    state.translated = true;
+    return 'end';
+  }
+
+  #find(set: string, key: Key, state: WalkState): Element | undefined {
+    const elements = this.#elements.get(set);
+    const values = key.map((selector) => this.#value(selector, state));
+    if (!this.#intervals.has(set)) return elements?.get(printValues(values));
+    const ip = values[0] as Ip;
+    return [...(elements?.values() ?? [])].find((element) => cidrContains(parseCidr(String(element.key[0])), ip));
+  }
+
+  #value(selector: Selector, state: WalkState): Value {
+    switch (selector) {
+      case 'ip saddr':
+      case 'ip6 saddr':
+        return state.packet.source;
+      case 'ip daddr':
+      case 'ip6 daddr':
+        return state.destination;
+      case 'meta l4proto':
+        return state.packet.protocol;
+      case 'th dport':
+        return state.port;
+      case 'ct original ip daddr':
+      case 'ct original ip6 daddr':
+        return state.packet.destination;
+      case 'ct original proto-dst':
+        return state.packet.port;
+      default:
+        return this.#surroundings.random(Number(selector.slice(selector.lastIndexOf(' ') + 1)));
+    }
+  }
+}
+
+/** What a statement or rule leads to; `leave` goes back to where this chain was jumped to from. */
+type Outcome = 'next statement' | 'no match' | 'next rule' | 'leave' | 'end';
+
+function matches(yes: boolean): Outcome {
+  return yes ? 'next statement' : 'no match';
+}
+
+class WalkState {
+  readonly packet: Packet;
+  readonly steps: Step[] = [];
+  hook: Hook['hook'] = 'prerouting';
+  verdict: WalkResult['verdict'] = 'accept';
+  destination: Ip;
+  port: number;
+  translated = false;
+  masqueraded = false;
+
+  constructor(packet: Packet) {
+    this.packet = packet;
+    this.destination = packet.destination;
+    this.port = packet.port;
+  }
+
+  end(verdict: WalkResult['verdict']): 'end' {
+    this.verdict = verdict;
+    return 'end';
+  }
+
+  result(): WalkResult {
+    const { verdict, destination, port, translated, masqueraded, steps } = this;
+    return { verdict, destination, port, translated, masqueraded, steps };
+  }
+}
