@@ -40,7 +40,7 @@ export function parseQuery(packet: Buffer): Query | undefined {
 
   const nameEnd = plainNameEnd(packet);
   if (nameEnd === 0 || nameEnd + 4 > packet.length) return rejected(packet, rcode.FORMERR);
-  const edns = nameEnd + 4 === packet.length ? undefined : readEdns(packet, nameEnd + 4);
+  const edns = readEdns(packet, nameEnd + 4);
   if (edns === 'malformed') return rejected(packet, rcode.FORMERR);
   return {
     id: word(packet, 0),

@@ -1,4 +1,4 @@
-import { flag, headerLength, messageLimit, pointerMark, rcode } from './constants.ts';
+import { flag, headerLength, messageLimit, opcodeMask, pointerMark, rcode } from './constants.ts';
 import type { Name } from './name.ts';
 import type { Query } from './query.ts';
 import type { Rdata } from './rdata.ts';
@@ -49,8 +49,7 @@ export class ReplyWriter {
     this.#questions = query.questionEnd === headerLength ? 0 : 1;
     this.#edns = query.edns;
     this.#limit = limit - (query.edns === undefined ? 0 : optLength);
-    // RFC 6840 §5.7: AD is the answerer's to set. CD and RD are said again.
-    this.#flags = (query.flags & ~(flag.AA | flag.TC | flag.RA | flag.AD | 0x000f)) | flag.QR;
+    this.#flags = (query.flags & (opcodeMask | flag.RD | flag.CD)) | flag.QR;
     this.#full = false;
     this.#counts.answer = 0;
     this.#counts.authority = 0;
