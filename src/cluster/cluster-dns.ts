@@ -1,4 +1,6 @@
 import type { ConfigMap, Deployment, Secret, Service } from '../api/generated/types.ts';
+import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
+import { type ApiClient, ApiError } from '../client/types.ts';
 import type { ClusterPlan } from './plan.ts';
 
 const namespace = 'kube-system';
@@ -14,8 +16,34 @@ export interface ClusterDnsOptions {
   readonly program: readonly [string, ...string[]];
 }
 
+/**
+ * Creates what is missing of cluster DNS, and brings what a previous start left up to date: the kubeconfig and the
+ * program's place may have changed.
+ */
+export async function createClusterDns(client: ApiClient, options: ClusterDnsOptions): Promise<void> {
+  const { secret, configMap, deployment, service } = clusterDnsObjects(options);
+  await createOrReplace(client, 'services', service);
+  await createOrReplace(client, 'secrets', secret);
+  await createOrReplace(client, 'configMaps', configMap);
+  await createOrReplace(client, 'deployments', deployment);
+}
+
+async function createOrReplace<K extends ResourceKey>(
+  client: ApiClient,
+  resource: K,
+  object: ResourceTypes[K],
+): Promise<void> {
+  try {
+    await client.create(resource, object);
+  } catch (error) {
+    if (!(error instanceof ApiError) || error.reason !== 'AlreadyExists') throw error;
+    const { name = '', namespace } = object.metadata ?? {};
+    await client.patch(resource, { name, namespace }, { type: 'merge', body: object });
+  }
+}
+
 /** Cluster DNS as objects of the cluster: a Deployment behind the Service `kube-dns`, in the order to create them. */
-export function clusterDnsObjects(options: ClusterDnsOptions): {
+function clusterDnsObjects(options: ClusterDnsOptions): {
   readonly secret: Secret;
   readonly configMap: ConfigMap;
   readonly deployment: Deployment;

@@ -7,7 +7,7 @@ import { spawnIn } from '../kernel/netns.ts';
 /** One process a cluster consists of. */
 export interface ComponentSpec {
   readonly name: string;
-  readonly command: readonly [program: string, ...args: string[]];
+  readonly command: readonly [string, ...string[]];
   /** Where its network is: a pinned namespace; the cluster's own when absent. */
   readonly netns?: string;
   readonly logFile: string;

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { LineCounter, parseAllDocuments } from 'yaml';
+import type { ObjectMeta } from '../api/generated/types.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import { apiVersionOf, type Resource, resources } from '../api/resources.ts';
 import { SignalboxError } from '../errors/error.ts';
@@ -10,7 +11,7 @@ export interface ManifestDocument {
   /** `FILE:LINE` of its beginning. */
   readonly source: string;
   readonly resource: Resource;
-  readonly object: KubernetesObject & { readonly metadata: { readonly name: string; readonly namespace?: string } };
+  readonly object: KubernetesObject & { readonly metadata: ObjectMeta & { readonly name: string } };
 }
 
 /** What is in some manifests: as `kubectl apply`, one bad document does not keep the others back. */

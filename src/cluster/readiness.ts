@@ -56,7 +56,7 @@ async function notReady(client: ApiClient, expected: Expected): Promise<NotReady
   ]);
   const world: World = {
     pods: pods.items,
-    workloads: new Map([
+    workloads: new Map<string, Deployment | ReplicaSet>([
       ...deployments.items.map((d) => [`deployment/${objectKey(d)}`, d] as const),
       ...replicaSets.items.map((r) => [`replicaset/${objectKey(r)}`, r] as const),
     ]),

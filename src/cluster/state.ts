@@ -48,7 +48,11 @@ export function clusterPaths(name: string, home = signalboxHome()): ClusterPaths
       remedy: 'use up to 63 lower-case letters, digits and `-`',
     });
   }
-  const dir = join(home, 'clusters', name);
+  return pathsIn(join(home, 'clusters', name));
+}
+
+/** The places inside a cluster's folder. */
+export function pathsIn(dir: string): ClusterPaths {
   return {
     dir,
     record: join(dir, 'cluster.json'),

@@ -6,3 +6,151 @@ import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { mountTmpfs } from '../kernel/mounts.ts';
 import { reapOrphans } from '../kernel/process.ts';
+import { createClusterDns } from './cluster-dns.ts';
+import { type Identity, type PlannedComponent, planComponents } from './component-specs.ts';
+import { type Component, keepRunning } from './components.ts';
+import { startDnsRelay } from './dns-relay.ts';
+import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.ts';
+import { buildNetwork } from './network.ts';
+import { type ClusterPlan, planCluster } from './plan.ts';
+import { type ClusterPaths, pathsIn, writePrivately } from './state.ts';
+
+/** The options of `signalbox supervisor`, as parsed. */
+export interface SupervisorOptions {
+  readonly dir: string;
+  readonly nodes: number;
+  readonly proxyMode: string;
+  readonly apiPort: number;
+}
+
+const runSizeBytes = 256 << 20;
+const reapEveryMs = 1_000;
+/** The API server closes its store; all else may end as it stands. */
+const stopGraceMs = 2_000;
+
+/**
+ * The first process of a cluster's PID namespace: lays out its networks, runs its components, takes in orphans. When
+ * it ends the kernel ends everything in the cluster with it.
+ */
+export async function runSupervisor(options: SupervisorOptions): Promise<void> {
+  const log = createLogger('supervisor');
+  try {
+    const components = await start(options, log);
+    const reaper = setInterval(() => reapOrphans(pidsOf(components)), reapEveryMs);
+    await terminated();
+    clearInterval(reaper);
+    await Promise.all(components.map((component) => component.stop(stopGraceMs)));
+    process.exit(0);
+  } catch (error) {
+    log.fatal({ err: error }, 'the cluster could not be started');
+    tell(failureMessage(error), () => process.exit(1));
+  }
+}
+
+async function start(options: SupervisorOptions, log: Logger): Promise<Component[]> {
+  const plan = planCluster(options.nodes);
+  const paths = pathsIn(options.dir);
+  mountTmpfs(paths.run, { sizeBytes: runSizeBytes, mode: 0o700 });
+  const network = buildNetwork(plan, paths.run);
+  tell({ stage: 'network' });
+
+  await ensurePki(paths.pki, { names: [], ips: [plan.apiServer, plan.kubernetesServiceIp] });
+  const access: Access = { paths, plan, apiPort: options.apiPort };
+  await Promise.all([
+    writeAccess(paths.kubeconfig, { user: 'admin', groups: ['system:masters'] }, { ...access, from: 'host' }),
+    startDnsRelay({
+      listen: { address: plan.nodeGateway, port: 53 },
+      hostSocket: inheritedFds.dnsRelay,
+      resolvConf: '/etc/resolv.conf',
+    }),
+  ]);
+  const program = process.argv[1] ?? '';
+  const planned = planComponents({ plan, paths, network, program, proxyMode: options.proxyMode, apiFd: firstPassedFd });
+  const components: Component[] = [];
+  for (const component of planned) components.push(await startComponent(component, { access, program, log }));
+  tell({ stage: 'control-plane' });
+  await createDns(access, program, log);
+  return components;
+}
+
+/** A child's file descriptors go on from standard input, output and error. */
+const firstPassedFd = 3;
+
+interface Access {
+  readonly paths: ClusterPaths;
+  readonly plan: ClusterPlan;
+  readonly apiPort: number;
+}
+
+async function startComponent(
+  planned: PlannedComponent,
+  { access, program, log }: { readonly access: Access; readonly program: string; readonly log: Logger },
+): Promise<Component> {
+  const base = join(access.paths.components, planned.name);
+  writePrivately(`${base}.json`, JSON.stringify(planned.config, null, 2));
+  const kubeconfig = planned.identity === undefined ? [] : ['--kubeconfig', `${base}.kubeconfig`];
+  if (planned.identity !== undefined) await writeAccess(`${base}.kubeconfig`, planned.identity, access);
+  return keepRunning(
+    {
+      name: planned.name,
+      command: [process.execPath, program, planned.command, ...kubeconfig, '--config', `${base}.json`],
+      logFile: `${base}.log`,
+      ...(planned.netns === undefined ? {} : { netns: planned.netns }),
+      ...(planned.command === 'apiserver' ? { fds: [inheritedFds.api] } : {}),
+    },
+    log,
+  );
+}
+
+/** Writes a kubeconfig with a client certificate of its own. From the host the API is at the host's own port. */
+async function writeAccess(
+  path: string,
+  identity: Identity,
+  access: Access & { readonly from?: 'host' },
+): Promise<void> {
+  const { certificate, key } = await issueClientCertificate(access.paths.pki, identity);
+  await writeKubeconfig(path, {
+    name: 'signalbox',
+    server: access.from === 'host' ? `https://127.0.0.1:${access.apiPort}` : `https://${access.plan.apiServer}:6443`,
+    certificateAuthority: readFileSync(join(access.paths.pki, 'ca.crt'), 'utf8'),
+    clientCertificate: certificate,
+    clientKey: key,
+  });
+}
+
+async function createDns(access: Access, program: string, log: Logger): Promise<void> {
+  const own = join(access.paths.components, 'cluster-dns.kubeconfig');
+  await writeAccess(
+    own,
+    { user: 'system:serviceaccount:kube-system:cluster-dns', groups: ['system:serviceaccounts'] },
+    access,
+  );
+  const client = connect(await loadKubeconfig(access.paths.kubeconfig));
+  try {
+    await createClusterDns(client, {
+      plan: access.plan,
+      kubeconfig: readFileSync(own, 'utf8'),
+      program: [process.execPath, program],
+    });
+  } catch (error) {
+    log.error({ err: error }, 'cluster DNS could not be created');
+  } finally {
+    client.close();
+  }
+}
+
+function pidsOf(components: readonly Component[]): Set<number> {
+  return new Set(components.map(({ pid }) => pid).filter((pid) => pid !== undefined));
+}
+
+function terminated(): Promise<void> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
+  });
+}
+
+/** Tells the command that waits for the start; it may have gone. */
+function tell(message: SupervisorMessage, done: () => void = () => {}): void {
+  if (process.connected) process.send?.(message, done);
+  else done();
+}

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { SignalboxError } from '../errors/error.ts';
+
+/** The components by their subcommand; each is loaded alone. */
+const components = {
+  apiserver: async () => {
+    const { parseApiServerConfig, runApiServer } = await import('../apiserver/run.ts');
+    return (config: unknown, signal: AbortSignal) => runApiServer(parseApiServerConfig(config), signal);
+  },
+  controllers: async () => {
+    const { parseControllersConfig, runControllers } = await import('../controllers/run.ts');
+    return (config: unknown, signal: AbortSignal) => runControllers(parseControllersConfig(config), signal);
+  },
+  node: async () => {
+    const { parseNodeConfig } = await import('../node/config.ts');
+    const { runNode } = await import('../node/run.ts');
+    return (config: unknown, signal: AbortSignal) => runNode(parseNodeConfig(config), signal);
+  },
+  proxy: async () => {
+    const { parseProxyConfig } = await import('../proxy/config.ts');
+    const { runProxy } = await import('../proxy/run.ts');
+    return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal);
+  },
+  dns: async () => {
+    const { parseDnsConfig } = await import('../dns/config.ts');
+    const { runDns } = await import('../dns/run.ts');
+    return (config: unknown, signal: AbortSignal) => runDns(parseDnsConfig(config), signal);
+  },
+} as const;
+
+/** Runs one component until SIGTERM or SIGINT, then lets it finish. */
+export async function runComponent(
+  name: keyof typeof components,
+  options: { readonly kubeconfig?: string; readonly config: string },
+): Promise<void> {
+  // Every component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
+  if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
+  const config = await readConfig(options.config);
+  const run = await components[name]();
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  await run(config, stop.signal);
+}
+
+async function readConfig(path: string): Promise<unknown> {
+  try {
+    const text = readFileSync(path, 'utf8');
+    // JSON is what clusters of ours are told, and the parser of YAML takes time to load.
+    return text.trimStart().startsWith('{') ? JSON.parse(text) : (await import('yaml')).parse(text);
+  } catch (error) {
+    throw new SignalboxError('INVALID_CONFIG', {
+      object: path,
+      problem: `cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message.split('\n')[0]})`,
+      remedy: 'give a file of JSON or YAML',
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,98 @@
+import { dirname, join } from 'node:path';
+import { formatCidr } from '../net/cidr.ts';
+import type { NetworkPaths } from './network.ts';
+import type { ClusterPlan, PlannedNode } from './plan.ts';
+import type { ClusterPaths } from './state.ts';
+
+/** Who a component is to the API server: the user and groups of its client certificate. */
+export interface Identity {
+  readonly user: string;
+  readonly groups: readonly string[];
+}
+
+/** A component to be run: its subcommand, what it is told, and as whom it speaks to the API. */
+export interface PlannedComponent {
+  readonly name: string;
+  readonly command: 'apiserver' | 'controllers' | 'node' | 'proxy';
+  readonly config: object;
+  readonly identity?: Identity;
+  /** Path of the network namespace it runs in; the cluster's own when absent. */
+  readonly netns?: string;
+}
+
+/** What the components of a cluster are planned from. */
+export interface ComponentPlanOptions {
+  readonly plan: ClusterPlan;
+  readonly paths: ClusterPaths;
+  readonly network: NetworkPaths;
+  /** Entry file of the command line; the built-in images lie beside it. */
+  readonly program: string;
+  readonly proxyMode: string;
+  /** The file descriptor under which the API server finds the host's port. */
+  readonly apiFd: number;
+}
+
+/** Everything a cluster runs beside Pods, in the order to start it: what others wait for comes first. */
+export function planComponents(options: ComponentPlanOptions): PlannedComponent[] {
+  const { plan, paths } = options;
+  return [
+    { name: 'apiserver', command: 'apiserver', config: apiserverConfig(options) },
+    {
+      name: 'controllers',
+      command: 'controllers',
+      config: { clusterCidr: formatCidr(plan.networks.pods), rootCaFile: join(paths.pki, 'ca.crt') },
+      identity: { user: 'system:kube-controller-manager', groups: [] },
+    },
+    ...plan.nodes.flatMap((node) => [nodeAgent(node, options), proxy(node, options)]),
+  ];
+}
+
+function apiserverConfig({ plan, paths, apiFd }: ComponentPlanOptions): object {
+  return {
+    listen: [{ fd: apiFd }, { host: plan.apiServer, port: 6443 }],
+    dataDir: paths.data,
+    pkiDir: paths.pki,
+    serviceCidrs: [formatCidr(plan.networks.services)],
+    nodePortRange: '30000-32767',
+    clusterDomain: plan.domain,
+    advertise: { address: plan.apiServer, port: 6443 },
+  };
+}
+
+function nodeAgent(node: PlannedNode, { plan, paths, network, program }: ComponentPlanOptions): PlannedComponent {
+  return {
+    name: node.name,
+    command: 'node',
+    netns: network.node(node.name),
+    identity: { user: `system:node:${node.name}`, groups: ['system:nodes'] },
+    config: {
+      nodeName: node.name,
+      nodeIps: [node.ip],
+      podCidrs: [formatCidr(node.podCidr)],
+      clusterDns: [plan.dnsServiceIp],
+      clusterDomain: plan.domain,
+      stateDir: join(paths.nodes, node.name),
+      runDir: join(paths.run, node.name),
+      labels: { 'topology.kubernetes.io/zone': node.zone },
+      imageDir: join(dirname(program), 'images'),
+    },
+  };
+}
+
+function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOptions): PlannedComponent {
+  return {
+    name: `${node.name}-proxy`,
+    command: 'proxy',
+    netns: network.node(node.name),
+    identity: { user: 'system:kube-proxy', groups: ['system:node-proxier'] },
+    config: {
+      apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+      kind: 'KubeProxyConfiguration',
+      mode: proxyMode,
+      hostnameOverride: node.name,
+      clusterCIDR: formatCidr(plan.networks.pods),
+      // A client outside may use any address of a node, on either of its networks.
+      nodePortAddresses: [formatCidr(plan.networks.nodes), formatCidr(plan.networks.outside)],
+    },
+  };
+}
