@@ -115,7 +115,7 @@ describe('connect', () => {
       { namespace: 'x', name: 'n' },
       { gracePeriodSeconds: 0, uid: 'u', propagationPolicy: 'Orphan' },
     );
-    await client.raw('POST', '/api/v1/namespaces/x/pods/n/binding', { target: 1 });
+    await client.raw({ method: 'POST', path: '/api/v1/namespaces/x/pods/n/binding', body: { target: 1 } });
     expect(seen.map(({ method, path, type }) => `${method} ${path} ${type}`)).toEqual([
       'POST /api/v1/namespaces/default/pods application/json',
       'PUT /api/v1/namespaces/default/pods/a/status application/json',
@@ -154,7 +154,7 @@ describe('connect', () => {
       message: 'the server answered 502: <h1>Bad Gateway</h1>',
     });
     await expect(client.get('nodes', { name: 'cut' })).rejects.toMatchObject({ code: 'API_UNREACHABLE' });
-    await expect(client.raw('GET', '/cut')).rejects.toMatchObject({ code: 'API_UNREACHABLE' });
+    await expect(client.raw({ method: 'GET', path: '/cut' })).rejects.toMatchObject({ code: 'API_UNREACHABLE' });
   });
 
   test('connect watches from a version until the server ends, bookmarks among the events', async () => {

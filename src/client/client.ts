@@ -17,6 +17,7 @@ import {
   type ListOptions,
   type ObjectPlace,
   type Patch,
+  type RawRequest,
   type WatchEvent,
 } from './types.ts';
 
@@ -137,8 +138,8 @@ class HttpApiClient implements ApiClient {
     }
   }
 
-  async raw(method: string, path: string, body?: unknown): Promise<unknown> {
-    const response = await this.#send(method, path, body);
+  async raw({ method, path, body, contentType }: RawRequest): Promise<unknown> {
+    const response = await this.#send(method, path, body, contentType);
     return response.contentType.includes('json') ? this.#parse(response) : response.body;
   }
 

@@ -57,6 +57,17 @@ export type Patch =
   | { readonly type: 'merge' | 'strategic'; readonly body: object }
   | { readonly type: 'apply'; readonly body: object; readonly fieldManager: string; readonly force?: boolean };
 
+/** A request by path. */
+export interface RawRequest {
+  readonly method: string;
+  /** With its query. */
+  readonly path: string;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  /** Media type of the body; `application/json` unless told. */
+  readonly contentType?: string;
+}
+
 /**
  * Typed access to a Kubernetes API, ours or another. Every call rejects with `ApiError` when the server answered with a
  * failure, with `API_UNREACHABLE` when no answer came (worth another try), and with `API_UNTRUSTED` when one of the two
@@ -96,8 +107,8 @@ export interface ApiClient {
     resource: K,
     options: ListOptions & { readonly resourceVersion: string; readonly signal: AbortSignal },
   ): AsyncIterable<WatchEvent<Stored<ResourceTypes[K]>>>;
-  /** Any path, for what has no typed call. `body` is sent as JSON; the answer is parsed JSON, or text. */
-  raw(method: string, path: string, body?: unknown): Promise<unknown>;
+  /** For what has no typed call. The answer is parsed JSON, or text. */
+  raw(request: RawRequest): Promise<unknown>;
   close(): void;
 }
 

@@ -60,11 +60,15 @@ export async function send(client: ApiClient, write: Write): Promise<Stored<Kube
     case 'delete':
       return ifThere(() => client.delete(write.resource, write.place, deleteOptions(write)));
     case 'bind':
-      await client.raw('POST', resourcePath(resources.pods, { ...write.place, subresource: 'binding' }), {
-        apiVersion: 'v1',
-        kind: 'Binding',
-        metadata: { ...write.place, uid: write.uid },
-        target: { apiVersion: 'v1', kind: 'Node', name: write.node },
+      await client.raw({
+        method: 'POST',
+        path: resourcePath(resources.pods, { ...write.place, subresource: 'binding' }),
+        body: {
+          apiVersion: 'v1',
+          kind: 'Binding',
+          metadata: { ...write.place, uid: write.uid },
+          target: { apiVersion: 'v1', kind: 'Node', name: write.node },
+        },
       });
       return undefined;
   }
