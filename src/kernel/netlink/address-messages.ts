@@ -26,8 +26,8 @@ export interface Neighbor {
 }
 
 // include/uapi/linux/rtnetlink.h, if_addr.h, neighbour.h
-export const RTM_NEWADDR = 20;
-export const RTM_DELADDR = 21;
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const RTM_NEWNEIGH = 28;
 const IFA_ADDRESS = 1;

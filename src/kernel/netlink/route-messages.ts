@@ -39,8 +39,8 @@ export interface RouteEntry extends RouteSpec<number> {
 }
 
 // include/uapi/linux/rtnetlink.h
-export const RTM_NEWROUTE = 24;
-export const RTM_DELROUTE = 25;
+const RTM_NEWROUTE = 24;
+const RTM_DELROUTE = 25;
 const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_OIF = 4;

@@ -146,6 +146,15 @@ describe('transact', () => {
     expect((error as TransactionError).overrun).toBe(false);
   });
 
+  test('says so when there are more failures than the socket holds, and starts afresh', () => {
+    const parts = Array.from({ length: 20_000 }, (_, i) => table(DELTABLE, `none-${i}`));
+    const error = thrown(() => socket.transact([batchBegin, ...parts, batchEnd])) as TransactionError;
+    expect(error.overrun).toBe(true);
+    expect(error.failures.length).toBeGreaterThan(500);
+    expect(error.message).toContain('and more');
+    expect(tables()).toEqual([]);
+  });
+
   test('reports each rtnetlink message by its index, and does the others', () => {
     const routes = openNetlink('route');
     const error = thrown(() =>

@@ -59,9 +59,8 @@ export interface NetlinkSocket {
    * protocol's affair: nftables messages between batch begin and end are, rtnetlink messages each stand alone.
    * @throws TransactionError every refusal, with the index of the message it answers
    * @throws SignalboxError `KERNEL_MESSAGE_TOO_LARGE` above `maxMessageBytes`, before anything is sent. That is
-   *   2 GiB for root of the machine. Within a user namespace it is twice the machine's sysctl net.core.wmem_max, so
-   *   416 KiB by the default of kernels before 6.17 and 8 MiB since; the caller must make do with several
-   *   transactions.
+   *   2 GiB for root of the machine. Within a user namespace it is twice the machine's sysctl net.core.wmem_max: 416 KiB
+   *   by the default that kernels had for long, 8 MiB where it is 4 MiB. What is more must go as several transactions.
    */
   transact(parts: readonly NetlinkRequest[] | MessageBatch): NetlinkReply[];
   close(): void;
