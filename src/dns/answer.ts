@@ -262,7 +262,9 @@ export class Responder {
       authority: authority.length,
       additional: additional.length,
     });
-    if (age === 0 || this.#writer.isTruncated) return;
+    if (this.#writer.isTruncated) return;
+    for (const { owner, ownerAt } of answer) if (owner === response.question.name) this.#writer.repeatCase(ownerAt);
+    if (age === 0) return;
     for (const section of [answer, authority, additional])
       for (const { ttl, ttlAt } of section) this.#writer.overwrite(ttlAt, Math.max(0, ttl - age));
   }

@@ -118,6 +118,17 @@ export class ReplyWriter {
     this.#at = at;
   }
 
+  /** Gives a name at an offset, which is equal to the question's, the case the question has. */
+  repeatCase(offset: number): void {
+    let from = questionOffset;
+    let at = offset;
+    for (let length = this.#out[at] ?? 0; length > 0 && length < pointerMark; length = this.#out[at] ?? 0) {
+      this.#out.copyWithin(at, from, from + length + 1);
+      at += length + 1;
+      from += length + 1;
+    }
+  }
+
   /** Ends the reply with its response code. */
   finish(code: number): Buffer {
     const out = this.#out;

@@ -6,6 +6,8 @@ import type { RecordBody } from './reply-writer.ts';
 /** A record where it stands in a message. */
 export interface PlacedRecord {
   readonly owner: Name;
+  /** Offset of the owner's name. */
+  readonly ownerAt: number;
   readonly type: number;
   readonly ttl: number;
   /** Offset of the 32-bit time to live. */
@@ -82,6 +84,7 @@ function readRecords(
     if (dataEnd > message.length) return undefined;
     records.push({
       owner: owner.name,
+      ownerAt: at,
       type: message.readUInt16BE(owner.end),
       ttl: message.readUInt32BE(owner.end + 4),
       ttlAt: owner.end + 4,

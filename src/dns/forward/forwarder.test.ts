@@ -1,0 +1,303 @@
+import { type Answer, type DecodedPacket, encode } from 'dns-packet';
+import { afterEach, describe, expect, test } from 'vitest';
+import { parseIp } from '../../net/ip.ts';
+import { Responder } from '../answer.ts';
+import { DnsMetrics } from '../metrics.ts';
+import { ask, lines, rcodeOf } from '../testing/ask.ts';
+import { exampleZone } from '../testing/cluster.ts';
+import { a, otherServer, type Reply, silent, soa } from '../testing/servers.ts';
+import type { ServerAddress } from './address.ts';
+import { Forwarder, type ForwarderOptions } from './forwarder.ts';
+
+const closers: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closers.splice(0)) await close();
+});
+
+async function serverWith(reply: Reply) {
+  const server = await otherServer(reply);
+  closers.push(() => server.close());
+  return server;
+}
+
+function forwarding(upstreams: readonly ServerAddress[], rest: Partial<ForwarderOptions> = {}) {
+  const metrics = new DnsMetrics('dns://:53');
+  const forwarder = new Forwarder({
+    upstreams,
+    timeoutMs: 150,
+    deadlineMs: 1_000,
+    maxInFlight: 10,
+    cache: { entries: 100, bytes: 1 << 20, maxTtl: 30 },
+    metrics,
+    log: silent,
+    ...rest,
+  });
+  closers.push(() => forwarder.close());
+  const responder = new Responder({ zone: exampleZone(), isReady: () => true, forwarder, maxUdpSize: 1232, metrics });
+  return { forwarder, responder, metrics };
+}
+
+const nobody: ServerAddress = { ip: parseIp('127.0.0.1'), port: 1 };
+const address: Reply = ({ questions }) => ({ answers: [a(questions?.[0]?.name ?? '', '192.0.2.1')] });
+
+describe('Forwarder', () => {
+  test('passes on what a server answers, in the case asked, with RA and without AA', async () => {
+    const upstream = await serverWith((query) => ({ ...address(query, 'udp'), flags: 0x0400 | 0x0080 }) as never);
+    const { responder } = forwarding([upstream.address]);
+    const reply = await ask(responder, { name: 'WWW.Example.com', type: 'A' });
+    expect(lines(reply.answers)).toEqual(['WWW.Example.com A 192.0.2.1']);
+    expect(reply).toMatchObject({ id: 4711, flag_aa: false, flag_ra: true, flag_rd: true });
+    expect(upstream.asked).toMatchObject([{ name: 'www.example.com', transport: 'udp' }]);
+  });
+
+  test('passes records on with compressed names, whatever their type', async () => {
+    const answers: Answer[] = [
+      { type: 'MX', name: 'example.com', ttl: 60, data: { preference: 5, exchange: 'mail.example.com' } },
+    ];
+    const upstream = await serverWith(() => ({ answers, additionals: [a('mail.example.com', '192.0.2.9')] }));
+    const { responder } = forwarding([upstream.address]);
+    const reply = await ask(responder, { name: 'example.com', type: 'MX', udpSize: 1232 });
+    expect(reply.answers).toMatchObject([{ type: 'MX', data: { exchange: 'mail.example.com' } }]);
+    expect(reply.additionals?.map(({ type }) => type)).toEqual(['A', 'OPT']);
+  });
+
+  test('passes denials on', async () => {
+    const upstream = await serverWith(() => ({ flags: 3, authorities: [soa('com', 60)] }));
+    const { responder } = forwarding([upstream.address]);
+    const reply = await ask(responder, { name: 'gone.com', type: 'A' });
+    expect(rcodeOf(reply)).toBe('NXDOMAIN');
+    expect(lines(reply.authorities)).toEqual(['com SOA ns.com admin.com']);
+  });
+
+  test('asks for reverse names that are not of the cluster', async () => {
+    const upstream = await serverWith(() => ({
+      answers: [{ type: 'PTR', name: '9.9.168.192.in-addr.arpa', data: 'printer.home', ttl: 60 }],
+    }));
+    const { responder } = forwarding([upstream.address]);
+    const outside = await ask(responder, { name: '9.9.168.192.in-addr.arpa', type: 'PTR' });
+    expect(lines(outside.answers)).toEqual(['9.9.168.192.in-addr.arpa PTR printer.home']);
+    const inside = await ask(responder, { name: '1.0.96.10.in-addr.arpa', type: 'PTR' });
+    expect(lines(inside.answers)).toEqual(['1.0.96.10.in-addr.arpa PTR kubernetes.default.svc.cluster.local']);
+    expect(upstream.asked).toHaveLength(1);
+  });
+
+  test('never asks anybody for names of the cluster', async () => {
+    const upstream = await serverWith(address);
+    const { responder } = forwarding([upstream.address]);
+    expect(rcodeOf(await ask(responder, { name: 'secret.default.svc.cluster.local', type: 'A' }))).toBe('NXDOMAIN');
+    expect(upstream.asked).toEqual([]);
+  });
+
+  test('answers again from memory, with the life that is left', async () => {
+    const upstream = await serverWith(address);
+    const { responder, metrics } = forwarding([upstream.address]);
+    await ask(responder, { name: 'example.com', type: 'A' });
+    await new Promise((resolve) => setTimeout(resolve, 1_050));
+    const again = await ask(responder, { name: 'EXAMPLE.com', type: 'A' });
+    expect(again.answers).toMatchObject([{ name: 'EXAMPLE.com', ttl: 59 }]);
+    expect(upstream.asked).toHaveLength(1);
+    await ask(responder, { name: 'example.com', type: 'AAAA' });
+    expect(upstream.asked).toHaveLength(2);
+    expect(metrics.registry.text()).toMatch(/coredns_cache_hits_total\{[^}]*type="success"[^}]*\} 1\n/);
+  });
+
+  test('shares one answer among equal questions under way', async () => {
+    const upstream = await serverWith(address);
+    const { responder } = forwarding([upstream.address]);
+    const replies = await Promise.all(
+      ['a.com', 'A.com', 'a.COM', 'b.com'].map((name) => ask(responder, { name, type: 'A' })),
+    );
+    expect(replies.map((reply) => reply.answers?.[0]?.name)).toEqual(['a.com', 'A.com', 'a.COM', 'b.com']);
+    expect(upstream.asked.map(({ name }) => name).sort()).toEqual(['a.com', 'b.com']);
+  });
+
+  test.each([
+    ['is not there', undefined],
+    ['is silent', () => undefined],
+    ['fails', () => ({ flags: 2 })],
+    ['refuses', () => ({ flags: 5 })],
+    ['answers rubbish', () => Buffer.from('rubbish rubbish rubbish')],
+    [
+      'answers something else',
+      (query: DecodedPacket) =>
+        encode({
+          type: 'response',
+          id: query.id ?? 0,
+          questions: [{ type: 'A', name: 'evil.com' }],
+          answers: [a('evil.com', '192.0.2.66')],
+        }),
+    ],
+    [
+      'answers with another id',
+      (query: DecodedPacket) =>
+        encode({
+          type: 'response',
+          id: (query.id ?? 0) ^ 1,
+          questions: query.questions ?? [],
+          answers: [a('example.com', '192.0.2.66')],
+        }),
+    ],
+  ] satisfies [string, Reply | undefined][])('asks the next server when the first %s', async (_what, reply) => {
+    const first = reply === undefined ? nobody : (await serverWith(reply)).address;
+    const second = await serverWith(address);
+    const { responder } = forwarding([first, second.address]);
+    const answer = await ask(responder, { name: 'example.com', type: 'A' });
+    expect(lines(answer.answers)).toEqual(['example.com A 192.0.2.1']);
+  });
+
+  test('asks a server that failed last for a while', async () => {
+    const silentServer = await serverWith(() => undefined);
+    const second = await serverWith(address);
+    const { responder, metrics } = forwarding([silentServer.address, second.address]);
+    for (const name of ['a.com', 'b.com', 'c.com']) await ask(responder, { name, type: 'A' });
+    expect(silentServer.asked).toHaveLength(1);
+    expect(second.asked).toHaveLength(3);
+    expect(metrics.registry.text()).toContain(
+      `coredns_proxy_healthcheck_failures_total{proxy_name="forward",to="127.0.0.1:${silentServer.address.port}"} 1`,
+    );
+  });
+
+  test('fails when nobody answers, and asks a single server twice', async () => {
+    const lone = await serverWith(() => undefined);
+    const { responder } = forwarding([lone.address]);
+    expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('SERVFAIL');
+    expect(lone.asked).toHaveLength(2);
+  });
+
+  test('passes the refusal on when all refuse', async () => {
+    const upstream = await serverWith(() => ({ flags: 5 }));
+    const { responder } = forwarding([upstream.address]);
+    expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('REFUSED');
+  });
+
+  test('refuses at once when there is nobody to ask', async () => {
+    const { responder } = forwarding([]);
+    expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('REFUSED');
+  });
+
+  test('asks over TCP for what does not fit, and cuts it for a UDP client', async () => {
+    const many = Array.from({ length: 100 }, (_, i) => a('example.com', `192.0.2.${i}`));
+    const upstream = await serverWith((_query, transport) =>
+      transport === 'udp' ? { flags: 0x0200 } : { answers: many },
+    );
+    const { responder } = forwarding([upstream.address]);
+    const overUdp = await ask(responder, { name: 'example.com', type: 'A' });
+    expect([overUdp.flag_tc, overUdp.answers]).toEqual([true, []]);
+    const overTcp = await ask(responder, { name: 'example.com', type: 'A', transport: 'tcp' });
+    expect([overTcp.flag_tc, overTcp.answers?.length]).toEqual([false, 100]);
+    expect(upstream.asked.map(({ transport }) => transport)).toEqual(['udp', 'tcp']);
+  });
+
+  test('passes the cut answer on when there is no TCP', async () => {
+    const upstream = await serverWith((_query, transport) =>
+      transport === 'udp' ? { flags: 0x0200, answers: [a('example.com', '192.0.2.1')] } : undefined,
+    );
+    const { responder } = forwarding([upstream.address]);
+    const reply = await ask(responder, { name: 'example.com', type: 'A' });
+    expect([reply.flag_tc, reply.answers?.length]).toEqual([true, 1]);
+  });
+
+  test('refuses questions beyond its bound', async () => {
+    const upstream = await serverWith(() => undefined);
+    const { responder, metrics } = forwarding([upstream.address], { maxInFlight: 2 });
+    const replies = await Promise.all(['a.com', 'b.com', 'c.com'].map((name) => ask(responder, { name, type: 'A' })));
+    expect(replies.map(rcodeOf)).toEqual(['SERVFAIL', 'SERVFAIL', 'REFUSED']);
+    expect(metrics.registry.text()).toContain('coredns_forward_max_concurrent_rejects_total 1');
+  });
+
+  test('asks from many ports', async () => {
+    const upstream = await serverWith(address);
+    const { responder } = forwarding([upstream.address], { maxInFlight: 100 });
+    await Promise.all(Array.from({ length: 60 }, (_, i) => ask(responder, { name: `n${i}.com`, type: 'A' })));
+    expect(new Set(upstream.asked.map(({ port }) => port)).size).toBeGreaterThan(4);
+  });
+
+  test('keeps its questions waiting no longer than its deadline', async () => {
+    const silentServers = await Promise.all([1, 2, 3, 4].map(() => serverWith(() => undefined)));
+    const { responder } = forwarding(
+      silentServers.map((server) => server.address),
+      { timeoutMs: 100, deadlineMs: 250 },
+    );
+    const started = performance.now();
+    expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('SERVFAIL');
+    expect(performance.now() - started).toBeLessThan(400);
+  });
+
+  test('leaves out a server that sends its questions back', async () => {
+    const asks: Promise<unknown>[] = [];
+    let responder: Responder | undefined;
+    // A server that forwards all to us, and answers nothing of its own.
+    const mirror = await serverWith(({ questions }) => {
+      const [question] = questions ?? [];
+      if (question !== undefined && responder !== undefined) asks.push(ask(responder, question));
+      return undefined;
+    });
+    const other = await serverWith(address);
+    const made = forwarding([mirror.address, other.address]);
+    responder = made.responder;
+    made.forwarder.probeForLoops();
+    await expect.poll(() => mirror.asked.length).toBe(1);
+    await Promise.all(asks);
+    await ask(responder, { name: 'example.com', type: 'A' });
+    expect(mirror.asked).toHaveLength(1);
+  });
+
+  test('ends a loop it has not found yet: a question that comes back waits for itself', async () => {
+    let responder: Responder | undefined;
+    const mirror = await serverWith(({ questions }) => {
+      const [question] = questions ?? [];
+      if (question !== undefined && responder !== undefined) void ask(responder, question);
+      return undefined;
+    });
+    ({ responder } = forwarding([mirror.address]));
+    expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('SERVFAIL');
+    expect(mirror.asked).toHaveLength(2);
+  });
+});
+
+describe('Responder: aliases to names outside', () => {
+  test('resolves what the alias leads to', async () => {
+    const upstream = await serverWith(() => ({
+      answers: [
+        { type: 'CNAME', name: 'search.example.com', data: 'edge.example.net', ttl: 60 },
+        a('edge.example.net', '192.0.2.7'),
+      ],
+    }));
+    const { responder } = forwarding([upstream.address]);
+    const reply = await ask(responder, { name: 'outer-chain.shop.svc.cluster.local', type: 'A' });
+    expect(reply.answers?.map((record) => `${record.name} ${record.type}`)).toEqual([
+      'outer-chain.shop.svc.cluster.local CNAME',
+      'search-engine.shop.svc.cluster.local CNAME',
+      'search.example.com CNAME',
+      'edge.example.net A',
+    ]);
+    expect(upstream.asked.map(({ name }) => name)).toEqual(['search.example.com']);
+  });
+
+  test.each(['A', 'AAAA', 'TXT'])('asks for type %s as the client did', async (type) => {
+    const types: unknown[] = [];
+    const upstream = await serverWith(({ questions }) => {
+      types.push(questions?.[0]?.type);
+      return { authorities: [soa('example.com', 60)] };
+    });
+    const { responder } = forwarding([upstream.address]);
+    const reply = await ask(responder, { name: 'search-engine.shop.svc.cluster.local', type });
+    expect(lines(reply.answers)).toEqual(['search-engine.shop.svc.cluster.local CNAME search.example.com']);
+    expect(lines(reply.authorities)).toEqual(['example.com SOA ns.example.com admin.example.com']);
+    expect(types).toEqual([type]);
+  });
+
+  test('asks nobody when the alias itself is wanted', async () => {
+    const upstream = await serverWith(address);
+    const { responder } = forwarding([upstream.address]);
+    await ask(responder, { name: 'search-engine.shop.svc.cluster.local', type: 'CNAME' });
+    expect(upstream.asked).toEqual([]);
+  });
+
+  test('denies what does not exist, and fails where nobody knows', async () => {
+    const upstream = await serverWith(() => ({ flags: 3, authorities: [soa('example.com', 60)] }));
+    const asked = { name: 'search-engine.shop.svc.cluster.local', type: 'A' };
+    expect(rcodeOf(await ask(forwarding([upstream.address]).responder, asked))).toBe('NXDOMAIN');
+    expect(rcodeOf(await ask(forwarding([nobody]).responder, asked))).toBe('SERVFAIL');
+  });
+});

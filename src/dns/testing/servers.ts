@@ -1,0 +1,74 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { type Answer, type DecodedPacket, decode, encode, type Packet } from 'dns-packet';
+import { pino } from 'pino';
+import { parseIp } from '../../net/ip.ts';
+import type { ServerAddress } from '../forward/address.ts';
+
+/** For tests: a log that writes nothing. */
+export const silent = pino({ level: 'silent' });
+
+/** For tests: an address of this machine at which the system chooses the port. */
+export const anyPort: ServerAddress = { ip: parseIp('127.0.0.1'), port: 0 };
+
+/** For tests: what a made-up server answers; `undefined` for silence, octets to say just that. */
+export type Reply = (query: DecodedPacket, transport: 'udp' | 'tcp') => Packet | Buffer | undefined;
+
+/** For tests: another DNS server, and what it has been asked. */
+export interface OtherServer {
+  readonly address: ServerAddress;
+  readonly asked: { readonly name: string; readonly transport: 'udp' | 'tcp'; readonly port: number }[];
+  close(): Promise<void>;
+}
+
+/** For tests: starts a server whose answers a function makes, and the reference implementation writes. */
+export async function otherServer(reply: Reply): Promise<OtherServer> {
+  const asked: OtherServer['asked'] = [];
+  const answer = (packet: Buffer, transport: 'udp' | 'tcp', port: number): Buffer | undefined => {
+    const query = decode(packet);
+    asked.push({ name: query.questions?.[0]?.name ?? '', transport, port });
+    const made = reply(query, transport);
+    if (made === undefined || Buffer.isBuffer(made)) return made;
+    return encode({ type: 'response', id: query.id ?? 0, questions: query.questions ?? [], ...made });
+  };
+  const tcp = createServer((socket) => {
+    socket.on('data', (chunk) => {
+      const message = answer(chunk.subarray(2), 'tcp', socket.remotePort ?? 0);
+      if (message === undefined) return;
+      const length = Buffer.alloc(2);
+      length.writeUInt16BE(message.length);
+      socket.write(Buffer.concat([length, message]));
+    });
+    socket.on('error', () => undefined);
+  });
+  tcp.listen(0, '127.0.0.1');
+  await once(tcp, 'listening');
+  const { port } = tcp.address() as { port: number };
+  const udp = createSocket('udp4');
+  udp.on('message', (packet, from) => {
+    const message = answer(packet, 'udp', from.port);
+    if (message !== undefined) udp.send(message, from.port, from.address);
+  });
+  udp.bind(port, '127.0.0.1');
+  await once(udp, 'listening');
+  return {
+    address: { ip: parseIp('127.0.0.1'), port },
+    asked,
+    close: async () => {
+      udp.close();
+      tcp.close();
+    },
+  };
+}
+
+/** For tests: an A record. */
+export function a(name: string, data: string, ttl = 60): Answer {
+  return { type: 'A', name, data, ttl };
+}
+
+/** For tests: an SOA record that lets a denial be kept so long. */
+export function soa(name: string, minimum: number): Answer {
+  const data = { mname: `ns.${name}`, rname: `admin.${name}`, serial: 1, refresh: 1, retry: 1, expire: 1, minimum };
+  return { type: 'SOA', name, ttl: 3600, data };
+}
