@@ -7,10 +7,10 @@ import type {
   Key,
   Program,
   Rule,
-  Selector,
   SetDeclaration,
   Statement,
   TableFamily,
+  TypeSelector,
 } from '../../rules/nftables/syntax.ts';
 import { drawModuli, drawSizes } from './draw.ts';
 import { chainNames, drawName, setNames, tableName } from './names.ts';
@@ -22,10 +22,10 @@ export function tableFamily(family: IpFamily): TableFamily {
 
 /** The selectors of one family that the rules are made of. */
 interface Keys {
-  readonly source: Selector;
-  readonly destination: Selector;
+  readonly source: TypeSelector;
+  readonly destination: TypeSelector;
   /** What a client sends to. */
-  readonly frontend: Key;
+  readonly frontend: readonly TypeSelector[];
   /** The same, of a packet that has been sent on to an endpoint. */
   readonly originalFrontend: Key;
 }

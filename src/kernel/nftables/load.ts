@@ -1,13 +1,4 @@
-import type {
-  Chain,
-  Element,
-  Hook,
-  Key,
-  Program,
-  Rule,
-  SetDeclaration,
-  TableName,
-} from '../../rules/nftables/syntax.ts';
+import type { Chain, Element, Hook, Program, Rule, SetDeclaration, TableName } from '../../rules/nftables/syntax.ts';
 import { type Attribute, encodePayload, parseAttributes, text } from '../netlink/attributes.ts';
 import { NLM_F_DUMP } from '../netlink/message.ts';
 import { readBe32, readText } from '../netlink/readers.ts';
@@ -75,11 +66,10 @@ function readSet(set: Attributes): SetDeclaration {
   const isMap = (flags & nf.NFT_SET_MAP) !== 0;
   const types = readSetTypes(set.get(nf.NFTA_SET_USERDATA));
   const known = types.key.length > 0 && isMap === types.data.length > 0;
-  const data: Key = known ? types.data : [];
   return {
     name: readText(set.get(nf.NFTA_SET_NAME)) ?? '',
     key: known ? types.key : [],
-    ...(isMap && { data }),
+    ...(isMap && { data: known ? types.data : [] }),
     ...((flags & nf.NFT_SET_INTERVAL) !== 0 && { interval: true as const }),
   };
 }

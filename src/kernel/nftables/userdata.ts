@@ -1,4 +1,4 @@
-import type { Key, Selector, SetDeclaration } from '../../rules/nftables/syntax.ts';
+import type { SetDeclaration, TypeSelector } from '../../rules/nftables/syntax.ts';
 import { littleEndian } from '../netlink/attributes.ts';
 import { fieldType } from './fields.ts';
 
@@ -57,6 +57,8 @@ function entries(bytes: Uint8Array): Map<number, Uint8Array> {
   return found;
 }
 
+type Types = readonly TypeSelector[];
+
 /** What makes nft show a set by the selectors of its declaration. */
 export function setUserdata(set: Pick<SetDeclaration, 'key' | 'data'>): Uint8Array {
   const parts = [u32(setKeyByteOrder, byteOrder(set.key))];
@@ -66,25 +68,25 @@ export function setUserdata(set: Pick<SetDeclaration, 'key' | 'data'>): Uint8Arr
   return join(parts);
 }
 
-function byteOrder(key: Key): number {
+function byteOrder(key: Types): number {
   const [only, second] = key;
   return only === undefined || second !== undefined ? byteOrderNone : fieldType(only).byteOrder;
 }
 
-function typeofKey(key: Key): Uint8Array {
+function typeofKey(key: Types): Uint8Array {
   const [only, second] = key;
   if (only !== undefined && second === undefined) return typeofSelector(only);
   const parts = key.map((selector, i) => entry(i, typeofSelector(selector)));
   return join([u32(typeofKind, kind.concatenation), entry(typeofData, join(parts))]);
 }
 
-function typeofSelector(selector: Selector): Uint8Array {
+function typeofSelector(selector: TypeSelector): Uint8Array {
   const [expression, ...numbers] = typeofNumbers(selector);
   return join([u32(typeofKind, expression), entry(typeofData, join(numbers.map((value, i) => u32(i, value))))]);
 }
 
 /** Kind of expression and its numbers: protocol and field of a header, key of `meta`, type and modulus of `numgen`. */
-function typeofNumbers(selector: Selector): readonly [number, ...number[]] {
+function typeofNumbers(selector: TypeSelector): readonly [number, ...number[]] {
   const fixed = fixedNumbers.get(selector);
   if (fixed !== undefined) return fixed;
   const modulus = /^numgen random mod (\d+)$/.exec(selector)?.[1];
@@ -92,7 +94,7 @@ function typeofNumbers(selector: Selector): readonly [number, ...number[]] {
   return [kind.numgen, numgenRandom, Number(modulus), 0];
 }
 const numgenRandom = 1;
-const fixedNumbers = new Map<Selector, readonly [number, ...number[]]>([
+const fixedNumbers = new Map<TypeSelector, readonly [number, ...number[]]>([
   ['ip saddr', [kind.payload, 12, 11]],
   ['ip daddr', [kind.payload, 12, 12]],
   ['ip6 saddr', [kind.payload, 13, 8]],
@@ -103,12 +105,12 @@ const fixedNumbers = new Map<Selector, readonly [number, ...number[]]>([
 const fixedByNumbers = new Map([...fixedNumbers].map(([selector, numbers]) => [numbers.join(), selector]));
 
 /** The types a set was declared with, as far as they are among our selectors; empty where they are not. */
-export function readSetTypes(userdata: Uint8Array | undefined): { key: Key; data: Key } {
+export function readSetTypes(userdata: Uint8Array | undefined): { key: Types; data: Types } {
   const found = entries(userdata ?? new Uint8Array(0));
   return { key: readTypeof(found.get(setKeyTypeof)), data: readTypeof(found.get(setDataTypeof)) };
 }
 
-function readTypeof(bytes: Uint8Array | undefined): Key {
+function readTypeof(bytes: Uint8Array | undefined): Types {
   if (bytes === undefined) return [];
   const found = entries(bytes);
   const data = found.get(typeofData) ?? new Uint8Array(0);

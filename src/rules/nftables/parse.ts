@@ -13,6 +13,7 @@ import type {
   Statement,
   TableFamily,
   TransportProtocol,
+  TypeSelector,
   Value,
 } from './syntax.ts';
 
@@ -42,13 +43,15 @@ function tokenize(text: string): Token[] {
   return tokens;
 }
 
-const fixedSelectors: readonly Selector[] = [
+const typeSelectors: readonly TypeSelector[] = [
   'ip saddr',
   'ip daddr',
   'ip6 saddr',
   'ip6 daddr',
   'meta l4proto',
   'th dport',
+];
+const connectionSelectors: readonly Selector[] = [
   'ct original ip daddr',
   'ct original ip6 daddr',
   'ct original proto-dst',
@@ -97,8 +100,8 @@ class Parser {
     this.#expect('{');
     this.#skipLines();
     this.#expect('typeof');
-    const key = this.#key();
-    const data = kind === 'map' ? this.#data(() => this.#key()) : undefined;
+    const key = this.#types();
+    const data = kind === 'map' ? this.#data(() => this.#types()) : undefined;
     this.#skipLines();
     const interval = this.#takes('flags');
     if (interval) this.#expect('interval');
@@ -222,13 +225,20 @@ class Parser {
   }
 
   #key(): Key {
-    return this.#separated(() => this.#selector());
+    return this.#separated(() => this.#found(connectionSelectors) ?? this.#type());
   }
 
-  #selector(): Selector {
+  #types(): TypeSelector[] {
+    return this.#separated(() => this.#type());
+  }
+
+  #type(): TypeSelector {
     if (this.#takes('numgen', 'random', 'mod')) return `numgen random mod ${this.#number()}`;
-    const found = fixedSelectors.find((selector) => this.#takes(...selector.split(' ')));
-    return found ?? this.#fail('a selector or statement');
+    return this.#found(typeSelectors) ?? this.#fail('a selector or statement');
+  }
+
+  #found<T extends string>(selectors: readonly T[]): T | undefined {
+    return selectors.find((selector) => this.#takes(...selector.split(' ')));
   }
 
   #number(): number {
@@ -274,13 +284,14 @@ class Parser {
     while (this.#peek() === '\n') this.#at++;
   }
 
-  /** At the next token, or at the one just taken if it is given. */
-  #fail(expected: string, found = this.#peek()): never {
-    const token = this.#tokens[Math.min(this.#at, this.#tokens.length - 1)];
+  /** At the next token, or at the one just taken if its text is given. */
+  #fail(expected: string, taken?: string): never {
+    const found = taken ?? this.#peek() ?? '';
+    const token = this.#tokens[taken === undefined ? this.#at : this.#at - 1] ?? this.#tokens.at(-1);
     throw new SignalboxError('INVALID_NFTABLES_TEXT', {
-      object: `nftables text, line ${token?.line ?? 1}:`,
-      problem: found === undefined ? 'ends too early' : `has “${found === '\n' ? 'end of line' : found}”`,
-      remedy: `here stands ${expected}`,
+      object: `line ${token?.line ?? 1} of the nftables text`,
+      problem: found === '' ? 'ends too early' : `has “${found === '\n' ? 'end of line' : found}”`,
+      remedy: `there should be ${expected}`,
     });
   }
 }

@@ -154,9 +154,11 @@ function printElementCommands(table: TableName, verb: 'add' | 'delete', elements
     if (list === undefined) bySet.set(element.set, [element]);
     else list.push(element);
   }
-  return [...bySet].map(
-    ([set, list]) => `${verb} element ${table.family} ${table.table} ${set} { ${list.map(printElement).join(', ')} }`,
-  );
+  return [...bySet].map(([set, list]) => {
+    const texts = list.map(printElement);
+    const listed = texts.length === 1 ? ` ${texts[0]} ` : `\n\t${texts.join(',\n\t')}\n`;
+    return `${verb} element ${table.family} ${table.table} ${set} {${listed}}`;
+  });
 }
 
 function printCommand(table: TableName, command: ObjectCommand): string {

@@ -14,18 +14,18 @@ export interface TableName {
   readonly table: string;
 }
 
-/** One property of a packet or of its connection that a rule can load. */
-export type Selector =
+/** One property of a packet that a rule can load, or a random number; the types of sets are told by them too. */
+export type TypeSelector =
   | 'ip saddr'
   | 'ip daddr'
   | 'ip6 saddr'
   | 'ip6 daddr'
   | 'meta l4proto'
   | 'th dport'
-  | 'ct original ip daddr'
-  | 'ct original ip6 daddr'
-  | 'ct original proto-dst'
   | RandomNumber;
+
+/** What a rule can load: of the packet as it is, or of what its connection was first sent to. */
+export type Selector = TypeSelector | 'ct original ip daddr' | 'ct original ip6 daddr' | 'ct original proto-dst';
 
 /** Another whole number from 0 to below the modulus each time it is looked at. */
 export type RandomNumber = `numgen random mod ${number}`;
@@ -57,8 +57,8 @@ export interface Element {
 export interface SetDeclaration {
   readonly name: string;
   /** Empty, and so is `data`, in a set that somebody else put into the table with types that are not ours. */
-  readonly key: Key;
-  readonly data?: Key;
+  readonly key: readonly TypeSelector[];
+  readonly data?: readonly TypeSelector[];
   /** Elements are blocks (`flags interval`). Only for keys of one selector. */
   readonly interval?: true;
 }
