@@ -44,6 +44,11 @@ const registry = {
   INVALID_NFTABLES_TEXT: { kind: 'input', summary: 'A text is not in the part of the nft language that is understood.' },
   CONTAINER_START_FAILED: { kind: 'input', summary: "A container's program could not be started." },
   MOUNT_FAILED: { kind: 'environment', summary: 'A volume or file could not be mounted for a container.' },
+  POD_CONFIG_MISSING: { kind: 'conflict', summary: 'A ConfigMap, Secret or key that a Pod needs does not exist.' },
+  POD_INVALID: { kind: 'input', summary: 'A Pod refers to something that cannot be.' },
+  POD_UNSUPPORTED: { kind: 'input', summary: 'A Pod asks for something that a node cannot do here.' },
+  POD_ADDRESSES_EXHAUSTED: { kind: 'environment', summary: 'A node has no free Pod address.' },
+  PKI_UNREADABLE: { kind: 'environment', summary: 'A certificate of the cluster cannot be used.' },
 } as const satisfies { readonly [code: string]: ErrorEntry };
 
 export type ErrorCode = keyof typeof registry;

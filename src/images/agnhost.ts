@@ -1,5 +1,5 @@
 // registry.k8s.io/e2e-test-images/agnhost, the part that Service tests use: `netexec` answers questions about who
-// asks and who answers, over HTTP and UDP; `pause` waits. A process of its own, so it imports nothing but Node.
+// asks and who answers, over HTTP and UDP. (`pause` is no program of ours: a shell does it.) A process of its own, so it imports nothing but Node.
 import { execFile } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -152,12 +152,6 @@ function netexec(options: NetexecOptions): void {
   });
 }
 
-function pause(): void {
-  const forever = setInterval(() => {}, 2 ** 31 - 1);
-  onTermination(() => clearInterval(forever));
-}
-
 const [command, ...args] = process.argv.slice(2);
 if (command === 'netexec') netexec(netexecOptions(args));
-else if (command === 'pause' || command === undefined) pause();
-else fail(`${command}: this built-in agnhost has netexec and pause`);
+else fail(`${command ?? '(no command)'}: this built-in agnhost has netexec and pause`);

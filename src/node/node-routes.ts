@@ -1,0 +1,90 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { Node } from '../api/generated/types.ts';
+import type { Logger } from '../component/log.ts';
+import type { Routes } from '../kernel/links.ts';
+import { formatCidr, parseCidr } from '../net/cidr.ts';
+import { familyOf, type Ip, tryParseIp } from '../net/ip.ts';
+
+/** Ways to the Pods of other nodes: block (`10.244.2.0/24`) to the node's address. */
+export type NodeRoutes = ReadonlyMap<string, Ip>;
+
+/** The routes a node needs to reach the Pods of all others, from the Node objects. */
+export function wantedRoutes(nodes: Iterable<Node>, ownName: string): NodeRoutes {
+  const routes = new Map<string, Ip>();
+  for (const { metadata, spec, status } of nodes) {
+    if (metadata?.name === ownName) continue;
+    const addresses = (status?.addresses ?? []).filter(({ type }) => type === 'InternalIP');
+    for (const text of spec?.podCIDRs ?? (spec?.podCIDR === undefined ? [] : [spec.podCIDR])) {
+      const cidr = parseCidr(text);
+      const ip = addresses
+        .map(({ address }) => tryParseIp(address))
+        .find((a) => a !== undefined && familyOf(a) === cidr.family);
+      if (ip !== undefined) routes.set(formatCidr(cidr), ip);
+    }
+  }
+  return routes;
+}
+
+/** What has to change between two sets of routes. */
+export function routeChanges(
+  from: NodeRoutes,
+  to: NodeRoutes,
+): { readonly set: [string, Ip][]; readonly remove: string[] } {
+  return {
+    set: [...to].filter(([cidr, ip]) => from.get(cidr) !== ip),
+    remove: [...from.keys()].filter((cidr) => !to.has(cidr)),
+  };
+}
+
+/** Keeps the node's routing table in step with the nodes. */
+export interface NodeRouter {
+  /** A route the kernel refuses is logged and tried again with the next call. */
+  update(nodes: Iterable<Node>): void;
+}
+
+/**
+ * @param file remembers the routes that were set, so that a later agent can remove those of nodes that went meanwhile
+ */
+export function createNodeRouter(
+  routes: Routes,
+  at: { readonly nodeName: string; readonly file: string; readonly log: Logger },
+): NodeRouter {
+  let current: Map<string, Ip> | undefined;
+  return {
+    update: (nodes) => {
+      const wanted = wantedRoutes(nodes, at.nodeName);
+      // Those an earlier agent set are set again: the kernel may have lost them.
+      const stale = current ?? new Map(readRoutes(at.file).map((cidr) => [cidr, undefined]));
+      const { set } = routeChanges(current ?? new Map(), wanted);
+      const remove = [...stale.keys()].filter((cidr) => !wanted.has(cidr));
+      if (set.length + remove.length === 0 && current !== undefined) return;
+      current = new Map([...(current ?? [])].filter(([cidr]) => wanted.has(cidr)));
+      for (const cidr of remove) routes.deleteRoute({ destination: parseCidr(cidr) });
+      for (const [cidr, gateway] of set) {
+        try {
+          routes.replaceRoute({ destination: parseCidr(cidr), gateway });
+          current.set(cidr, gateway);
+        } catch (err) {
+          at.log.warn({ err, cidr, gateway }, 'no route to the Pods of a node');
+        }
+      }
+      writeRoutes(at.file, [...current.keys()]);
+    },
+  };
+}
+
+function readRoutes(file: string): string[] {
+  try {
+    const content: unknown = JSON.parse(readFileSync(file, 'utf8'));
+    return Array.isArray(content) ? content.filter((cidr) => typeof cidr === 'string') : [];
+  } catch {
+    return [];
+  }
+}
+
+function writeRoutes(file: string, cidrs: readonly string[]): void {
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(`${file}.new`, JSON.stringify(cidrs));
+  renameSync(`${file}.new`, file);
+}

@@ -1,0 +1,123 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Pod } from '../api/generated/types.ts';
+import type { Stored } from '../api/object.ts';
+import { createEventRecorder } from '../client/events.ts';
+import { createInformer } from '../client/informer.ts';
+import type { ApiClient, Change, Informer } from '../client/types.ts';
+import type { Logger } from '../component/log.ts';
+import { openRoutes } from '../kernel/links.ts';
+import type { NodeConfig } from './config.ts';
+import { ownIdRanges } from './container-user.ts';
+import { openIpam } from './ipam.ts';
+import { keepNodeAlive, nodeCapacity, registerNode } from './node-object.ts';
+import { createNodeRouter } from './node-routes.ts';
+import { openPodNetwork } from './pod-network.ts';
+import { removeLeftovers } from './pod-sandbox.ts';
+import { type PodWorker, type PodWorkerHost, startPodWorker } from './pod-worker.ts';
+import { serviceEnvironment } from './service-environment.ts';
+
+/** What a node agent runs on. */
+export interface NodeDependencies {
+  readonly client: ApiClient;
+  readonly log: Logger;
+}
+
+/** Time for containers to end when the agent ends. */
+const shutDownGraceMs = 2000;
+
+/**
+ * The agent of one node: registers it, gives its Pods network and processes, and reports what became of them. It runs
+ * on the main thread, in the network namespace of its node, with rights over network and mounts there (root, or root
+ * of a user namespace). Containers end with the agent; one that starts again starts them again, with the addresses they had.
+ *
+ * Resolves when the signal has aborted and all containers have ended.
+ * @throws SignalboxError when the node's network cannot be set up
+ */
+export async function runNode(
+  config: NodeConfig,
+  { client, log }: NodeDependencies,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const folder of [config.stateDir, config.runDir]) mkdirSync(folder, { recursive: true });
+  const network = openPodNetwork(config.bridge, config.podCidrs, join(config.runDir, 'netns'));
+  const routes = openRoutes();
+  const registration = { config, client, log, signal };
+  const registered = registerNode(registration);
+  const pods = createInformer(client, 'pods', { fieldSelector: `spec.nodeName=${config.nodeName}`, signal, log });
+  const services = createInformer(client, 'services', { signal, log });
+  const nodes = createInformer(client, 'nodes', { signal, log });
+  const router = createNodeRouter(routes, {
+    nodeName: config.nodeName,
+    file: join(config.stateDir, 'routes.json'),
+    log,
+  });
+  const events = createEventRecorder(client, { component: 'kubelet', host: config.nodeName, log });
+  const host: PodWorkerHost = {
+    config,
+    client,
+    log,
+    network,
+    events,
+    ipam: openIpam(config.podCidrs, join(config.stateDir, 'addresses.json')),
+    allocatable: nodeCapacity(),
+    ids: { uids: ownIdRanges('uid'), gids: ownIdRanges('gid') },
+    serviceVariables: (pod) => serviceVariables(pod, services),
+  };
+  const workers = new PodWorkers(host);
+  try {
+    nodes.onChange(() => router.update(nodes.store.values()));
+    const node = await registered;
+    await Promise.all([pods.synced, services.synced]);
+    removeLeftovers(new Set([...pods.store.values()].map((pod) => pod.metadata.uid)), host);
+    pods.onChange((change) => workers.apply(change));
+    if (node !== undefined) await keepNodeAlive(registration, node);
+  } catch (error) {
+    // An informer that is stopped before its first list says so by an error.
+    if (!signal.aborted) throw error;
+  } finally {
+    for (const informer of [pods, services, nodes]) informer.stop();
+    await workers.shutDown(shutDownGraceMs);
+    network.close();
+    routes.close();
+  }
+}
+
+function serviceVariables(pod: Pod, services: Informer<'services'>): Record<string, string> {
+  const namespace = pod.metadata?.namespace ?? 'default';
+  return serviceEnvironment(services.store.values(), {
+    namespace,
+    serviceLinks: pod.spec?.enableServiceLinks !== false,
+  });
+}
+
+/** One worker for each Pod of the node, by uid: a Pod made anew under its name is another one. */
+class PodWorkers {
+  readonly #host: PodWorkerHost;
+  readonly #workers = new Map<string, PodWorker>();
+
+  constructor(host: PodWorkerHost) {
+    this.#host = host;
+  }
+
+  apply({ previous, current }: Change<Stored<Pod>>): void {
+    if (previous !== undefined && previous.metadata.uid !== current?.metadata.uid) {
+      this.#workers.get(previous.metadata.uid)?.removed();
+    }
+    if (current === undefined) return;
+    const { uid } = current.metadata;
+    const existing = this.#workers.get(uid);
+    if (existing !== undefined) existing.update(current);
+    else this.#start(current);
+  }
+
+  #start(pod: Stored<Pod>): void {
+    const worker = startPodWorker(pod, this.#host);
+    this.#workers.set(worker.uid, worker);
+    void worker.done.then(() => this.#workers.delete(worker.uid));
+  }
+
+  async shutDown(graceMs: number): Promise<void> {
+    await Promise.all([...this.#workers.values()].map((worker) => worker.shutDown(graceMs)));
+  }
+}

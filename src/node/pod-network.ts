@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { openRoutes, type Routes } from '../kernel/links.ts';
+import { createNetns, deleteNetns, inNetns } from '../kernel/netns.ts';
+import { writeSysctl } from '../kernel/sysctl.ts';
+import { bits, type Cidr } from '../net/cidr.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
+import { gatewayOf } from './ipam.ts';
+
+/** The network of a node's Pods: a bridge, and for each Pod a pinned network namespace with a link to it. */
+export interface PodNetwork {
+  /**
+   * Makes a Pod's network namespace with its addresses, anew if there is one already.
+   * @returns its path
+   */
+  attach(uid: string, ips: readonly Ip[]): string;
+  /** Takes a Pod's network away; does nothing when there is none. */
+  detach(uid: string): void;
+  close(): void;
+}
+
+/** The interface of a Pod, as its programs see it. */
+const podDevice = 'eth0';
+
+/**
+ * Makes the node's side of the Pod network in the calling thread's network namespace: the bridge with the first address
+ * of each block, and forwarding. What an earlier agent made for Pods is removed: their processes ended with it.
+ *
+ * A Pod's address is a /32 (/128): all it sends goes to the bridge's address, so that traffic between two Pods of one
+ * node is forwarded, not bridged, and meets the node's rules and connection tracking in both directions.
+ * @param folder where the network namespaces are pinned
+ */
+export function openPodNetwork(bridge: string, cidrs: readonly Cidr[], folder: string): PodNetwork {
+  mkdirSync(folder, { recursive: true });
+  const routes = openRoutes();
+  try {
+    layBridge(routes, bridge, cidrs);
+    clean(routes, bridge, folder);
+  } catch (error) {
+    routes.close();
+    throw error;
+  }
+  const detach = (uid: string) => {
+    routes.deleteLink(hostDevice(uid));
+    deleteNetns(join(folder, uid));
+  };
+  return {
+    attach: (uid, ips) => {
+      const path = join(folder, uid);
+      detach(uid);
+      createNetns(path);
+      try {
+        const peer = { name: podDevice, netns: { path }, up: true };
+        routes.createVeth({ name: hostDevice(uid), master: bridge, up: true, peer });
+        inNetns(path, () => addressPod(ips, cidrs));
+      } catch (error) {
+        detach(uid);
+        throw error;
+      }
+      return path;
+    },
+    detach,
+    close: () => routes.close(),
+  };
+}
+
+function layBridge(routes: Routes, bridge: string, cidrs: readonly Cidr[]): void {
+  if (routes.getLink(bridge) === undefined) routes.createBridge({ name: bridge, up: true });
+  for (const cidr of cidrs) {
+    routes.addAddress(bridge, { ip: gatewayOf(cidr), prefix: cidr.prefix });
+    if (cidr.family === 'IPv4') {
+      writeSysctl('net.ipv4.ip_forward', 1);
+      // Traffic between two Pods leaves by the device it came from, and that is as it should be.
+      for (const name of ['all', bridge]) writeSysctl(`net.ipv4.conf.${name.replaceAll('.', '/')}.send_redirects`, 0);
+    } else {
+      writeSysctl('net.ipv6.conf.all.forwarding', 1);
+    }
+  }
+}
+
+function clean(routes: Routes, bridge: string, folder: string): void {
+  const index = routes.getLink(bridge)?.index;
+  for (const link of routes.listLinks()) {
+    if (link.master === index && hostDevicePattern.test(link.name)) routes.deleteLink(link.name);
+  }
+  for (const name of readdirSync(folder)) deleteNetns(join(folder, name));
+}
+
+const hostDevicePattern = /^veth[0-9a-f]{8}$/;
+
+/** The node's end of a Pod's link. Names of devices have 15 characters at most. */
+function hostDevice(uid: string): string {
+  return `veth${createHash('sha256').update(uid).digest('hex').slice(0, 8)}`;
+}
+
+function addressPod(ips: readonly Ip[], cidrs: readonly Cidr[]): void {
+  const routes = openRoutes();
+  try {
+    for (const ip of ips) {
+      const family = familyOf(ip);
+      const cidr = cidrs.find((c) => c.family === family);
+      if (cidr === undefined) continue;
+      const prefix = bits(family);
+      const gateway = gatewayOf(cidr);
+      routes.addAddress(podDevice, { ip, prefix });
+      routes.addRoute({ destination: { family, base: gateway, prefix }, device: podDevice });
+      routes.addRoute({ destination: 'default', gateway, device: podDevice });
+    }
+  } finally {
+    routes.close();
+  }
+}
