@@ -1,0 +1,179 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DecodedPacket, decode } from 'dns-packet';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connect } from '../client/client.ts';
+import type { ApiClient } from '../client/types.ts';
+import { parseDnsConfig } from './config.ts';
+import { type DnsServer, runDns, startDns } from './run.ts';
+import { SmallApi } from './testing/api.ts';
+import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
+import { service, slice } from './testing/objects.ts';
+import { silent } from './testing/servers.ts';
+
+const anywhere = { address: '127.0.0.1', port: 0 };
+const settings = { listen: [anywhere], upstreams: [], health: anywhere, ready: anywhere, metrics: anywhere };
+
+let api: SmallApi;
+let client: ApiClient;
+let server: DnsServer | undefined;
+
+beforeEach(async () => {
+  api = new SmallApi();
+  await api.start();
+  api.put('namespaces', 'default', {});
+  api.put('services', 'default/hello', service(['10.96.0.20'], 'http:80'));
+  api.put('services', 'default/pets', service(['None'], 'http:80'));
+  client = connect({ server: api.url });
+});
+
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+  client.close();
+  await api.stop();
+});
+
+async function start(rest: object = {}): Promise<DnsServer> {
+  server = await startDns({ config: parseDnsConfig({ ...settings, ...rest }), client, log: silent });
+  return server;
+}
+
+async function resolve(name: string, type = 'A', port = server?.addresses[0]?.port ?? 0): Promise<DecodedPacket> {
+  const socket = createSocket('udp4');
+  const send = () => socket.send(questionPacket({ name, type }), port, '127.0.0.1');
+  send();
+  const again = setInterval(send, 100);
+  const [reply] = (await once(socket, 'message', { signal: AbortSignal.timeout(4_000) })) as [Buffer];
+  clearInterval(again);
+  socket.close();
+  return decode(reply);
+}
+
+const page = async (port: number | undefined, path: string) => {
+  const response = await fetch(`http://127.0.0.1:${port}${path}`);
+  return `${response.status} ${await response.text()}`;
+};
+
+describe('startDns', () => {
+  test('serves what the API has', async () => {
+    const { synced } = await start();
+    await synced;
+    expect(lines((await resolve('hello.default.svc.cluster.local')).answers)).toEqual([
+      'hello.default.svc.cluster.local A 10.96.0.20',
+    ]);
+    expect(rcodeOf(await resolve('default.svc.cluster.local'))).toBe('NOERROR');
+    expect(rcodeOf(await resolve('hello.vacant.svc.cluster.local'))).toBe('NXDOMAIN');
+    expect(rcodeOf(await resolve('example.com'))).toBe('REFUSED');
+  });
+
+  test('fails, and is not ready, until it has seen all once', async () => {
+    api.hold();
+    const { ports, synced } = await start();
+    expect(rcodeOf(await resolve('hello.default.svc.cluster.local'))).toBe('SERVFAIL');
+    expect(rcodeOf(await resolve('gone.default.svc.cluster.local'))).toBe('SERVFAIL');
+    expect(await page(ports.ready, '/ready')).toBe('503 kubernetes');
+    expect(await page(ports.health, '/health')).toBe('200 OK');
+    api.go();
+    await synced;
+    expect(rcodeOf(await resolve('hello.default.svc.cluster.local'))).toBe('NOERROR');
+    expect(await page(ports.ready, '/ready')).toBe('200 OK');
+  });
+
+  test('serves a change as soon as it is told', async () => {
+    await (await start()).synced;
+    const name = 'pets.default.svc.cluster.local';
+    const count = async () => (await resolve(name)).answers?.length;
+    expect(rcodeOf(await resolve(name))).toBe('NXDOMAIN');
+    api.put('endpointslices', 'default/pets-1', slice('pets', ['10.244.1.2', '10.244.1.3'], 'http:80'));
+    await expect.poll(count).toBe(2);
+    api.put('endpointslices', 'default/pets-1', slice('pets', ['10.244.1.2', '!10.244.1.3'], 'http:80'));
+    await expect.poll(count).toBe(1);
+    api.delete('endpointslices', 'default/pets-1');
+    await expect.poll(async () => rcodeOf(await resolve(name))).toBe('NXDOMAIN');
+    api.delete('services', 'default/hello');
+    await expect.poll(async () => rcodeOf(await resolve('hello.default.svc.cluster.local'))).toBe('NXDOMAIN');
+  });
+
+  test('goes on from memory while the API is away, and catches up after', async () => {
+    await (await start()).synced;
+    await api.stop();
+    expect(rcodeOf(await resolve('hello.default.svc.cluster.local'))).toBe('NOERROR');
+    api.put('services', 'default/late', service(['10.96.0.30'], 'http:80'));
+    api.delete('services', 'default/hello');
+    await api.start();
+    await expect
+      .poll(async () => rcodeOf(await resolve('late.default.svc.cluster.local')), { timeout: 8_000 })
+      .toBe('NOERROR');
+    expect(rcodeOf(await resolve('default.svc.cluster.local'))).toBe('NOERROR');
+  }, 10_000);
+
+  test('counts, on its metrics page', async () => {
+    const { ports, synced } = await start();
+    await synced;
+    api.put('endpointslices', 'default/pets-1', slice('pets', ['10.244.1.2'], 'http:80'));
+    await expect.poll(async () => rcodeOf(await resolve('pets.default.svc.cluster.local'))).toBe('NOERROR');
+    const annotations = {
+      'endpoints.kubernetes.io/last-change-trigger-time': new Date(Date.now() - 500).toISOString(),
+    };
+    const changed = slice('pets', ['10.244.1.3'], 'http:80');
+    api.put('endpointslices', 'default/pets-1', { ...changed, metadata: { ...changed.metadata, annotations } });
+    await expect
+      .poll(async () => lines((await resolve('pets.default.svc.cluster.local')).answers))
+      .toEqual(['pets.default.svc.cluster.local A 10.244.1.3']);
+    const text = await page(ports.metrics, '/metrics');
+    expect(text).toMatch(/coredns_dns_responses_total\{[^}]*rcode="NOERROR",plugin="kubernetes"\} [1-9]/);
+    expect(text).toMatch(/coredns_kubernetes_dns_programming_duration_seconds_count\{[^}]*\} 1\n/);
+    expect(text).toMatch(/programming_duration_seconds_sum\{[^}]*\} 0\.[5-9]/);
+    expect(text).toMatch(/signalbox_dns_zone_names \d+\n/);
+    expect(await page(ports.metrics, '/')).toMatch(/^404/);
+  });
+
+  test('says which port is taken, and leaves nothing open', async () => {
+    const { addresses } = await start();
+    const config = parseDnsConfig({
+      ...settings,
+      listen: [anywhere, { address: '127.0.0.1', port: addresses[0]?.port }],
+    });
+    await expect(startDns({ config, client, log: silent })).rejects.toThrow(
+      /127\.0\.0\.1:\d+ TCP cannot be listened on.*PORT_TAKEN/,
+    );
+  });
+
+  test('closes all its sockets', async () => {
+    const { addresses, ports, close } = await start();
+    await close();
+    await start({
+      listen: [{ address: '127.0.0.1', port: addresses[0]?.port }],
+      ready: { ...anywhere, port: ports.ready },
+    });
+  });
+});
+
+describe('runDns', () => {
+  test('runs until it is told to stop', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'dns-run-'));
+    const kubeconfig = join(folder, 'kubeconfig');
+    const contents = {
+      'current-context': 'c',
+      contexts: [{ name: 'c', context: { cluster: 'c' } }],
+      clusters: [{ name: 'c', cluster: { server: api.url } }],
+    };
+    await writeFile(kubeconfig, JSON.stringify(contents));
+    const probe = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(probe, 'listening');
+    const { port } = probe.address();
+    probe.close();
+    const stop = new AbortController();
+    const listen = [{ address: '127.0.0.1', port }];
+    const running = runDns(parseDnsConfig({ ...settings, listen, kubeconfig }), stop.signal);
+    const code = async () => rcodeOf(await resolve('hello.default.svc.cluster.local', 'A', port));
+    await expect.poll(code, { timeout: 4_000 }).toBe('NOERROR');
+    stop.abort();
+    await running;
+    await rm(folder, { recursive: true });
+  });
+});
