@@ -6,6 +6,8 @@ import type { Informer } from './types.ts';
 export interface Index<T> {
   /** The objects under `value`, in no order. */
   get(value: string): readonly T[];
+  /** How many there are. */
+  count(value: string): number;
 }
 
 /**
@@ -36,5 +38,8 @@ export function createIndex<K extends ResourceKey>(
       bucket.set(key, current);
     }
   });
-  return { get: (value) => [...(buckets.get(value)?.values() ?? [])] };
+  return {
+    get: (value) => [...(buckets.get(value)?.values() ?? [])],
+    count: (value) => buckets.get(value)?.size ?? 0,
+  };
 }

@@ -1,4 +1,4 @@
-import type { Pod } from '../api/generated/types.ts';
+import type { Pod, Service } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import { createIndex, type Index } from '../client/index-of.ts';
@@ -26,10 +26,19 @@ const byController = (object: Stored<{ metadata?: Pod['metadata'] & object }>) =
   return owner === undefined ? [] : [owner.uid];
 };
 
+/** As Services and Pods are found by label. */
+export function labelValue(namespace: string | undefined, key: string, value: string): string {
+  return `${namespace}/${key}=${value}`;
+}
+
 /** The ways objects are looked up, besides by their key. */
 const indexes = {
-  /** Pods by namespace. */
-  podsByNamespace: { resource: 'pods', valuesOf: byNamespace },
+  /** Pods by `namespace/label=value`, once for each label. */
+  podsByLabel: {
+    resource: 'pods',
+    valuesOf: ({ metadata }: Stored<Pod>) =>
+      Object.entries(metadata.labels ?? {}).map(([key, value]) => labelValue(metadata.namespace, key, value)),
+  },
   /** Pods without a controller, by namespace. */
   orphansByNamespace: {
     resource: 'pods',
@@ -42,7 +51,14 @@ const indexes = {
     resource: 'pods',
     valuesOf: ({ spec }: Stored<Pod>) => (spec?.nodeName === undefined || spec.nodeName === '' ? [] : [spec.nodeName]),
   },
-  servicesByNamespace: { resource: 'services', valuesOf: byNamespace },
+  /** Services with a selector, by `namespace/label=value` of one of the labels they select: a Pod they select has it. */
+  servicesByLabel: {
+    resource: 'services',
+    valuesOf: ({ metadata, spec }: Stored<Service>) => {
+      const [first] = Object.entries(spec?.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+      return first === undefined ? [] : [labelValue(metadata.namespace, ...first)];
+    },
+  },
   replicaSetsByNamespace: { resource: 'replicaSets', valuesOf: byNamespace },
   /** ReplicaSets without a controller, by namespace. */
   orphanReplicaSetsByNamespace: {

@@ -1,0 +1,79 @@
+import type { Endpoints, Service } from '../../api/generated/types.ts';
+import type { Stored } from '../../api/object.ts';
+import { serviceNameLabel } from '../caches.ts';
+import type { Controller, ControllerContext } from '../controller.ts';
+import { managedByLabel } from '../endpointslice/controller.ts';
+import { packSlices } from '../endpointslice/pack.ts';
+import { triggerTimeAnnotation } from '../endpointslice/trigger-times.ts';
+import { controllerReference } from '../ownership.ts';
+import { deletion } from '../write.ts';
+import { mirroredGroups } from './mirrored-groups.ts';
+
+const managedBy = 'endpointslicemirroring-controller.k8s.io';
+const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';
+const leaderAnnotation = 'control-plane.alpha.kubernetes.io/leader';
+const lastAppliedAnnotation = 'kubectl.kubernetes.io/last-applied-configuration';
+const endpointsType = { apiVersion: 'v1', kind: 'Endpoints' } as const;
+
+/**
+ * Copies Endpoints that were made by hand, for a Service without selector, into EndpointSlices, which are what proxies
+ * and DNS read. Keys are `namespace/name` of the Endpoints.
+ */
+export function mirroringController({ caches }: ControllerContext): Controller {
+  const services = caches.informer('services');
+  const endpoints = caches.informer('endpoints');
+  const slicesByService = caches.index('slicesByService');
+  return {
+    name: 'endpointslicemirroring',
+    concurrency: 8,
+    coalesce: { initial: 5, max: 100 },
+    watch(enqueue) {
+      services.onChange(({ key }) => enqueue(key));
+      endpoints.onChange(({ key }) => enqueue(key));
+      caches.informer('endpointSlices').onChange(({ previous, current }) => {
+        const { namespace, labels } = (current ?? previous)?.metadata ?? {};
+        if (labels?.[managedByLabel] === managedBy) enqueue(`${namespace}/${labels[serviceNameLabel]}`);
+      });
+    },
+    async reconcile(key, round) {
+      const existing = slicesByService
+        .get(key)
+        .filter(
+          ({ metadata }) => metadata.labels?.[managedByLabel] === managedBy && metadata.deletionTimestamp === undefined,
+        );
+      const source = endpoints.store.get(key);
+      const service = services.store.get(key);
+      if (source === undefined || service === undefined || !isMirrored(source, service))
+        return round.apply(existing.map((slice) => deletion('endpointSlices', slice)));
+      await round.apply(
+        packSlices({
+          existing,
+          groups: mirroredGroups(source),
+          metadata: sliceMetadata(source),
+          annotations: mirroredAnnotations(source),
+        }),
+      );
+    },
+  };
+}
+
+/** Whether the Endpoints are somebody's own, for a Service that does not find its endpoints itself. */
+function isMirrored({ metadata }: Stored<Endpoints>, { spec }: Service): boolean {
+  if (metadata.deletionTimestamp !== undefined || Object.keys(spec?.selector ?? {}).length > 0) return false;
+  return metadata.labels?.[skipLabel] !== 'true' && metadata.annotations?.[leaderAnnotation] === undefined;
+}
+
+function sliceMetadata(source: Stored<Endpoints>) {
+  const { name, namespace = '', labels } = source.metadata;
+  return {
+    generateName: `${name}-`,
+    namespace,
+    labels: { ...labels, [serviceNameLabel]: name, [managedByLabel]: managedBy },
+    ownerReferences: [controllerReference(source, endpointsType)],
+  };
+}
+
+function mirroredAnnotations({ metadata }: Stored<Endpoints>): { readonly [key: string]: string } {
+  const { [triggerTimeAnnotation]: _trigger, [lastAppliedAnnotation]: _applied, ...rest } = metadata.annotations ?? {};
+  return rest;
+}

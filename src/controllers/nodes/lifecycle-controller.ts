@@ -1,0 +1,67 @@
+import type { Controller, ControllerContext } from '../controller.ts';
+import { planEviction } from './eviction.ts';
+import { planNodeHealth } from './health.ts';
+
+/** Namespace of the leases by which node agents say that they live; each has its node's name (KEP-0009). */
+const leaseNamespace = 'kube-node-lease';
+
+/**
+ * Notices nodes whose agent is silent or says it is not ready, and frees their Pods. Keys are node names. Time is measured here,
+ * from when a renewal was seen: the clocks of other machines do not matter.
+ */
+export function nodeLifecycleController({ caches, now }: ControllerContext, gracePeriodMs: number): Controller {
+  const nodes = caches.informer('nodes');
+  const leases = caches.informer('leases');
+  const podsByNode = caches.index('podsByNode');
+  const lastSeen = new Map<string, number>();
+
+  return {
+    name: 'nodelifecycle',
+    concurrency: 4,
+    watch(enqueue) {
+      nodes.onChange(({ key, previous, current }) => {
+        const beat = (node: typeof current) =>
+          node?.status?.conditions?.map(({ lastHeartbeatTime }) => lastHeartbeatTime).join();
+        if (current === undefined) lastSeen.delete(key);
+        else if (previous === undefined || beat(previous) !== beat(current)) lastSeen.set(key, now());
+        enqueue(key);
+      });
+      leases.onChange(({ previous, current }) => {
+        if (current?.metadata.namespace !== leaseNamespace) return;
+        const { name } = current.metadata;
+        if (previous?.spec?.renewTime === current.spec?.renewTime) return;
+        lastSeen.set(name, now());
+        // A renewal matters only to a node that was given up.
+        if (nodes.store.get(name)?.status?.conditions?.some(({ status }) => status === 'Unknown')) enqueue(name);
+      });
+      caches.informer('pods').onChange(({ current }) => {
+        const name = current?.spec?.nodeName;
+        if (name !== undefined && (nodes.store.get(name)?.spec?.taints ?? []).length > 0) enqueue(name);
+      });
+    },
+    async reconcile(key, round) {
+      const node = nodes.store.get(key);
+      if (node === undefined) return;
+      const silentMs = round.now - (lastSeen.get(key) ?? round.now);
+      const alive = silentMs < gracePeriodMs;
+      if (alive) round.requeueAfter(gracePeriodMs - silentMs);
+      await round.apply(planNodeHealth({ node, alive, now: round.now }), (write) => {
+        if (write.verb === 'patch' && write.place.subresource === 'status')
+          round.record(node, {
+            type: 'Normal',
+            reason: 'NodeNotReady',
+            message: `Node ${key} status is now: NodeNotReady`,
+          });
+      });
+      const eviction = planEviction({ node, pods: podsByNode.get(key), now: round.now });
+      if (eviction.requeueAfterMs !== undefined) round.requeueAfter(eviction.requeueAfterMs);
+      await round.apply(eviction.writes);
+      for (const pod of eviction.evicted)
+        round.record(pod, {
+          type: 'Normal',
+          reason: 'TaintManagerEviction',
+          message: `Marking for deletion Pod ${pod.metadata.namespace}/${pod.metadata.name}`,
+        });
+    },
+  };
+}

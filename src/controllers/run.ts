@@ -1,0 +1,123 @@
+import { readFile } from 'node:fs/promises';
+import { connect } from '../client/client.ts';
+import { createEventRecorder } from '../client/events.ts';
+import { loadKubeconfig } from '../client/kubeconfig.ts';
+import type { ClientConfig } from '../client/types.ts';
+import { createLogger, type Logger } from '../component/log.ts';
+import { SignalboxError } from '../errors/error.ts';
+import { createCaches } from './caches.ts';
+import type { ControllerName, ControllersConfig } from './config.ts';
+import { type Controller, type ControllerContext, startController } from './controller.ts';
+import { deploymentController } from './deployment/controller.ts';
+import { endpointsController } from './endpoints/controller.ts';
+import { endpointSliceController } from './endpointslice/controller.ts';
+import { garbageController } from './garbage/controller.ts';
+import { mirroringController } from './mirroring/controller.ts';
+import { namespaceController } from './namespace/controller.ts';
+import { defaultObjectsController } from './namespace/default-objects-controller.ts';
+import { nodeLifecycleController } from './nodes/lifecycle-controller.ts';
+import { podCidrController } from './nodes/pod-cidr-controller.ts';
+import { podGarbageController } from './nodes/pod-gc-controller.ts';
+import { replicaSetController } from './replicaset/controller.ts';
+import { schedulerController } from './scheduler/controller.ts';
+
+export { parseControllersConfig } from './config.ts';
+
+/** Controllers at work. */
+export interface RunningControllers {
+  /** Resolves when the caches are filled and the first work has begun; rejects when stopped before. */
+  readonly synced: Promise<void>;
+  /** Resolves when none of the controllers has anything to do at the moment. */
+  drain(): Promise<void>;
+  /** Ends the watches, lets what is under way end, and closes all connections. */
+  stop(): Promise<void>;
+}
+
+/** Who the controllers are to the API server, and where they write their log. */
+export interface ControllersSetup {
+  readonly client: ClientConfig;
+  /** PEM; for the Pods of the cluster. None is given to them when it is undefined. */
+  readonly rootCertificate: string | undefined;
+  readonly log: Logger;
+}
+
+/**
+ * Runs the controllers until the signal aborts; resolves when all is stopped.
+ * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `INVALID_CONFIG`
+ */
+export async function runControllers(config: ControllersConfig, signal: AbortSignal): Promise<void> {
+  const client = await loadKubeconfig(config.kubeconfig);
+  const rootCertificate =
+    config.rootCaFile === undefined ? client.certificateAuthority : await readCertificate(config.rootCaFile);
+  // A single instance runs; an election between several would be won here, before anything is started.
+  const running = startControllers(config, { client, rootCertificate, log: createLogger('controllers') });
+  if (!signal.aborted)
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  await running.stop();
+}
+
+/** Starts the controllers. */
+export function startControllers(config: ControllersConfig, setup: ControllersSetup): RunningControllers {
+  const { log } = setup;
+  const stopping = new AbortController();
+  const client = connect(setup.client);
+  const caches = createCaches(client, { signal: stopping.signal, log });
+  const context: ControllerContext = { client, caches, log, now: Date.now };
+  const events = createEventRecorder(client, { component: 'signalbox-controllers', log });
+  const controllers = config.controllers.map((name) => makeController(name, context, { config, setup }));
+  let settle = (_synced: Promise<void>) => {};
+  const ready = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
+  const running = controllers.map((controller) => startController(controller, context, { ready, events }));
+  // Registering the controllers has named all the informers there are.
+  const synced = Promise.all([...caches.informers.values()].map((informer) => informer.synced)).then(() => {});
+  synced.catch(() => {});
+  settle(synced);
+  return {
+    synced,
+    drain: async () => {
+      await synced;
+      await Promise.all(running.map(({ queue }) => queue.drain()));
+    },
+    stop: async () => {
+      stopping.abort();
+      await Promise.all(running.map((each) => each.stop()));
+      await events.flush();
+      client.close();
+    },
+  };
+}
+
+function makeController(
+  name: ControllerName,
+  context: ControllerContext,
+  { config, setup }: { readonly config: ControllersConfig; readonly setup: ControllersSetup },
+): Controller {
+  const makers: { readonly [N in ControllerName]: () => Controller } = {
+    namespace: () => namespaceController(context),
+    serviceaccount: () => defaultObjectsController(context, setup.rootCertificate),
+    deployment: () => deploymentController(context),
+    replicaset: () => replicaSetController(context),
+    scheduler: () => schedulerController(context),
+    nodeipam: () => podCidrController(context, config.podNetworks),
+    nodelifecycle: () => nodeLifecycleController(context, config.nodeGraceMs),
+    podgc: () => podGarbageController(context, config.nodeGraceMs),
+    endpointslice: () => endpointSliceController(context),
+    endpoints: () => endpointsController(context),
+    endpointslicemirroring: () => mirroringController(context),
+    garbagecollector: () => garbageController(context),
+  };
+  return makers[name]();
+}
+
+async function readCertificate(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((cause: Error) => {
+    throw new SignalboxError('INVALID_CONFIG', {
+      object: `rootCaFile ${path}`,
+      problem: `cannot be read (${cause.message})`,
+      remedy: 'give the path of the PEM file with the cluster’s certificate authority',
+      cause,
+    });
+  });
+}
