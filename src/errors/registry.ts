@@ -31,7 +31,10 @@ const registry = {
   KERNEL_REFUSED: { kind: 'environment', summary: 'The kernel refused a change.' },
   KERNEL_MESSAGE_TOO_LARGE: { kind: 'environment', summary: 'A change is larger than the kernel takes at once here.' },
   CLUSTER_START_FAILED: { kind: 'environment', summary: 'A cluster could not be started; its log says more.' },
-  CLUSTER_NOT_RUNNING: { kind: 'conflict', summary: 'A command needs a running cluster, and there is none of that name.' },
+  CLUSTER_NOT_RUNNING: {
+    kind: 'conflict',
+    summary: 'A command needs a running cluster, and there is none of that name.',
+  },
   CLUSTER_RUNS_DIFFERENTLY: { kind: 'conflict', summary: 'A running cluster was started with other options.' },
   CLUSTER_NOT_STOPPED: { kind: 'environment', summary: 'A process of a cluster outlived SIGKILL.' },
   CLUSTER_NOT_READY: { kind: 'unavailable', summary: 'Not all was Ready when the time given was over.' },
@@ -41,7 +44,10 @@ const registry = {
   MANIFEST_INVALID: { kind: 'input', summary: 'A document of a manifest is not as the API wants it.' },
   TARGET_NOT_FOUND: { kind: 'input', summary: 'There is no such Pod, container or node to run a command in.' },
   TOO_MANY_ENDPOINTS: { kind: 'input', summary: 'A Service has more endpoints than a proxy mode can balance over.' },
-  INVALID_NFTABLES_TEXT: { kind: 'input', summary: 'A text is not in the part of the nft language that is understood.' },
+  INVALID_NFTABLES_TEXT: {
+    kind: 'input',
+    summary: 'A text is not in the part of the nft language that is understood.',
+  },
   CONTAINER_START_FAILED: { kind: 'input', summary: "A container's program could not be started." },
   MOUNT_FAILED: { kind: 'environment', summary: 'A volume or file could not be mounted for a container.' },
   POD_CONFIG_MISSING: { kind: 'conflict', summary: 'A ConfigMap, Secret or key that a Pod needs does not exist.' },
@@ -49,6 +55,7 @@ const registry = {
   POD_UNSUPPORTED: { kind: 'input', summary: 'A Pod asks for something that a node cannot do here.' },
   POD_ADDRESSES_EXHAUSTED: { kind: 'environment', summary: 'A node has no free Pod address.' },
   PKI_UNREADABLE: { kind: 'environment', summary: 'A certificate of the cluster cannot be used.' },
+  LISTEN_FAILED: { kind: 'environment', summary: 'An address or socket cannot be listened on.' },
 } as const satisfies { readonly [code: string]: ErrorEntry };
 
 export type ErrorCode = keyof typeof registry;

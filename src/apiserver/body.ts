@@ -1,0 +1,55 @@
+import { scanJson } from './json-scan.ts';
+import { badRequest, unsupportedMediaType } from './status.ts';
+
+/** A request's body, parsed; `duplicates` are the paths of fields that it has twice. */
+export interface ParsedBody {
+  readonly value: unknown;
+  readonly duplicates: readonly string[];
+}
+
+/** The media type of a header, without its parameters, in lower case. */
+export function mediaType(header: string | undefined): string {
+  return (header ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
+/**
+ * Reads an object's body: JSON, or YAML if the content type says so.
+ * @throws StatusError 400, 415
+ */
+export async function parseBody(body: Buffer, contentType: string | undefined): Promise<ParsedBody> {
+  const type = mediaType(contentType);
+  if (type === 'application/yaml') return parseYaml(body);
+  if (type !== '' && type !== 'application/json') {
+    throw unsupportedMediaType(
+      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
+    );
+  }
+  return parseJson(body);
+}
+
+/** @throws StatusError 400 */
+export function parseJson(body: Buffer): ParsedBody {
+  const text = body.toString();
+  try {
+    const { duplicates } = scanJson(text);
+    return { value: JSON.parse(text) as unknown, duplicates };
+  } catch (error) {
+    throw badRequest(`couldn't get version/kind; json parse error: ${messageOf(error)}`);
+  }
+}
+
+async function parseYaml(body: Buffer): Promise<ParsedBody> {
+  const { parseDocument } = await import('yaml');
+  try {
+    const document = parseDocument(body.toString(), { uniqueKeys: true, version: '1.1', merge: true });
+    const [problem] = document.errors;
+    if (problem !== undefined) throw problem;
+    return { value: document.toJS({ maxAliasCount: 100 }) as unknown, duplicates: [] };
+  } catch (error) {
+    throw badRequest(`error converting YAML to JSON: ${messageOf(error)}`);
+  }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,132 @@
+import type { APIGroup, APIResource } from '../api/generated/types.ts';
+import { apiVersionOf, type Resource, resources, type Subresource } from '../api/resources.ts';
+import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
+
+const all: readonly Resource[] = Object.values(resources);
+const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+/** Kind and verbs of each subresource; a status is of its object's own kind. */
+const subresourceFacts: {
+  readonly [S in Subresource]: {
+    readonly apiVersion?: string;
+    readonly kind?: string;
+    readonly verbs: readonly string[];
+  };
+} = {
+  status: { verbs: ['get', 'patch', 'update'] },
+  scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', verbs: ['get', 'patch', 'update'] },
+  binding: { apiVersion: 'v1', kind: 'Binding', verbs: ['create'] },
+  finalize: { verbs: ['update'] },
+};
+
+/** Group and version of each group but the core one. */
+const groups = [...new Map(all.filter((r) => r.group !== '').map((r) => [apiVersionOf(r), r])).values()];
+
+function groupOf({ group, version }: Resource): APIGroup {
+  const shown = { groupVersion: `${group}/${version}`, version };
+  return { name: group, versions: [shown], preferredVersion: shown };
+}
+
+/** Answers the paths by which clients learn what is served; nothing for any other path. */
+export function discover(request: ApiRequest, serverAddress: string): ApiAnswer | undefined {
+  const path = request.path.replace(/\/$/, '');
+  if (path === '/api' || path === '/apis') {
+    if (wantsAggregated(request.headers.accept)) return aggregated(path === '/api');
+    return jsonAnswer(200, path === '/api' ? coreVersions(serverAddress) : groupList());
+  }
+  const [, root, first = '', second] = path.split('/');
+  if (root === 'api' && path === `/api/${first}`) return resourceList(first);
+  if (root !== 'apis') return undefined;
+  if (path === `/apis/${first}`) {
+    const found = groups.find((r) => r.group === first);
+    return found === undefined ? undefined : jsonAnswer(200, { kind: 'APIGroup', apiVersion: 'v1', ...groupOf(found) });
+  }
+  return path === `/apis/${first}/${second}` ? resourceList(`${first}/${second}`) : undefined;
+}
+
+function coreVersions(serverAddress: string): object {
+  const serverAddressByClientCIDRs = [{ clientCIDR: '0.0.0.0/0', serverAddress }];
+  return { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs };
+}
+
+function groupList(): object {
+  return { kind: 'APIGroupList', apiVersion: 'v1', groups: groups.map(groupOf) };
+}
+
+function resourceList(groupVersion: string): ApiAnswer | undefined {
+  const served = all.filter((resource) => apiVersionOf(resource) === groupVersion);
+  if (served.length === 0) return undefined;
+  const list = served.flatMap((resource): APIResource[] => [
+    { ...describe(resource), kind: resource.kind, verbs: objectVerbs },
+    ...resource.subresources.map((subresource) => {
+      const { apiVersion, kind, verbs } = subresourceFacts[subresource];
+      const [version, group = ''] = (apiVersion ?? '').split('/').reverse();
+      return {
+        name: `${resource.plural}/${subresource}`,
+        singularName: '',
+        namespaced: resource.namespaced,
+        ...(apiVersion === undefined || apiVersion === groupVersion ? {} : { group, version }),
+        kind: kind ?? resource.kind,
+        verbs: [...verbs],
+      };
+    }),
+  ]);
+  return jsonAnswer(200, { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: list });
+}
+
+function describe(resource: Resource) {
+  return {
+    name: resource.plural,
+    singularName: resource.singular,
+    namespaced: resource.namespaced,
+    ...(resource.shortNames.length > 0 ? { shortNames: [...resource.shortNames] } : {}),
+    ...(resource.categories.length > 0 ? { categories: [...resource.categories] } : {}),
+  };
+}
+
+/** Whether the client would take discovery in one answer, and in the version of it that is served. */
+function wantsAggregated(accept: string | undefined): boolean {
+  return (accept ?? '').split(',').some((part) => {
+    const parameters = part.split(';').map((piece) => piece.trim());
+    return ['g=apidiscovery.k8s.io', 'v=v2', 'as=APIGroupDiscoveryList'].every((wanted) => parameters.includes(wanted));
+  });
+}
+
+/** Everything about one root in one answer (KEP 3352). */
+function aggregated(core: boolean): ApiAnswer {
+  const versions = new Map<string, Resource[]>();
+  for (const resource of all) {
+    if ((resource.group === '') !== core) continue;
+    versions.set(apiVersionOf(resource), [...(versions.get(apiVersionOf(resource)) ?? []), resource]);
+  }
+  const items = [...versions.values()].map((list) => ({
+    metadata: list[0]?.group ? { name: list[0].group, creationTimestamp: null } : { creationTimestamp: null },
+    versions: [{ version: list[0]?.version, freshness: 'Current', resources: list.map(aggregatedResource) }],
+  }));
+  const type = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+  const list = { kind: 'APIGroupDiscoveryList', apiVersion: 'apidiscovery.k8s.io/v2', metadata: {}, items };
+  return { code: 200, type, body: JSON.stringify(list) };
+}
+
+function aggregatedResource(resource: Resource): object {
+  const { group, version, kind, plural, singular, namespaced, shortNames, categories } = resource;
+  const subresources = resource.subresources.map((subresource) => {
+    const facts = subresourceFacts[subresource];
+    const [itsVersion = version, itsGroup = ''] = (facts.apiVersion ?? apiVersionOf(resource)).split('/').reverse();
+    return {
+      subresource,
+      responseKind: { group: itsGroup, version: itsVersion, kind: facts.kind ?? kind },
+      verbs: facts.verbs,
+    };
+  });
+  return {
+    resource: plural,
+    responseKind: { group, version, kind },
+    scope: namespaced ? 'Namespaced' : 'Cluster',
+    singularResource: singular,
+    verbs: objectVerbs,
+    ...(shortNames.length > 0 ? { shortNames } : {}),
+    ...(categories.length > 0 ? { categories } : {}),
+    ...(subresources.length > 0 ? { subresources } : {}),
+  };
+}

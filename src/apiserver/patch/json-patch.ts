@@ -1,0 +1,146 @@
+import { isDeepStrictEqual } from 'node:util';
+import { isPlainObject } from '../../api/decode.ts';
+
+/** A patch does not fit the document. */
+export class PatchError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PatchError';
+  }
+}
+
+const maxOperations = 10_000;
+
+interface PatchOperation {
+  readonly op: string;
+  readonly path: string;
+  readonly from?: string;
+  readonly value?: unknown;
+}
+
+/**
+ * Applies a JSON Patch (RFC 6902). The document is not changed.
+ * @throws PatchError
+ */
+export function applyJsonPatch(document: unknown, patch: unknown): unknown {
+  if (!Array.isArray(patch)) throw new PatchError('a JSON patch must be a list of operations');
+  if (patch.length > maxOperations) {
+    throw new PatchError(`the allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`);
+  }
+  const root = { document: structuredClone(document) };
+  for (const raw of patch) applyOperation(root, readOperation(raw));
+  return root.document;
+}
+
+function readOperation(raw: unknown): PatchOperation {
+  if (!isPlainObject(raw) || typeof raw.op !== 'string' || typeof raw.path !== 'string') {
+    throw new PatchError('an operation of a JSON patch needs "op" and "path"');
+  }
+  const needsFrom = raw.op === 'move' || raw.op === 'copy';
+  if (needsFrom && typeof raw.from !== 'string') throw new PatchError(`operation ${raw.op} needs "from"`);
+  return {
+    op: raw.op,
+    path: raw.path,
+    ...(typeof raw.from === 'string' ? { from: raw.from } : {}),
+    ...('value' in raw ? { value: raw.value } : {}),
+  };
+}
+
+function applyOperation(root: { document: unknown }, { op, path, from = '', value }: PatchOperation): void {
+  switch (op) {
+    case 'add':
+      return add(root, path, structuredClone(value));
+    case 'remove':
+      remove(root, path);
+      return;
+    case 'replace':
+      if (path !== '') read(root, path);
+      return replace(root, path, structuredClone(value));
+    case 'move': {
+      if (path.startsWith(`${from}/`)) throw new PatchError(`cannot move ${from} into itself`);
+      const moved = remove(root, from);
+      return add(root, path, moved);
+    }
+    case 'copy':
+      return add(root, path, structuredClone(read(root, from)));
+    case 'test':
+      if (!isDeepStrictEqual(read(root, path), value)) throw new PatchError(`testing path ${path} failed`);
+      return;
+    default:
+      throw new PatchError(`Unexpected kind: ${op}`);
+  }
+}
+
+function segments(path: string): string[] {
+  if (path === '') return [];
+  if (!path.startsWith('/')) throw new PatchError(`the path ${JSON.stringify(path)} must begin with "/"`);
+  return path
+    .slice(1)
+    .split('/')
+    .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
+function read(root: { document: unknown }, path: string): unknown {
+  let at: unknown = root.document;
+  for (const segment of segments(path)) at = child(at, segment, path);
+  return at;
+}
+
+function child(container: unknown, segment: string, path: string): unknown {
+  if (Array.isArray(container)) return container[index(segment, container.length - 1, path)];
+  if (!isPlainObject(container) || !Object.hasOwn(container, segment)) {
+    throw new PatchError(`the path ${path} does not exist`);
+  }
+  return container[segment];
+}
+
+function index(segment: string, max: number, path: string): number {
+  const n = /^(0|[1-9]\d*)$/.test(segment) ? Number(segment) : Number.NaN;
+  if (!(n <= max)) throw new PatchError(`the path ${path} does not exist: no element ${segment}`);
+  return n;
+}
+
+function parentOf(root: { document: unknown }, path: string): { container: unknown; last: string } {
+  const all = segments(path);
+  const last = all.pop() ?? '';
+  let container: unknown = root.document;
+  for (const segment of all) container = child(container, segment, path);
+  return { container, last };
+}
+
+function add(root: { document: unknown }, path: string, value: unknown): void {
+  if (path === '') {
+    root.document = value;
+    return;
+  }
+  const { container, last } = parentOf(root, path);
+  if (Array.isArray(container)) {
+    const at = last === '-' ? container.length : index(last, container.length, path);
+    container.splice(at, 0, value);
+  } else if (isPlainObject(container)) setField(container, last, value);
+  else throw new PatchError(`the path ${path} does not lead into an object or list`);
+}
+
+function replace(root: { document: unknown }, path: string, value: unknown): void {
+  if (path === '') {
+    root.document = value;
+    return;
+  }
+  const { container, last } = parentOf(root, path);
+  if (Array.isArray(container)) container[index(last, container.length - 1, path)] = value;
+  else if (isPlainObject(container)) setField(container, last, value);
+}
+
+function remove(root: { document: unknown }, path: string): unknown {
+  const gone = read(root, path);
+  if (path === '') throw new PatchError('the whole document cannot be removed');
+  const { container, last } = parentOf(root, path);
+  if (Array.isArray(container)) container.splice(index(last, container.length - 1, path), 1);
+  else if (isPlainObject(container)) delete container[last];
+  return gone;
+}
+
+/** A field whatever its name: `__proto__` has to be one too. */
+export function setField(object: { [field: string]: unknown }, field: string, value: unknown): void {
+  Object.defineProperty(object, field, { value, enumerable: true, writable: true, configurable: true });
+}

@@ -1,0 +1,153 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type FieldType, fieldsOf, isPlainObject } from '../../api/decode.ts';
+import { type MergeRule, mergeRules } from '../../api/merge-rules.ts';
+import { PatchError, setField } from './json-patch.ts';
+
+type Fields = { [field: string]: unknown };
+
+const orderPrefix = '$setElementOrder/';
+const deletePrefix = '$deleteFromPrimitiveList/';
+const retainKeys = '$retainKeys';
+const directive = '$patch';
+
+/**
+ * Applies a strategic merge patch: as a merge patch, but lists that have a merge key are merged by it, and directives
+ * (`$patch`, `$setElementOrder`, `$deleteFromPrimitiveList`, `$retainKeys`) are obeyed. Neither side is changed.
+ * `type` is the document's type in the schema.
+ * @throws PatchError
+ */
+export function applyStrategicMergePatch(type: string, document: Fields, patch: unknown): Fields {
+  if (!isPlainObject(patch)) throw new PatchError('a strategic merge patch must be an object');
+  return mergeObject({ form: 'object', name: type }, document, patch) ?? {};
+}
+
+/** Nothing when the patch says to delete the object. */
+function mergeObject(type: FieldType | undefined, original: Fields, patch: Fields): Fields | undefined {
+  const how = patch[directive];
+  if (how === 'replace') return mergeObject(type, {}, without(patch, directive));
+  if (how === 'delete') return undefined;
+  if (how !== undefined && how !== 'merge') throw new PatchError(`unknown patch type ${JSON.stringify(how)} found`);
+  const result: Fields = retained(original, patch[retainKeys]);
+  for (const [field, value] of Object.entries(patch)) {
+    if (field === directive || field === retainKeys || field.startsWith(orderPrefix)) continue;
+    if (field.startsWith(deletePrefix)) removeValues(result, field.slice(deletePrefix.length), value);
+    else if (value === null) delete result[field];
+    else mergeField(type, result, { field, value });
+  }
+  for (const [field, order] of Object.entries(patch)) {
+    if (field.startsWith(orderPrefix)) sortField(type, { result, original, order }, field.slice(orderPrefix.length));
+  }
+  return result;
+}
+
+function mergeField(
+  type: FieldType | undefined,
+  result: Fields,
+  { field, value }: { field: string; value: unknown },
+): void {
+  const present = Object.hasOwn(result, field) ? result[field] : undefined;
+  const fieldType = typeOfField(type, field);
+  if (isPlainObject(value)) {
+    const merged = mergeObject(fieldType, isPlainObject(present) ? present : {}, value);
+    if (merged === undefined) delete result[field];
+    else setField(result, field, merged);
+  } else if (Array.isArray(value)) {
+    const rule = ruleOf(type, field);
+    const element = fieldType?.form === 'list' ? fieldType.element : undefined;
+    setField(
+      result,
+      field,
+      rule === undefined ? structuredClone(value) : mergeList({ rule, element, field }, present, value),
+    );
+  } else setField(result, field, value);
+}
+
+interface ListContext {
+  readonly rule: MergeRule;
+  readonly element: FieldType | undefined;
+  readonly field: string;
+}
+
+function mergeList(context: ListContext, present: unknown, patch: readonly unknown[]): unknown[] {
+  const original: readonly unknown[] = Array.isArray(present) ? present : [];
+  const { key } = context.rule;
+  if (key === undefined) {
+    const added = patch.filter((value, i) => !original.includes(value) && patch.indexOf(value) === i);
+    return [...original, ...added];
+  }
+  const replaces = patch.some((element) => isPlainObject(element) && element[directive] === 'replace');
+  const result = replaces ? [] : [...original];
+  for (const element of patch) {
+    if (!isPlainObject(element)) throw new PatchError(`an element of ${context.field} is not an object`);
+    if (element[directive] === 'replace') continue;
+    mergeElement(context, result, element);
+  }
+  return result;
+}
+
+function mergeElement({ rule: { key = '' }, element: type, field }: ListContext, list: unknown[], patch: Fields): void {
+  const id = patch[key];
+  if (id === undefined) {
+    throw new PatchError(`an element of ${field} does not contain declared merge key: ${key}`);
+  }
+  const at = list.findIndex((candidate) => isPlainObject(candidate) && candidate[key] === id);
+  const present = list[at];
+  const merged = mergeObject(type, isPlainObject(present) ? present : {}, patch);
+  if (merged === undefined) {
+    if (at >= 0) list.splice(at, 1);
+  } else if (at >= 0) list[at] = merged;
+  else list.push(merged);
+}
+
+function retained(original: Fields, keys: unknown): Fields {
+  if (keys === undefined) return { ...original };
+  if (!Array.isArray(keys)) throw new PatchError('$retainKeys must be a list of field names');
+  return Object.fromEntries(Object.entries(original).filter(([field]) => keys.includes(field)));
+}
+
+function removeValues(result: Fields, field: string, values: unknown): void {
+  const present = result[field];
+  if (!Array.isArray(values)) throw new PatchError(`${deletePrefix}${field} must be a list`);
+  if (Array.isArray(present)) result[field] = present.filter((value) => !values.includes(value));
+}
+
+/**
+ * Puts the elements named into the order asked for; those not named keep their places relative to what was there.
+ */
+function sortField(
+  type: FieldType | undefined,
+  { result, original, order }: { result: Fields; original: Fields; order: unknown },
+  field: string,
+): void {
+  const list = result[field];
+  const rule = ruleOf(type, field);
+  if (!Array.isArray(order)) throw new PatchError(`${orderPrefix}${field} must be a list`);
+  if (!Array.isArray(list) || rule === undefined) return;
+  const id = (element: unknown) => (rule.key !== undefined && isPlainObject(element) ? element[rule.key] : element);
+  const wanted = order.map(id);
+  const before = Array.isArray(original[field]) ? original[field].map(id) : [];
+  const rank = (element: unknown) => wanted.findIndex((one) => isDeepStrictEqual(one, id(element)));
+  const named = list.filter((element) => rank(element) >= 0).sort((a, b) => rank(a) - rank(b));
+  const others = list.filter((element) => rank(element) < 0);
+  const sorted: unknown[] = [];
+  for (const element of named) {
+    const place = before.indexOf(id(element));
+    while (others.length > 0 && place >= 0 && before.indexOf(id(others[0])) < place) sorted.push(others.shift());
+    sorted.push(element);
+  }
+  result[field] = [...sorted, ...others];
+}
+
+function typeOfField(type: FieldType | undefined, field: string): FieldType | undefined {
+  if (type?.form === 'object') return fieldsOf(type.name).get(field);
+  return type?.form === 'map' ? type.value : undefined;
+}
+
+function ruleOf(type: FieldType | undefined, field: string): MergeRule | undefined {
+  return type?.form === 'object' ? mergeRules[`${type.name}.${field}`] : undefined;
+}
+
+function without(fields: Fields, field: string): Fields {
+  const { [field]: _, ...rest } = fields;
+  return rest;
+}

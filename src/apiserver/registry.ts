@@ -1,0 +1,248 @@
+import { isDeepStrictEqual } from 'node:util';
+import { FieldErrors } from '../api/field-error.ts';
+import type { DeleteOptions, Service } from '../api/generated/types.ts';
+import { type Resource, type ResourceKey, resources } from '../api/resources.ts';
+import { validateMetadata, validateMetadataUpdate } from '../api/validation/metadata.ts';
+import type { Operation, Store } from '../store/store.ts';
+import { planDeletion } from './deletion.ts';
+import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { withKeptMetadata, withNewMetadata } from './object-meta.ts';
+import type { ResourceCache } from './resource-cache.ts';
+import type { Allocation, ServiceAllocator } from './service-allocator.ts';
+import { alreadyExists, badRequest, conflict, invalid, modifiedMessage, notFound } from './status.ts';
+import { type ApiObject, keyOf, StoredObject, storagePrefix, storageText } from './stored-object.ts';
+import { strategies } from './strategies.ts';
+import type { Strategy } from './strategy.ts';
+import type { WatchCache } from './watch-cache.ts';
+
+const maxTries = 16;
+
+/** What all registries share. */
+export interface RegistryEnvironment {
+  readonly store: Store;
+  readonly cache: WatchCache;
+  readonly allocator: ServiceAllocator;
+  readonly namespaces: NamespaceLifecycle;
+}
+
+/** Whose object it is. */
+export interface ObjectPlace {
+  readonly namespace: string | undefined;
+  readonly name: string;
+}
+
+export interface UpdateOptions {
+  readonly dryRun: boolean;
+  /** The part of the object that the update is about: with `status`, everything else stays, and the other way round. */
+  readonly part: 'main' | 'status' | 'finalize' | 'all';
+}
+
+export interface Deletion {
+  readonly object: StoredObject;
+  /** Gone, or else on its way: someone has to finish first. */
+  readonly gone: boolean;
+}
+
+/** What can be done with the objects of one resource. Every method rejects with `StatusError`. */
+export class Registry {
+  readonly resource: Resource;
+  readonly strategy: Strategy<ApiObject>;
+  readonly cache: ResourceCache;
+  readonly #environment: RegistryEnvironment;
+  readonly #hasStatus: boolean;
+
+  constructor(key: ResourceKey, environment: RegistryEnvironment) {
+    this.resource = resources[key];
+    // The one place where a strategy's own type meets code that serves all alike.
+    this.strategy = strategies[key] as unknown as Strategy<ApiObject>;
+    this.cache = environment.cache.of(this.resource);
+    this.#environment = environment;
+    this.#hasStatus = this.resource.subresources.includes('status');
+  }
+
+  async get({ namespace, name }: ObjectPlace): Promise<StoredObject> {
+    const { cache } = this.#environment;
+    await cache.waitUntilFresh();
+    const stored = this.cache.get(keyOf(this.resource, namespace, name));
+    if (stored === undefined) throw notFound(this.resource, name);
+    return stored;
+  }
+
+  /** `object` is taken over. */
+  async create(object: ApiObject, namespace: string | undefined, options: { dryRun: boolean }): Promise<StoredObject> {
+    if (object.metadata.resourceVersion) {
+      throw badRequest('resourceVersion should not be set on objects to be created');
+    }
+    await this.#environment.namespaces.admitCreate(this.resource, namespace, object.metadata.name ?? '');
+    const isGenerated = !object.metadata.name;
+    for (let attempt = 0; ; attempt++) {
+      const draft = withNewMetadata(object, namespace, this.strategy.generationOf !== undefined);
+      this.strategy.defaults?.(draft);
+      this.strategy.prepareForCreate?.(draft);
+      const created = await this.#store(draft, undefined, options);
+      if (created !== undefined) return created;
+      if (!isGenerated || attempt >= maxTries) throw alreadyExists(this.resource, draft.metadata.name ?? '');
+    }
+  }
+
+  /**
+   * Changes an object; `change` makes the new version from the stored one and is called again when another writer was
+   * faster. The stored one is not to be changed in place.
+   */
+  async update(
+    place: ObjectPlace,
+    change: (current: StoredObject) => ApiObject,
+    options: UpdateOptions,
+  ): Promise<StoredObject> {
+    for (let attempt = 0; attempt < maxTries; attempt++) {
+      const current = await this.get(place);
+      const next = this.#merge(change(current), current.object, options.part);
+      if (next.metadata.resourceVersion && next.metadata.resourceVersion !== String(current.revision)) {
+        throw conflict(this.resource, place.name, modifiedMessage);
+      }
+      const updated = await this.#storeUpdate(next, current, options);
+      if (updated !== undefined) return updated;
+    }
+    throw conflict(this.resource, place.name, modifiedMessage);
+  }
+
+  /** An update that may set what clients may not: a Pod's node along with its status. */
+  bind(place: ObjectPlace, change: (current: StoredObject['object']) => ApiObject): Promise<StoredObject> {
+    return this.update(place, (current) => change(current.object), { dryRun: false, part: 'all' });
+  }
+
+  async delete(place: ObjectPlace, options: DeleteOptions): Promise<Deletion> {
+    this.#environment.namespaces.admitDelete(this.resource, place.name);
+    const dryRun = (options.dryRun ?? []).length > 0;
+    for (let attempt = 0; attempt < maxTries; attempt++) {
+      const current = await this.get(place);
+      const plan = planDeletion(this.resource, this.strategy, current, options);
+      if (plan === 'nothing') return { object: current, gone: false };
+      const object =
+        plan === 'remove'
+          ? await this.#remove(current, dryRun)
+          : await this.#store(plan, current, { dryRun, isChecked: false });
+      if (object !== undefined) return { object, gone: plan === 'remove' };
+    }
+    throw conflict(this.resource, place.name, modifiedMessage);
+  }
+
+  /** The stored object with the part that the update is about taken from the client's. */
+  #merge(sent: ApiObject, old: ApiObject, part: UpdateOptions['part']): ApiObject {
+    const { resourceVersion, uid } = sent.metadata;
+    if (uid !== undefined && uid !== '' && uid !== old.metadata.uid) {
+      const problem = `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${old.metadata.uid}`;
+      throw conflict(this.resource, old.metadata.name ?? '', problem);
+    }
+    if (part === 'main' || part === 'all') {
+      const next = withKeptMetadata(sent, old);
+      if (!this.#hasStatus || part === 'all') return next;
+      const { status: _, ...rest } = next;
+      return old.status === undefined ? rest : { ...rest, status: structuredClone(old.status) };
+    }
+    const { resourceVersion: _, ...metadata } = structuredClone(old.metadata);
+    const kept = { ...metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
+    if (part === 'status') return { ...structuredClone(old), metadata: kept, status: sent.status };
+    return { ...structuredClone(old), metadata: kept, spec: sent.spec };
+  }
+
+  async #storeUpdate(
+    next: ApiObject,
+    current: StoredObject,
+    options: UpdateOptions,
+  ): Promise<StoredObject | undefined> {
+    if (options.part !== 'status') this.strategy.defaults?.(next);
+    if (options.part === 'main') this.strategy.prepareForUpdate?.(next, current.object);
+    const { generationOf } = this.strategy;
+    if (generationOf !== undefined && !isDeepStrictEqual(plain(generationOf(next)), generationOf(current.object))) {
+      next.metadata.generation = (current.object.metadata.generation ?? 0) + 1;
+    }
+    if (isFinished(next)) {
+      this.#validate(next, current.object);
+      return this.#remove(current, options.dryRun);
+    }
+    return this.#store(next, current, { dryRun: options.dryRun, isChecked: options.part !== 'all' });
+  }
+
+  /** Validates, allocates and writes; nothing when another writer was faster. */
+  async #store(
+    draft: ApiObject,
+    old: StoredObject | undefined,
+    { dryRun, isChecked = true }: { readonly dryRun: boolean; readonly isChecked?: boolean },
+  ): Promise<StoredObject | undefined> {
+    const key = keyOf(this.resource, draft.metadata.namespace, draft.metadata.name ?? '');
+    const allocation = isChecked ? this.#validate(draft, old?.object, key) : undefined;
+    try {
+      const text = storageText(this.resource, draft);
+      const content = { text, parsed: old === undefined ? draft : (JSON.parse(text) as ApiObject) };
+      if (old !== undefined && isSame(content, old)) return old;
+      if (dryRun) {
+        if (old === undefined && this.cache.get(key) !== undefined) return undefined;
+        return new StoredObject(key, old?.revision ?? 0, content);
+      }
+      const value = Buffer.from(text);
+      this.#environment.cache.announce(value, content);
+      const storageKey = storagePrefix(this.resource) + key;
+      const revision = await this.#transact({ type: 'put', key: storageKey, value, expect: old?.revision ?? 0 });
+      if (revision === undefined) return undefined;
+      const cached = this.cache.get(key);
+      return cached?.revision === revision ? cached : new StoredObject(key, revision, content);
+    } finally {
+      allocation?.release();
+    }
+  }
+
+  async #remove(current: StoredObject, dryRun: boolean): Promise<StoredObject | undefined> {
+    if (dryRun) return current;
+    const key = storagePrefix(this.resource) + current.key;
+    const revision = await this.#transact({ type: 'delete', key, expect: current.revision });
+    if (revision === undefined) return undefined;
+    return new StoredObject(current.key, revision, { text: current.text, parsed: current.object });
+  }
+
+  /** Runs one step, and waits for the cache to know its outcome. The revision, or nothing if it lost a race. */
+  async #transact(operation: Operation): Promise<number | undefined> {
+    const { store, cache } = this.#environment;
+    const result = await store.transact([operation]);
+    if (result.ok) await cache.waitUntil(result.revision);
+    else await cache.waitUntilFresh();
+    return result.ok ? result.revision : undefined;
+  }
+
+  #validate(draft: ApiObject, old: ApiObject | undefined, key?: string): Allocation | undefined {
+    const { resource, strategy } = this;
+    const errors = new FieldErrors();
+    validateMetadata(draft.metadata, { namespaced: resource.namespaced, name: strategy.name }, errors);
+    if (old !== undefined) validateMetadataUpdate(draft.metadata, old.metadata, errors);
+    const { allocator } = this.#environment;
+    const allocation =
+      key !== undefined && resource.kind === 'Service' && errors.list.length === 0
+        ? allocator.allocate(key, draft as unknown as Service, errors)
+        : undefined;
+    if (errors.list.length === 0) strategy.validate?.(draft, errors);
+    if (old !== undefined) strategy.validateUpdate?.(draft, old, errors);
+    if (errors.list.length === 0) return allocation;
+    allocation?.release();
+    throw invalid(resource, draft.metadata.name ?? draft.metadata.generateName ?? '', errors.list);
+  }
+}
+
+/** Without what JSON would leave out, so that it can be compared with what was parsed. */
+function plain(value: unknown): unknown {
+  return value === undefined ? undefined : JSON.parse(JSON.stringify(value));
+}
+
+function isSame(content: { text: string; parsed: ApiObject }, old: StoredObject): boolean {
+  if (content.text === old.text) return true;
+  // The order of fields says nothing, and keeps the length.
+  if (content.text.length !== old.text.length) return false;
+  return isDeepStrictEqual(content.parsed, JSON.parse(old.text));
+}
+
+/** Whether an object being deleted has nobody left to wait for. */
+function isFinished(object: ApiObject): boolean {
+  const { deletionTimestamp, deletionGracePeriodSeconds = 0, finalizers = [] } = object.metadata;
+  if (deletionTimestamp === undefined || deletionGracePeriodSeconds > 0 || finalizers.length > 0) return false;
+  const spec = object.spec as { finalizers?: readonly string[] } | undefined;
+  return object.kind !== 'Namespace' || (spec?.finalizers ?? []).length === 0;
+}

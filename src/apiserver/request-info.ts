@@ -1,0 +1,76 @@
+import { type Resource, type ResourceKey, resources, type Subresource } from '../api/resources.ts';
+
+/** What a request to a resource is about, as its path and method say. */
+export interface ResourceRequest {
+  readonly key: ResourceKey;
+  readonly resource: Resource;
+  readonly namespace: string | undefined;
+  readonly name: string | undefined;
+  readonly subresource: Subresource | undefined;
+  /** As authorization and metrics call it. */
+  readonly verb: Verb | undefined;
+}
+
+export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
+
+const byPath = new Map<string, ResourceKey>(
+  (Object.keys(resources) as ResourceKey[]).map((key) => {
+    const { group, version, plural } = resources[key];
+    return [`${group}/${version}/${plural}`, key];
+  }),
+);
+
+/** Reads the path of a request below `/api` or `/apis`; nothing when no served resource is there. */
+export function readResourceRequest(method: string, path: string, query: URLSearchParams): ResourceRequest | undefined {
+  const parts = decodeParts(path);
+  if (parts === undefined) return undefined;
+  const isCore = parts[0] === 'api';
+  const [group = '', version = ''] = isCore ? ['', parts[1]] : [parts[1], parts[2]];
+  const rest = parts.slice(isCore ? 2 : 3);
+  // /namespaces/x/services is in x; /namespaces/x and /namespaces/x/status are the namespace itself.
+  const inNamespace = rest[0] === 'namespaces' && rest.length > 2 && byPath.has(`${group}/${version}/${rest[2]}`);
+  const namespace = inNamespace ? rest[1] : undefined;
+  const [plural = '', name, subresource, ...more] = inNamespace ? rest.slice(2) : rest;
+  const key = byPath.get(`${group}/${version}/${plural}`);
+  if (key === undefined || more.length > 0) return undefined;
+  const resource: Resource = resources[key];
+  if (!resource.namespaced && inNamespace) return undefined;
+  if (resource.namespaced && name !== undefined && namespace === undefined) return undefined;
+  const known = resource.subresources.find((one) => one === subresource);
+  if (subresource !== undefined && known === undefined) return undefined;
+  return { key, resource, namespace, name, subresource: known, verb: verbOf(method, name, query) };
+}
+
+function decodeParts(path: string): string[] | undefined {
+  try {
+    const parts = path.split('/').slice(1).map(decodeURIComponent);
+    if (parts.at(-1) === '') parts.pop();
+    return parts.includes('') ? undefined : parts;
+  } catch {
+    return undefined;
+  }
+}
+
+function verbOf(method: string, name: string | undefined, query: URLSearchParams): Verb | undefined {
+  switch (method) {
+    case 'GET':
+    case 'HEAD':
+      if (isTrue(query.get('watch'))) return 'watch';
+      return name === undefined ? 'list' : 'get';
+    case 'POST':
+      return 'create';
+    case 'PUT':
+      return name === undefined ? undefined : 'update';
+    case 'PATCH':
+      return name === undefined ? undefined : 'patch';
+    case 'DELETE':
+      return name === undefined ? 'deletecollection' : 'delete';
+    default:
+      return undefined;
+  }
+}
+
+/** A boolean parameter as Kubernetes reads it: present and neither `false` nor `0`. */
+export function isTrue(parameter: string | null): boolean {
+  return parameter !== null && parameter.toLowerCase() !== 'false' && parameter !== '0';
+}

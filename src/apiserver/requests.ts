@@ -1,0 +1,41 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { User } from './authentication.ts';
+
+/** One request, as the handlers see it. */
+export interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly headers: IncomingMessage['headers'];
+  /** Empty when there is none. */
+  readonly body: Buffer;
+  readonly user: User | undefined;
+  /** For answers that go on: the handler writes to it itself and answers `streamed`. */
+  readonly response: ServerResponse;
+}
+
+/** What is sent back. */
+export interface ApiAnswer {
+  readonly code: number;
+  readonly type: string;
+  readonly body: string | Buffer;
+  /** Become Warning headers. */
+  readonly warnings?: readonly string[];
+}
+
+export const streamed = Symbol('the handler has sent the answer itself');
+
+export function jsonAnswer(code: number, value: unknown): ApiAnswer {
+  return { code, type: 'application/json', body: JSON.stringify(value) };
+}
+
+export function textAnswer(code: number, text: string): ApiAnswer {
+  return { code, type: 'text/plain; charset=utf-8', body: text };
+}
+
+/** JSON text in the form asked for. */
+export async function formattedAnswer(code: number, json: string, type: 'json' | 'yaml'): Promise<ApiAnswer> {
+  if (type === 'json') return { code, type: 'application/json', body: json };
+  const { stringify } = await import('yaml');
+  return { code, type: 'application/yaml', body: stringify(JSON.parse(json)) };
+}

@@ -1,0 +1,348 @@
+import { decodeObject, isPlainObject } from '../api/decode.ts';
+import type { DeleteOptions } from '../api/generated/types.ts';
+import { mediaType, parseBody } from './body.ts';
+import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
+import { listObjects, readRevision } from './list.ts';
+import { type Format, negotiate } from './negotiation.ts';
+import { applyPatch, parsePatch } from './patch/patch.ts';
+import type { Deletion, Registry, RegistryEnvironment } from './registry.ts';
+import type { ResourceRequest } from './request-info.ts';
+import { isTrue } from './request-info.ts';
+import { type ApiAnswer, type ApiRequest, formattedAnswer, jsonAnswer, streamed } from './requests.ts';
+import { readSelection } from './selection.ts';
+import { badRequest, deletedStatus, invalid, methodNotAllowed } from './status.ts';
+import type { ApiObject, StoredObject } from './stored-object.ts';
+import { bindPod } from './subresources/binding.ts';
+import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
+import { viewOf } from './views.ts';
+import { WatchStream } from './watch-stream.ts';
+
+const minWatchSeconds = 1_800;
+const concurrentDeletes = 32;
+
+/** One request to a resource, with all that is needed to answer it. */
+interface Call {
+  readonly request: ApiRequest;
+  readonly info: ResourceRequest;
+  readonly registry: Registry;
+  readonly environment: RegistryEnvironment;
+}
+
+/** A call to an object that has a name. */
+type NamedCall = Call & { readonly place: { readonly namespace: string | undefined; readonly name: string } };
+
+/**
+ * Answers requests to resources: the same code for all of them.
+ * @throws StatusError
+ */
+export async function handleResource(call: Call): Promise<ApiAnswer | typeof streamed> {
+  const { info } = call;
+  const { namespace, name } = info;
+  if (name === undefined) {
+    if (info.verb === 'list') return list(call);
+    if (info.verb === 'watch') return watch(call, call.request.query);
+    if (info.verb === 'create') return create(call);
+    if (info.verb === 'deletecollection') return deleteCollection(call);
+    throw methodNotAllowed(info.resource);
+  }
+  const named: NamedCall = { ...call, place: { namespace, name } };
+  if (info.subresource === undefined) return handleObject(named);
+  return handleSubresource(named, info.subresource);
+}
+
+async function handleObject(call: NamedCall): Promise<ApiAnswer | typeof streamed> {
+  switch (call.info.verb) {
+    case 'get':
+      return show(call, 200, await call.registry.get(call.place));
+    case 'watch': {
+      const query = new URLSearchParams(call.request.query);
+      const selector = query.get('fieldSelector');
+      query.set('fieldSelector', `${selector ? `${selector},` : ''}metadata.name=${call.place.name}`);
+      return watch(call, query);
+    }
+    case 'update':
+      return update(call, 'main');
+    case 'patch':
+      return patch(call, 'main');
+    case 'delete':
+      return remove(call);
+    default:
+      throw methodNotAllowed(call.info.resource);
+  }
+}
+
+async function handleSubresource(call: NamedCall, subresource: string): Promise<ApiAnswer> {
+  const { verb, resource } = call.info;
+  if (subresource === 'binding' && verb === 'create') return bindPod(call.registry, call.place, await parsedBody(call));
+  if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
+  if (subresource === 'status') {
+    if (verb === 'get') return show(call, 200, await call.registry.get(call.place));
+    if (verb === 'update') return update(call, 'status');
+    if (verb === 'patch') return patch(call, 'status');
+  }
+  if (subresource === 'scale') {
+    if (verb === 'get') return jsonAnswer(200, scaleOf((await call.registry.get(call.place)).object));
+    if (verb === 'update' || verb === 'patch') return changeScale(call);
+  }
+  throw methodNotAllowed(resource);
+}
+
+async function list({ request, info, registry, environment }: Call): Promise<ApiAnswer | typeof streamed> {
+  const { query } = request;
+  const format = negotiate(request.headers.accept);
+  const view = viewOf(format, info.resource, registry.strategy, query);
+  const page = await listObjects(registry, environment.cache, {
+    namespace: info.namespace,
+    matches: readSelection(query, info.resource, registry.strategy),
+    isSelective: Boolean(query.get('labelSelector') || query.get('fieldSelector')),
+    query,
+  });
+  return formattedAnswer(200, view.list(page.items, page.metadata), format.type);
+}
+
+async function watch({ request, info, registry, environment }: Call, query: URLSearchParams): Promise<typeof streamed> {
+  const revision = readRevision(query.get('resourceVersion'));
+  const sendsInitial = query.get('sendInitialEvents');
+  if (sendsInitial !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
+    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch is required when sendInitialEvents is set');
+  }
+  const bookmarks = isTrue(query.get('allowWatchBookmarks'));
+  const startsWithState = sendsInitial === null ? revision === undefined || revision === 0 : isTrue(sendsInitial);
+  const { cache } = environment;
+  const format = negotiate(request.headers.accept);
+  const view = viewOf(format, info.resource, registry.strategy, query);
+  const matches = readSelection(query, info.resource, registry.strategy);
+  const timeoutMs = readWatchTimeout(query.get('timeoutSeconds'));
+  if (revision === undefined) await cache.waitUntilFresh();
+  else await cache.waitUntil(revision);
+  const after = startsWithState ? undefined : (revision ?? cache.revision);
+  await new WatchStream(
+    request.response,
+    { all: cache, resource: registry.cache },
+    {
+      view,
+      namespace: info.namespace,
+      matches,
+      after,
+      bookmarks,
+      marksInitialEnd: bookmarks && isTrue(sendsInitial),
+      timeoutMs,
+    },
+  ).run();
+  return streamed;
+}
+
+/** The client's own time, or 30 to 60 minutes by chance, so that not all come back together. */
+function readWatchTimeout(text: string | null): number {
+  if (text === null || text === '' || text === '0') return minWatchSeconds * (1 + Math.random()) * 1000;
+  if (!/^\d{1,9}$/.test(text))
+    throw badRequest(`timeoutSeconds: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
+  return Math.min(Number(text), 0x7fffffff / 1000) * 1000;
+}
+
+async function create(call: Call): Promise<ApiAnswer> {
+  const { info, registry } = call;
+  const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
+  const namespace = namespaceFor(call, object);
+  const dryRun = readDryRun(call.request.query, 'CreateOptions');
+  return show(call, 201, await registry.create(object, namespace, { dryRun }), warnings);
+}
+
+async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Promise<ApiAnswer> {
+  const { info, registry, place, request } = call;
+  const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
+  checkName(object, place.name);
+  const namespace = namespaceFor(call, object);
+  const dryRun = readDryRun(request.query, 'UpdateOptions');
+  if (registry.strategy.createOnUpdate === true && part === 'main' && !object.metadata.resourceVersion) {
+    const key = info.resource.namespaced ? `${namespace}/${place.name}` : place.name;
+    if (registry.cache.get(key) === undefined) {
+      return show(call, 201, await registry.create(object, namespace, { dryRun }), warnings);
+    }
+  }
+  // Each try gets its own copy, because what is stored is made of it in place.
+  const stored = await registry.update(place, () => structuredClone(object), { dryRun, part });
+  return show(call, 200, stored, warnings);
+}
+
+async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
+  const { info, registry, place, request } = call;
+  const parsed = parsePatch(request.body, request.headers['content-type']);
+  const validation = readFieldValidation(request.query);
+  const dryRun = readDryRun(request.query, 'PatchOptions');
+  const warnings = new Set<string>();
+  const type = bodyTypeOf(info.resource);
+  const stored = await registry.update(
+    place,
+    (current) => {
+      const object = applyPatch(parsed, current.object, { type, validation, warn: (w) => warnings.add(w) });
+      checkName(object, place.name);
+      namespaceFor(call, object);
+      return object;
+    },
+    { dryRun, part },
+  );
+  return show(call, 200, stored, [...warnings]);
+}
+
+async function changeScale(call: NamedCall): Promise<ApiAnswer> {
+  const { registry, place, request, info } = call;
+  const dryRun = readDryRun(request.query, 'UpdateOptions');
+  const validation = readFieldValidation(request.query);
+  const isPatch = info.verb === 'patch';
+  const parsed = isPatch ? parsePatch(request.body, request.headers['content-type']) : undefined;
+  const sent = isPatch ? undefined : (await readObject(call, scaleBodyType)).object;
+  const stored = await registry.update(
+    place,
+    (current) => {
+      const scale = scaleOf(current.object);
+      const next =
+        parsed === undefined
+          ? (sent ?? scale)
+          : applyPatch(parsed, scale, { type: scaleBodyType, validation, warn: () => {} });
+      return withReplicas(current.object, readScale(next, place.name));
+    },
+    { dryRun, part: 'main' },
+  );
+  return jsonAnswer(200, scaleOf(stored.object));
+}
+
+async function remove(call: NamedCall): Promise<ApiAnswer> {
+  const { registry, place, info } = call;
+  const options = await readDeleteOptions(call);
+  const { object, gone } = await registry.delete(place, options);
+  const isForeground = options.propagationPolicy === 'Foreground' || options.orphanDependents === false;
+  const code = !gone && isForeground ? 202 : 200;
+  if (gone && registry.strategy.returnsDeleted !== true) {
+    return jsonAnswer(200, deletedStatus(info.resource, place.name, object.object.metadata.uid));
+  }
+  return show(call, code, object);
+}
+
+async function deleteCollection(call: Call): Promise<ApiAnswer> {
+  const { request, info, registry, environment } = call;
+  if (info.resource.namespaced && info.namespace === undefined) throw methodNotAllowed(info.resource);
+  const options = await readDeleteOptions(call);
+  const matches = readSelection(request.query, info.resource, registry.strategy);
+  const page = await listObjects(registry, environment.cache, {
+    namespace: info.namespace,
+    matches,
+    isSelective: true,
+    query: request.query,
+  });
+  const deleted: StoredObject[] = [];
+  for (let i = 0; i < page.items.length; i += concurrentDeletes) {
+    const group = page.items.slice(i, i + concurrentDeletes).map(({ object }) => {
+      const { namespace, name } = object.metadata;
+      return registry.delete({ namespace, name }, options).catch(ignoreMissing);
+    });
+    for (const deletion of await Promise.all(group)) if (deletion !== undefined) deleted.push(deletion.object);
+  }
+  const format = negotiate(request.headers.accept);
+  const view = viewOf(format, info.resource, registry.strategy, request.query);
+  return formattedAnswer(200, view.list(deleted, { resourceVersion: String(environment.cache.revision) }), format.type);
+}
+
+/** What another one deleted meanwhile is as it should be. */
+function ignoreMissing(error: unknown): Deletion | undefined {
+  if (error instanceof Error && 'status' in error && (error.status as { code: number }).code === 404) return undefined;
+  throw error;
+}
+
+async function show(
+  { request, info, registry }: Call,
+  code: number,
+  object: StoredObject,
+  warnings: readonly string[] = [],
+): Promise<ApiAnswer> {
+  const format: Format = negotiate(request.headers.accept);
+  const view = viewOf(format, info.resource, registry.strategy, request.query);
+  return { ...(await formattedAnswer(code, view.one(object, object.revision), format.type)), warnings };
+}
+
+function parsedBody({ request }: Call) {
+  return parseBody(request.body, request.headers['content-type']);
+}
+
+async function readObject(call: Call, type: BodyType) {
+  const validation = readFieldValidation(call.request.query);
+  return decodeBody(await parsedBody(call), type, validation);
+}
+
+function checkName(object: ApiObject, name: string): void {
+  if (!object.metadata.name) object.metadata = { ...object.metadata, name };
+  if (object.metadata.name !== name) {
+    throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${name})`);
+  }
+}
+
+/** The namespace of the request's path, which the object's own must not contradict. */
+function namespaceFor({ info }: Call, object: ApiObject): string | undefined {
+  const { namespace = '' } = object.metadata;
+  if (!info.resource.namespaced) {
+    if (namespace !== '') delete object.metadata.namespace;
+    return undefined;
+  }
+  const wanted = info.namespace ?? namespace;
+  if (wanted === '') throw badRequest('an empty namespace may not be set during creation');
+  if (namespace !== '' && namespace !== wanted) {
+    throw badRequest('the namespace of the provided object does not match the namespace sent on the request');
+  }
+  object.metadata.namespace = wanted;
+  return wanted;
+}
+
+function readDryRun(query: URLSearchParams, kind: string): boolean {
+  const values = query.getAll('dryRun');
+  const wrong = values.find((value) => value !== 'All');
+  if (wrong !== undefined) throw dryRunUnsupported(wrong, kind);
+  return values.length > 0;
+}
+
+function dryRunUnsupported(value: string, kind: string): Error {
+  const message = `Unsupported value: ${JSON.stringify(value)}: supported values: "All"`;
+  return invalid({ group: 'meta.k8s.io', kind }, '', [{ reason: 'FieldValueNotSupported', field: 'dryRun', message }]);
+}
+
+/** Options of a delete: the body, and what the query adds. */
+async function readDeleteOptions(call: Call): Promise<DeleteOptions> {
+  const { query, body, headers } = call.request;
+  const sent = body.length === 0 ? {} : (await parseBody(body, mediaType(headers['content-type']))).value;
+  if (!isPlainObject(sent)) throw badRequest('the body of a delete must be DeleteOptions');
+  let options: DeleteOptions;
+  try {
+    options = decodeObject('DeleteOptions', sent).object;
+  } catch (error) {
+    throw badRequest(error instanceof Error ? error.message : String(error));
+  }
+  const grace = query.get('gracePeriodSeconds');
+  if (grace !== null && grace !== '') {
+    if (!/^-?\d{1,9}$/.test(grace))
+      throw badRequest(`gracePeriodSeconds: Invalid value: ${JSON.stringify(grace)}: must be a whole number`);
+    options.gracePeriodSeconds = Number(grace);
+  }
+  const policy = query.get('propagationPolicy');
+  if (policy !== null && policy !== '') options.propagationPolicy = policy;
+  const orphan = query.get('orphanDependents');
+  if (orphan !== null) options.orphanDependents = isTrue(orphan);
+  options.dryRun = [...(options.dryRun ?? []), ...query.getAll('dryRun')];
+  checkDeleteOptions(options);
+  return options;
+}
+
+const policies = ['Background', 'Foreground', 'Orphan'];
+
+function checkDeleteOptions({ propagationPolicy, orphanDependents, dryRun }: DeleteOptions): void {
+  const wrong = dryRun?.find((value) => value !== 'All');
+  if (wrong !== undefined) throw dryRunUnsupported(wrong, 'DeleteOptions');
+  const about = { group: 'meta.k8s.io', kind: 'DeleteOptions' };
+  if (propagationPolicy !== undefined && orphanDependents !== undefined) {
+    const message = 'Invalid value: "": orphanDependents and deletionPropagation cannot be both set';
+    throw invalid(about, '', [{ reason: 'FieldValueInvalid', field: 'propagationPolicy', message }]);
+  }
+  if (propagationPolicy !== undefined && !policies.includes(propagationPolicy)) {
+    const supported = [...policies, 'nil'].map((p) => JSON.stringify(p)).join(', ');
+    const message = `Unsupported value: ${JSON.stringify(propagationPolicy)}: supported values: ${supported}`;
+    throw invalid(about, '', [{ reason: 'FieldValueNotSupported', field: 'propagationPolicy', message }]);
+  }
+}

@@ -1,0 +1,137 @@
+import { type FieldError, toCause } from '../api/field-error.ts';
+import type { Status, StatusDetails } from '../api/generated/types.ts';
+import type { Resource } from '../api/resources.ts';
+
+/** A request fails with this Status as its answer. */
+export class StatusError extends Error {
+  readonly status: Status & { readonly code: number };
+
+  constructor(code: number, reason: string, message: string, details?: StatusDetails) {
+    super(message);
+    this.name = 'StatusError';
+    this.status = {
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message,
+      ...(reason === '' ? {} : { reason }),
+      ...(details === undefined ? {} : { details }),
+      code,
+    };
+  }
+}
+
+type Named = Pick<Resource, 'group' | 'plural'>;
+
+/** `services`, `deployments.apps` */
+function qualified({ group, plural }: Named): string {
+  return group === '' ? plural : `${plural}.${group}`;
+}
+
+function detailsOf(resource: Named, name: string): StatusDetails {
+  return { name, ...(resource.group === '' ? {} : { group: resource.group }), kind: resource.plural };
+}
+
+export function notFound(resource: Named, name: string): StatusError {
+  return new StatusError(404, 'NotFound', `${qualified(resource)} "${name}" not found`, detailsOf(resource, name));
+}
+
+/** Nothing is served at the path. */
+export function noSuchPath(): StatusError {
+  return new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
+}
+
+export function alreadyExists(resource: Named, name: string): StatusError {
+  const message = `${qualified(resource)} "${name}" already exists`;
+  return new StatusError(409, 'AlreadyExists', message, detailsOf(resource, name));
+}
+
+export function conflict(resource: Named, name: string, problem: string): StatusError {
+  const message = `Operation cannot be fulfilled on ${qualified(resource)} "${name}": ${problem}`;
+  return new StatusError(409, 'Conflict', message, detailsOf(resource, name));
+}
+
+/** The problem of an update made from an old version of the object. */
+export const modifiedMessage =
+  'the object has been modified; please apply your changes to the latest version and try again';
+
+export function forbidden(resource: Named, name: string, problem: string): StatusError {
+  const subject = name === '' ? qualified(resource) : `${qualified(resource)} "${name}"`;
+  return new StatusError(403, 'Forbidden', `${subject} is forbidden: ${problem}`, detailsOf(resource, name));
+}
+
+/** What is wrong with an object's fields; `kind` is empty for a patch that could not be applied. */
+export function invalid(
+  { group, kind }: Pick<Resource, 'group' | 'kind'>,
+  name: string,
+  errors: readonly FieldError[],
+): StatusError {
+  const lines = errors.map((error) => `${error.field}: ${error.message}`);
+  const all = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
+  const subject = group === '' ? kind : `${kind}.${group}`;
+  return new StatusError(422, 'Invalid', `${subject} "${name}" is invalid: ${all}`, {
+    ...(name === '' ? {} : { name }),
+    ...(group === '' ? {} : { group }),
+    ...(kind === '' ? {} : { kind }),
+    causes: errors.map(toCause),
+  });
+}
+
+export function badRequest(message: string): StatusError {
+  return new StatusError(400, 'BadRequest', message);
+}
+
+export function unauthorized(): StatusError {
+  return new StatusError(401, 'Unauthorized', 'Unauthorized');
+}
+
+export function methodNotAllowed(resource: Named): StatusError {
+  const message = 'the server does not allow this method on the requested resource';
+  return new StatusError(405, 'MethodNotAllowed', message, detailsOf(resource, ''));
+}
+
+/** The revision asked for, or the continue token's, is gone. */
+export function expired(message: string): StatusError {
+  return new StatusError(410, 'Expired', message);
+}
+
+export function unsupportedMediaType(message: string): StatusError {
+  return new StatusError(415, 'UnsupportedMediaType', message);
+}
+
+export function notAcceptable(): StatusError {
+  const types = 'application/json, application/yaml';
+  return new StatusError(406, 'NotAcceptable', `only the following media types are accepted: ${types}`);
+}
+
+export function tooLarge(limit: number): StatusError {
+  return new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
+}
+
+/** The client knows a revision that this server has not seen yet. */
+export function tooLargeRevision(asked: number, current: number): StatusError {
+  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+    causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
+    retryAfterSeconds: 1,
+  });
+}
+
+export function internalError(message: string): StatusError {
+  return new StatusError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] });
+}
+
+export function unavailable(message: string): StatusError {
+  return new StatusError(503, 'ServiceUnavailable', message, { retryAfterSeconds: 1 });
+}
+
+/** The answer to a delete that is done. */
+export function deletedStatus(resource: Named, name: string, uid: string): Status {
+  return {
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Success',
+    details: { ...detailsOf(resource, name), uid },
+  };
+}

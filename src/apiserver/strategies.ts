@@ -1,0 +1,237 @@
+import { defaultEndpointSlice, defaultEndpoints } from '../api/defaults/endpoints.ts';
+import { defaultPod } from '../api/defaults/pod.ts';
+import { defaultService } from '../api/defaults/service.ts';
+import { defaultDeployment, defaultReplicaSet } from '../api/defaults/workload.ts';
+import type { Pod, Service } from '../api/generated/types.ts';
+import { dns1035Label, dns1123Label, dns1123Subdomain } from '../api/names.ts';
+import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
+import {
+  validateConfigMap,
+  validateDataUpdate,
+  validateEvent,
+  validateLease,
+  validateNode,
+  validateNodeUpdate,
+  validateSecret,
+  validateSecretUpdate,
+} from '../api/validation/core.ts';
+import { validateEndpointSlice, validateEndpointSliceUpdate, validateEndpoints } from '../api/validation/endpoints.ts';
+import { validatePodSpec, validatePodUpdate } from '../api/validation/pod.ts';
+import { validateService, validateServiceUpdate } from '../api/validation/service.ts';
+import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
+import { columns } from './columns.ts';
+import { podQosClass } from './pod-qos.ts';
+import type { Strategy } from './strategy.ts';
+
+const defaultGraceSeconds = 30;
+
+const nameFields = (o: {
+  involvedObject?: {
+    kind?: string;
+    namespace?: string;
+    name?: string;
+    uid?: string;
+    apiVersion?: string;
+    resourceVersion?: string;
+    fieldPath?: string;
+  };
+}) => o.involvedObject ?? {};
+
+/** What is particular about each resource. */
+export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K]> } = {
+  namespaces: {
+    name: dns1123Label,
+    defaults: (object) => {
+      object.metadata ??= {};
+      // Selectors choose namespaces by this label.
+      object.metadata.labels = { ...object.metadata.labels, 'kubernetes.io/metadata.name': object.metadata.name ?? '' };
+    },
+    prepareForCreate: (object) => {
+      const finalizers = object.spec?.finalizers ?? [];
+      object.spec = {
+        ...object.spec,
+        finalizers: finalizers.includes('kubernetes') ? finalizers : [...finalizers, 'kubernetes'],
+      };
+      object.status = { phase: 'Active' };
+    },
+    prepareForUpdate: (next, old) => {
+      next.spec = { ...next.spec, ...(old.spec?.finalizers === undefined ? {} : { finalizers: old.spec.finalizers }) };
+    },
+    returnsDeleted: true,
+    selectableFields: { 'status.phase': (o) => o.status?.phase ?? '' },
+    columns: columns.namespaces,
+  },
+  nodes: {
+    name: dns1123Subdomain,
+    prepareForCreate: (object) => {
+      object.spec ??= {};
+      object.status ??= {};
+    },
+    validate: validateNode,
+    validateUpdate: validateNodeUpdate,
+    selectableFields: { 'spec.unschedulable': (o) => String(o.spec?.unschedulable ?? false) },
+    columns: columns.nodes,
+  },
+  pods: {
+    name: dns1123Subdomain,
+    defaults: (object) => {
+      if (object.spec !== undefined) defaultPod(object.spec);
+    },
+    prepareForCreate: (object) => {
+      object.status = { phase: 'Pending', qosClass: podQosClass(object.spec) };
+    },
+    validate: (object, errors) => validatePodSpec(object.spec ?? { containers: [] }, 'spec', errors),
+    validateUpdate: validatePodUpdate,
+    generationOf: (object) => object.spec,
+    returnsDeleted: true,
+    selectableFields: {
+      'spec.nodeName': (o) => o.spec?.nodeName ?? '',
+      'spec.restartPolicy': (o) => o.spec?.restartPolicy ?? '',
+      'spec.schedulerName': (o) => o.spec?.schedulerName ?? '',
+      'spec.serviceAccountName': (o) => o.spec?.serviceAccountName ?? '',
+      'spec.hostNetwork': (o) => String(o.spec?.hostNetwork ?? false),
+      'status.phase': (o) => o.status?.phase ?? '',
+      'status.podIP': (o) => o.status?.podIP ?? '',
+      'status.nominatedNodeName': (o) => o.status?.nominatedNodeName ?? '',
+    },
+    gracePeriod: podGracePeriod,
+    columns: columns.pods,
+  },
+  services: {
+    name: dns1035Label,
+    defaults: defaultService,
+    prepareForCreate: (object) => {
+      object.status = { loadBalancer: {} };
+    },
+    prepareForUpdate: keepAllocated,
+    validate: validateService,
+    validateUpdate: validateServiceUpdate,
+    returnsDeleted: true,
+    selectableFields: {
+      'spec.clusterIP': (o) => o.spec?.clusterIP ?? '',
+      'spec.type': (o) => o.spec?.type ?? '',
+    },
+    columns: columns.services,
+  },
+  endpoints: {
+    name: dns1123Subdomain,
+    defaults: defaultEndpoints,
+    validate: validateEndpoints,
+    createOnUpdate: true,
+    columns: columns.endpoints,
+  },
+  configMaps: {
+    name: dns1123Subdomain,
+    validate: validateConfigMap,
+    validateUpdate: validateDataUpdate,
+    columns: columns.configMaps,
+  },
+  secrets: {
+    name: dns1123Subdomain,
+    defaults: (object) => {
+      object.type ??= 'Opaque';
+      const { stringData } = object;
+      if (stringData === undefined) return;
+      delete object.stringData;
+      const encoded = Object.entries(stringData).map(([key, value]) => [key, Buffer.from(value).toString('base64')]);
+      object.data = { ...object.data, ...Object.fromEntries(encoded) };
+    },
+    validate: validateSecret,
+    validateUpdate: validateSecretUpdate,
+    selectableFields: { type: (o) => o.type ?? '' },
+    columns: columns.secrets,
+  },
+  serviceAccounts: { name: dns1123Subdomain, returnsDeleted: true, columns: columns.serviceAccounts },
+  events: {
+    name: dns1123Subdomain,
+    validate: validateEvent,
+    createOnUpdate: true,
+    selectableFields: {
+      'involvedObject.kind': (o) => nameFields(o).kind ?? '',
+      'involvedObject.namespace': (o) => nameFields(o).namespace ?? '',
+      'involvedObject.name': (o) => nameFields(o).name ?? '',
+      'involvedObject.uid': (o) => nameFields(o).uid ?? '',
+      'involvedObject.apiVersion': (o) => nameFields(o).apiVersion ?? '',
+      'involvedObject.resourceVersion': (o) => nameFields(o).resourceVersion ?? '',
+      'involvedObject.fieldPath': (o) => nameFields(o).fieldPath ?? '',
+      reason: (o) => o.reason ?? '',
+      reportingComponent: (o) => o.reportingComponent ?? '',
+      source: (o) => o.source?.component ?? o.reportingComponent ?? '',
+      type: (o) => o.type ?? '',
+    },
+    columns: columns.events,
+  },
+  endpointSlices: {
+    name: dns1123Subdomain,
+    defaults: defaultEndpointSlice,
+    validate: validateEndpointSlice,
+    validateUpdate: validateEndpointSliceUpdate,
+    generationOf: ({ endpoints, ports }) => ({ endpoints, ports }),
+    columns: columns.endpointSlices,
+  },
+  leases: { name: dns1123Subdomain, validate: validateLease, createOnUpdate: true, columns: columns.leases },
+  replicaSets: {
+    name: dns1123Subdomain,
+    defaults: defaultReplicaSet,
+    prepareForCreate: (object) => {
+      object.status = { replicas: 0 };
+    },
+    validate: validateReplicaSet,
+    validateUpdate: validateSelectorUpdate,
+    generationOf: (object) => object.spec,
+    columns: columns.replicaSets,
+  },
+  deployments: {
+    name: dns1123Subdomain,
+    defaults: defaultDeployment,
+    prepareForCreate: (object) => {
+      object.status = {};
+    },
+    validate: validateDeployment,
+    validateUpdate: validateSelectorUpdate,
+    generationOf: (object) => ({ spec: object.spec, annotations: object.metadata?.annotations }),
+    columns: columns.deployments,
+  },
+};
+
+/** A Pod that no node has, or that has ended, goes at once; others get the time asked for, or their own. */
+function podGracePeriod(pod: Pod, asked: number | undefined): number {
+  const { phase } = pod.status ?? {};
+  if (!pod.spec?.nodeName || phase === 'Succeeded' || phase === 'Failed') return 0;
+  const seconds = asked ?? pod.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds;
+  return seconds < 0 ? 1 : seconds;
+}
+
+/** What was allocated stays when an update leaves it out, as a client does that applies its own manifest. */
+function keepAllocated(next: Service, old: Service): void {
+  const spec = next.spec ?? {};
+  const before = old.spec ?? {};
+  next.spec = spec;
+  const hasAddress = (type: string | undefined) => type !== 'ExternalName';
+  if (hasAddress(spec.type) && hasAddress(before.type)) {
+    if (!spec.clusterIP && !spec.clusterIPs?.length && before.clusterIP !== undefined) {
+      spec.clusterIP = before.clusterIP;
+      if (before.clusterIPs !== undefined) spec.clusterIPs = before.clusterIPs;
+    }
+    if (!spec.ipFamilies?.length && before.ipFamilies !== undefined) spec.ipFamilies = before.ipFamilies;
+    if (spec.ipFamilyPolicy === undefined && before.ipFamilyPolicy !== undefined)
+      spec.ipFamilyPolicy = before.ipFamilyPolicy;
+  }
+  const hasNodePorts = (type: string | undefined) => type === 'NodePort' || type === 'LoadBalancer';
+  if (hasNodePorts(spec.type) && hasNodePorts(before.type)) {
+    const known = new Map((before.ports ?? []).map((port) => [`${port.protocol}/${port.port}`, port.nodePort]));
+    const taken = new Set((spec.ports ?? []).map((port) => port.nodePort));
+    for (const port of spec.ports ?? []) {
+      const nodePort = known.get(`${port.protocol}/${port.port}`);
+      if (!port.nodePort && nodePort !== undefined && !taken.has(nodePort)) port.nodePort = nodePort;
+    }
+  }
+  if (
+    !spec.healthCheckNodePort &&
+    before.healthCheckNodePort &&
+    spec.externalTrafficPolicy === 'Local' &&
+    spec.type === 'LoadBalancer'
+  ) {
+    spec.healthCheckNodePort = before.healthCheckNodePort;
+  }
+}

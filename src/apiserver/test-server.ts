@@ -1,0 +1,66 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { ApiServerConfig } from './config.ts';
+import { apiServerNames, ensurePki, issueClientCertificate } from './pki.ts';
+import { type ApiServer, startApiServer } from './server.ts';
+
+/** How tests reach a server: the parts of a client's configuration. */
+export interface TestClientConfig {
+  readonly server: string;
+  readonly certificateAuthority: string;
+  readonly clientCertificate: string;
+  readonly clientKey: string;
+}
+
+/** An API server of a test's own. */
+export interface TestServer {
+  readonly api: ApiServer;
+  /** Folder of the store and of `pki/`. */
+  readonly dir: string;
+  /** As user `admin` of group `system:masters`. */
+  readonly admin: TestClientConfig;
+  clientFor(user: string, groups: readonly string[]): Promise<TestClientConfig>;
+  /** Stops the server and starts it again over the same data, on the same port. */
+  restart(): Promise<void>;
+  /** Stops the server and removes its folder. */
+  close(): Promise<void>;
+}
+
+/** Starts an API server on a free port of 127.0.0.1, with certificates and data in a temporary folder. */
+export async function startTestServer(changes: Partial<ApiServerConfig> = {}): Promise<TestServer> {
+  const dir = await mkdtemp(join(tmpdir(), 'signalbox-apiserver-'));
+  const pkiDir = join(dir, 'pki');
+  const pki = await ensurePki(pkiDir, apiServerNames({ clusterDomain: 'cluster.local', ips: ['10.96.0.1'] }));
+  const config: ApiServerConfig = {
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    dataDir: join(dir, 'data'),
+    pki,
+    serviceCidrs: ['10.96.0.0/12'],
+    nodePortRange: { from: 30_000, to: 32_767 },
+    apiServerAddress: { ip: '192.168.101.2', port: 6443 },
+    ...changes,
+  };
+  let api = await startApiServer(config);
+  const server = api.urls[0] ?? '';
+  const clientFor = async (user: string, groups: readonly string[]): Promise<TestClientConfig> => {
+    const { cert, key } = await issueClientCertificate(pkiDir, { user, groups });
+    return { server, certificateAuthority: pki.caCert, clientCertificate: cert, clientKey: key };
+  };
+  return {
+    get api() {
+      return api;
+    },
+    dir,
+    admin: await clientFor('admin', ['system:masters']),
+    clientFor,
+    restart: async () => {
+      await api.close();
+      api = await startApiServer({ ...config, listen: [{ host: '127.0.0.1', port: Number(new URL(server).port) }] });
+    },
+    close: async () => {
+      await api.close();
+      await rm(dir, { recursive: true });
+    },
+  };
+}
