@@ -118,12 +118,16 @@ function planContainers(situation: PodSituation): PodPlan {
   return combine(plans);
 }
 
-/** Whether the init containers have done their part. */
+/** Whether the init containers have done their part: they all have, or a main container has begun after they had. */
 export function isInitialized(pod: Pod, state: PodState): boolean {
-  return containersOf(pod).every(({ container, role }) => {
-    const current = state.containers.get(container.name);
-    return role === 'main' || lets(role, current) || (role === 'sidecar' && (current?.restartCount ?? 0) > 0);
-  });
+  const containers = containersOf(pod).map(({ container, role }) => ({
+    role,
+    is: state.containers.get(container.name),
+  }));
+  return (
+    containers.some(({ role, is }) => role === 'main' && is?.begun === true) ||
+    containers.every(({ role, is }) => role === 'main' || lets(role, is))
+  );
 }
 
 /** Whether an init container lets those behind it begin. */

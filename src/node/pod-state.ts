@@ -43,6 +43,8 @@ export interface Refusal {
 export interface ContainerState {
   readonly phase: ContainerPhase;
   readonly restartCount: number;
+  /** Whether it was started in this sandbox, and not only by an earlier agent. */
+  readonly begun: boolean;
   /** The run before the current one. */
   readonly last?: Termination;
   /** The startup probe's word; true at once without one. */
@@ -126,7 +128,13 @@ export function containersOf(pod: Pod): { readonly container: Container; readonl
   ];
 }
 
-const fresh: ContainerState = { phase: { kind: 'waiting' }, restartCount: 0, started: false, ready: false };
+const fresh: ContainerState = {
+  phase: { kind: 'waiting' },
+  restartCount: 0,
+  begun: false,
+  started: false,
+  ready: false,
+};
 
 /**
  * The state of a Pod that this agent begins with. What an earlier agent ran ended with it, and its status says how far
@@ -214,7 +222,7 @@ function containerStateAfter(state: ContainerState, event: ContainerEvent): Cont
         state.phase.kind === 'terminated' ? { last: state.phase.how, restartCount: state.restartCount + 1 } : {};
       const refused = state.phase.kind === 'waiting' ? state.phase.refused : undefined;
       const phase = { kind: 'starting' as const, ...(refused === undefined ? {} : { refused }) };
-      return { ...rest, ...again, phase, started: false, ready: false };
+      return { ...rest, ...again, phase, begun: true, started: false, ready: false };
     }
     case 'containerStarted':
       return { ...state, phase: { kind: 'running', containerId: event.containerId, startedAt: event.at } };

@@ -18,7 +18,7 @@ import { type PodWorker, type PodWorkerHost, startPodWorker } from './pod-worker
 import { serviceEnvironment } from './service-environment.ts';
 
 /** What a node agent runs on. */
-export interface NodeDependencies {
+export interface AgentDependencies {
   readonly client: ApiClient;
   readonly log: Logger;
 }
@@ -34,9 +34,9 @@ const shutDownGraceMs = 2000;
  * Resolves when the signal has aborted and all containers have ended.
  * @throws SignalboxError when the node's network cannot be set up
  */
-export async function runNode(
+export async function runAgent(
   config: NodeConfig,
-  { client, log }: NodeDependencies,
+  { client, log }: AgentDependencies,
   signal: AbortSignal,
 ): Promise<void> {
   for (const folder of [config.stateDir, config.runDir]) mkdirSync(folder, { recursive: true });
