@@ -10,8 +10,8 @@ describe('RecordSet', () => {
     const step = fc.record({ add: fc.boolean(), value: fc.nat(40) });
     fc.assert(
       fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-        const set = new RecordSet(recordType.A, 5);
-        const reasons = new Map<string, number>();
+        const set = new RecordSet({ type: recordType.A, ttl: 5, rdata: 'first' as Rdata });
+        const reasons = new Map<string, number>([['first', 1]]);
         for (const { add, value } of steps) {
           const rdata = `r${value}` as Rdata;
           const before = reasons.get(rdata) ?? 0;

@@ -14,19 +14,22 @@ export interface ZoneRecord {
 const indexedSize = 16;
 
 /**
- * All records of one owner and type. The same record may be there for several reasons, and stays until the last of
- * them is gone. The order is arbitrary.
+ * All records of one owner and type, at least one. The same record may be there for several reasons, and stays until
+ * the last of them is gone. The order is arbitrary.
  */
 export class RecordSet {
   readonly type: number;
   readonly ttl: number;
-  readonly #rdata: Rdata[] = [];
-  readonly #reasons: number[] = [];
+  // Made with its first element: an empty array would get room for many, and nearly all sets stay at one.
+  readonly #rdata: Rdata[];
+  /** Reasons beyond the first, where there are any. */
+  #moreReasons: Map<Rdata, number> | undefined;
   #index: Map<Rdata, number> | undefined;
 
-  constructor(type: number, ttl: number) {
+  constructor({ type, ttl, rdata }: Omit<ZoneRecord, 'owner'>) {
     this.type = type;
     this.ttl = ttl;
+    this.#rdata = [rdata];
   }
 
   /** How many different records. */
@@ -41,32 +44,30 @@ export class RecordSet {
 
   /** Returns whether the record is new. */
   add(rdata: Rdata): boolean {
-    const at = this.#find(rdata);
-    if (at >= 0) {
-      this.#reasons[at] = (this.#reasons[at] ?? 0) + 1;
+    if (this.#find(rdata) >= 0) {
+      this.#moreReasons ??= new Map();
+      this.#moreReasons.set(rdata, (this.#moreReasons.get(rdata) ?? 0) + 1);
       return false;
     }
     this.#rdata.push(rdata);
-    this.#reasons.push(1);
     if (this.#index !== undefined) this.#index.set(rdata, this.size - 1);
     else if (this.size > indexedSize) this.#index = new Map(this.#rdata.map((data, i) => [data, i]));
     return true;
   }
 
-  /** Takes one reason away. Returns whether the record is gone. */
+  /** Takes one reason away. Returns whether the record is gone; the last one leaves a set of no use behind. */
   delete(rdata: Rdata): boolean {
     const at = this.#find(rdata);
     if (at < 0) return false;
-    const reasons = (this.#reasons[at] ?? 0) - 1;
-    this.#reasons[at] = reasons;
-    if (reasons > 0) return false;
+    const more = this.#moreReasons?.get(rdata) ?? 0;
+    if (more > 1) this.#moreReasons?.set(rdata, more - 1);
+    else this.#moreReasons?.delete(rdata);
+    if (more > 0) return false;
     // The last takes the place of the one that goes: no more is moved, however large the set.
     const last = this.#rdata.pop() as Rdata;
-    const lastReasons = this.#reasons.pop() ?? 0;
     this.#index?.delete(rdata);
     if (last !== rdata) {
       this.#rdata[at] = last;
-      this.#reasons[at] = lastReasons;
       this.#index?.set(last, at);
     }
     return true;
@@ -77,10 +78,12 @@ export class RecordSet {
   }
 }
 
+const noSets: readonly RecordSet[] = [];
+
 /** A name that exists: it has records, or names below it do, or it was said to exist. */
 export class NameNode {
   /** At most a handful: one for each type. */
-  readonly sets: RecordSet[] = [];
+  sets: readonly RecordSet[] = noSets;
   /** Names directly below, and holds. */
   supports = 0;
 
@@ -123,12 +126,10 @@ export class NameTree {
   /** Adds a reason for a record at or below the apex. Returns whether answers change. */
   add(record: ZoneRecord): boolean {
     const node = this.#obtain(record.owner);
-    let set = node.set(record.type);
-    if (set === undefined) {
-      set = new RecordSet(record.type, record.ttl);
-      node.sets.push(set);
-    }
-    return set.add(record.rdata);
+    const set = node.set(record.type);
+    if (set !== undefined) return set.add(record.rdata);
+    node.sets = [...node.sets, new RecordSet(record)];
+    return true;
   }
 
   /** Takes back one `add` of an equal record. Returns whether answers change. */
@@ -137,7 +138,7 @@ export class NameTree {
     const set = node?.set(record.type);
     if (node === undefined || set === undefined || !set.delete(record.rdata)) return false;
     if (set.size === 0) {
-      node.sets.splice(node.sets.indexOf(set), 1);
+      node.sets = node.sets.filter((other) => other !== set);
       this.#prune(record.owner, node);
     }
     return true;

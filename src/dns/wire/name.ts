@@ -19,12 +19,9 @@ const maxName = 255;
  * longer than 255 (RFC 1035 §2.3.4).
  */
 export function joinName(labels: readonly string[], parent: Name = rootName): Name | undefined {
-  let text = '';
-  for (const label of labels) {
-    if (label.length === 0 || label.length > maxLabel) return undefined;
-    text += String.fromCharCode(label.length) + foldCase(label);
-  }
-  text += parent;
+  if (labels.some(({ length }) => length === 0 || length > maxLabel)) return undefined;
+  // Joined, not added up: names are kept, and a string that was added up keeps its parts too.
+  const text = [...labels.flatMap((label) => [String.fromCharCode(label.length), foldCase(label)]), parent].join('');
   return text.length > maxName ? undefined : (text as Name);
 }
 

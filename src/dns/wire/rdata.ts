@@ -33,7 +33,9 @@ export const srvTargetOffset = 6;
 
 /** Data of an SRV record. */
 export function srvRdata(data: SrvData): Rdata {
-  return (twoOctets(data.priority) + twoOctets(data.weight) + twoOctets(data.port) + data.target) as Rdata;
+  const numbers = [data.priority, data.weight, data.port].flatMap((value) => [value >> 8, value & 0xff]);
+  // Joined, not added up: record data are kept, and a string that was added up keeps its parts too.
+  return [String.fromCharCode(...numbers), data.target].join('') as Rdata;
 }
 
 /** A zone's start of authority; times in seconds (RFC 1035 §3.3.13). */
