@@ -153,7 +153,7 @@ function addressesOf(service: Service | undefined): string[] {
 function portsOf(service: Service | undefined): number[] {
   const { ports = [], healthCheckNodePort } = service?.spec ?? {};
   return [...ports.map((port) => port.nodePort), healthCheckNodePort].filter(
-    (port) => port !== undefined && port !== 0,
+    (port): port is number => port !== undefined && port !== 0,
   );
 }
 
