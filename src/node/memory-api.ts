@@ -95,16 +95,14 @@ export class MemoryApi implements ApiClient {
       (e) => Number(e.event.object.metadata.resourceVersion) > Number(options.resourceVersion),
     );
     if (at === -1) at = this.#log.length;
+    options.signal.addEventListener('abort', () => this.#wakeAll(), { once: true });
     while (!options.signal.aborted) {
       for (; at < this.#log.length; at++) {
         const entry = this.#log[at];
         if (entry?.resource !== resource || !selects(options, entry.event.object)) continue;
         yield structuredClone(entry.event) as WatchEvent<Stored<ResourceTypes[K]>>;
       }
-      await new Promise<void>((resolve) => {
-        this.#wake.push(resolve);
-        options.signal.addEventListener('abort', () => resolve(), { once: true });
-      });
+      if (!options.signal.aborted) await new Promise<void>((resolve) => this.#wake.push(resolve));
     }
   }
 
@@ -128,6 +126,10 @@ export class MemoryApi implements ApiClient {
     if (type === 'DELETED') this.#objects.delete(key);
     else this.#objects.set(key, stored);
     this.#log.push({ resource, event: { type, object: stored } });
+    this.#wakeAll();
+  }
+
+  #wakeAll(): void {
     for (const wake of this.#wake.splice(0)) wake();
   }
 }

@@ -194,7 +194,7 @@ class StatefulPodWorker implements PodWorker {
       if (this.#shuttingDown) this.#host.network.detach(this.uid);
       this.#dispatch({ type: 'sandboxReady', ips: this.#sandbox.ips });
     } catch (error) {
-      this.#log.warn({ err: error }, 'no sandbox for a Pod');
+      this.#log.warn({ reason: reasonOf(error) }, 'no sandbox for a Pod');
       this.#event('Warning', sandboxFailureReason(error), reasonOf(error));
       this.#dispatch({ type: 'sandboxFailed', at: Date.now() });
     }
