@@ -1,4 +1,3 @@
-import { tableName } from '../backends/nftables/names.ts';
 import type { Logger } from '../component/log.ts';
 import type { SignalboxError } from '../errors/error.ts';
 import type { NftablesKernel } from '../kernel/nftables/interface.ts';
@@ -74,12 +73,6 @@ export class NftablesBackend implements Backend {
       ),
     };
   }
-}
-
-/** The way to the kernel of the network namespace this process is in. */
-export async function openNftablesBackend(log: Logger): Promise<NftablesBackend> {
-  const { openNftables } = await import('../kernel/nftables/table.ts');
-  return new NftablesBackend(openNftables(tableName), log);
 }
 
 function merge(results: readonly SyncResult[]): SyncResult {

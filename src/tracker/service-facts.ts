@@ -3,6 +3,7 @@ import { objectKey } from '../api/object.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
+import { compact } from './compact.ts';
 
 /** Label of Services that another implementation serves, and of the EndpointSlices that belong to them. */
 export const serviceProxyNameLabel = 'service.kubernetes.io/service-proxy-name';
@@ -87,13 +88,13 @@ function readTrafficPolicy(policy: string | undefined): TrafficPolicy {
   return policy === 'Local' ? 'Local' : 'Cluster';
 }
 
-function readIps(texts: readonly string[]): Ip[] {
-  return texts.flatMap((text) => tryParseIp(text) ?? []);
+function readIps(texts: readonly string[]): readonly Ip[] {
+  return compact(texts.flatMap((text) => tryParseIp(text) ?? []));
 }
 
 // A list of which nothing can be read must not open the Service to everybody: it stays a list, without an entry.
 function readSourceRanges(texts: readonly string[]): { sourceRanges?: readonly Cidr[] } {
-  return texts.length === 0 ? {} : { sourceRanges: texts.flatMap((text) => tryParseCidr(text.trim())) };
+  return texts.length === 0 ? {} : { sourceRanges: compact(texts.flatMap((text) => tryParseCidr(text.trim()))) };
 }
 
 function tryParseCidr(text: string): Cidr[] {

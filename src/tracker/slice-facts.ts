@@ -2,6 +2,7 @@ import type { Endpoint, EndpointSlice } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
 import { familyOf, type Ip, type IpFamily, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
+import { compact } from './compact.ts';
 import { serviceProxyNameLabel } from './service-facts.ts';
 
 /** Label that says which Service of its namespace an EndpointSlice belongs to. */
@@ -53,10 +54,12 @@ export function readSlice(slice: EndpointSlice): SliceFacts | undefined {
     service: `${slice.metadata?.namespace ?? ''}/${service}`,
     family,
     // A port without number would mean all ports of the endpoint, which no Service port can ask for.
-    ports: (slice.ports ?? []).flatMap(({ name = '', protocol = 'TCP', port }) =>
-      isProtocol(protocol) && isPort(port) ? [{ name, protocol, port }] : [],
+    ports: compact(
+      (slice.ports ?? []).flatMap(({ name = '', protocol = 'TCP', port }) =>
+        isProtocol(protocol) && isPort(port) ? [{ name, protocol, port }] : [],
+      ),
     ),
-    endpoints: (slice.endpoints ?? []).flatMap((endpoint) => readEndpoint(endpoint, family)),
+    endpoints: compact((slice.endpoints ?? []).flatMap((endpoint) => readEndpoint(endpoint, family))),
   };
 }
 

@@ -1,0 +1,36 @@
+import { hostname } from 'node:os';
+import { connect } from '../client/client.ts';
+import { loadKubeconfig } from '../client/kubeconfig.ts';
+import { createLogger } from '../component/log.ts';
+import type { ProxyConfig } from './config.ts';
+import { informerEvents } from './informer-events.ts';
+import { openNodeKernel } from './node-kernel.ts';
+import { NodeProxy } from './node-proxy.ts';
+import { healthRoutes, metricsRoutes, serve } from './servers.ts';
+
+/**
+ * The node proxy as a component: follows the API and keeps the kernel of the network namespace it is in at what
+ * Services say, until the signal aborts. Resolves when all is stopped; the rules stay, and so do the connections.
+ * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `KERNEL_LACKS_NFTABLES`
+ */
+export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promise<void> {
+  const log = createLogger('proxy');
+  const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
+  const kernel = openNodeKernel(config, log);
+  const client = connect(await loadKubeconfig(config.kubeconfig));
+  const proxy = new NodeProxy({ ...kernel, nodeName, config, log });
+  const stream = informerEvents({ client, nodeName, log })(proxy);
+  signal.addEventListener('abort', () => stream.stop(), { once: true });
+  const begun = stream.synced.then(
+    () => proxy.begin(),
+    (error) => log.debug({ err: error }, 'stopped before the API server had told all'),
+  );
+  await Promise.all([
+    begun,
+    serve(healthRoutes(proxy), config.healthzBindAddress, { signal, log }),
+    serve(metricsRoutes(proxy, config.mode), config.metricsBindAddress, { signal, log }),
+  ]);
+  await proxy.stop();
+  client.close();
+  kernel.close();
+}
