@@ -13,18 +13,41 @@ export function mediaType(header: string | undefined): string {
 }
 
 /**
- * Reads an object's body: JSON, or YAML if the content type says so.
+ * Reads an object's body: JSON, or YAML or Kubernetes' protobuf if the content type says so. `schemaType` is the type
+ * that the body should have.
  * @throws StatusError 400, 415
  */
-export async function parseBody(body: Buffer, contentType: string | undefined): Promise<ParsedBody> {
+export async function parseBody(
+  body: Buffer,
+  contentType: string | undefined,
+  schemaType: string,
+): Promise<ParsedBody> {
   const type = mediaType(contentType);
-  if (type === 'application/yaml') return parseYaml(body);
-  if (type !== '' && type !== 'application/json') {
-    throw unsupportedMediaType(
-      `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`,
-    );
+  switch (type) {
+    case '':
+    case 'application/json':
+      return parseJson(body);
+    case 'application/yaml':
+      return parseYaml(body);
+    case 'application/vnd.kubernetes.protobuf':
+      return parseProtobuf(body, schemaType);
+    default:
+      throw unsupportedMediaType(
+        `the body of the request was in an unknown format - accepted media types include: ${bodyTypes.join(', ')}`,
+      );
   }
-  return parseJson(body);
+}
+
+const bodyTypes = ['application/json', 'application/yaml', 'application/vnd.kubernetes.protobuf'];
+
+/** What kubectl's own create commands send, whatever the server says it takes. */
+async function parseProtobuf(body: Buffer, schemaType: string): Promise<ParsedBody> {
+  const { readProtobuf } = await import('./protobuf.ts');
+  try {
+    return { value: readProtobuf(body, schemaType), duplicates: [] };
+  } catch (error) {
+    throw badRequest(`the body cannot be decoded: ${messageOf(error)}`);
+  }
 }
 
 /** @throws StatusError 400 */

@@ -1,6 +1,6 @@
 import { decodeObject, isPlainObject } from '../api/decode.ts';
 import type { DeleteOptions } from '../api/generated/types.ts';
-import { mediaType, parseBody } from './body.ts';
+import { parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
 import { listObjects, readRevision } from './list.ts';
 import { type Format, negotiate } from './negotiation.ts';
@@ -73,7 +73,8 @@ async function handleObject(call: NamedCall): Promise<ApiAnswer | typeof streame
 
 async function handleSubresource(call: NamedCall, subresource: string): Promise<ApiAnswer> {
   const { verb, resource } = call.info;
-  if (subresource === 'binding' && verb === 'create') return bindPod(call.registry, call.place, await parsedBody(call));
+  if (subresource === 'binding' && verb === 'create')
+    return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
   if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
   if (subresource === 'status') {
     if (verb === 'get') return show(call, 200, await call.registry.get(call.place));
@@ -260,13 +261,13 @@ async function show(
   return { ...(await formattedAnswer(code, view.one(object, object.revision), format.type)), warnings };
 }
 
-function parsedBody({ request }: Call) {
-  return parseBody(request.body, request.headers['content-type']);
+function parsedBody({ request }: Call, schemaType: string) {
+  return parseBody(request.body, request.headers['content-type'], schemaType);
 }
 
 async function readObject(call: Call, type: BodyType) {
   const validation = readFieldValidation(call.request.query);
-  return decodeBody(await parsedBody(call), type, validation);
+  return decodeBody(await parsedBody(call, type.schema), type, validation);
 }
 
 function checkName(object: ApiObject, name: string): void {
@@ -307,7 +308,7 @@ function dryRunUnsupported(value: string, kind: string): Error {
 /** Options of a delete: the body, and what the query adds. */
 async function readDeleteOptions(call: Call): Promise<DeleteOptions> {
   const { query, body, headers } = call.request;
-  const sent = body.length === 0 ? {} : (await parseBody(body, mediaType(headers['content-type']))).value;
+  const sent = body.length === 0 ? {} : (await parseBody(body, headers['content-type'], 'DeleteOptions')).value;
   if (!isPlainObject(sent)) throw badRequest('the body of a delete must be DeleteOptions');
   let options: DeleteOptions;
   try {
