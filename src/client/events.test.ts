@@ -9,10 +9,8 @@ function storing() {
   let lost = false;
   const client = {
     create: async (_resource: string, event: CoreEvent) => {
-      const name = `${event.metadata.generateName}${stored.size}`;
-      const metadata = { ...event.metadata, name };
-      stored.set(name, { ...event, metadata });
-      return { ...event, metadata };
+      stored.set(event.metadata.name ?? '', event);
+      return event;
     },
     patch: async (_resource: string, { name }: { name: string }, { body }: { body: object }) => {
       if (lost) throw new ApiError({ code: 404 });
@@ -49,7 +47,7 @@ describe('createEventRecorder', () => {
       {
         apiVersion: 'v1',
         kind: 'Event',
-        metadata: { namespace: 'team', generateName: 'web.', name: 'web.0' },
+        metadata: { namespace: 'team', name: expect.stringMatching(/^web\.[0-9a-f]{16}$/) },
         involvedObject: {
           apiVersion: 'v1',
           kind: 'Pod',

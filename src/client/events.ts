@@ -129,7 +129,7 @@ function newEvent(
     apiVersion: 'v1',
     kind: 'Event',
     // Events about cluster-scoped objects live in `default`.
-    metadata: { namespace: namespace ?? 'default', generateName: `${name.slice(0, 200)}.` },
+    metadata: { namespace: namespace ?? 'default', name: eventName(name, by.now) },
     involvedObject: {
       ...(about.apiVersion === undefined ? {} : { apiVersion: about.apiVersion }),
       ...(about.kind === undefined ? {} : { kind: about.kind }),
@@ -148,6 +148,16 @@ function newEvent(
     lastTimestamp: time,
     count: 1,
   };
+}
+
+let lastSuffix = 0n;
+
+/** As Kubernetes' components name events: the object's name and a time in nanoseconds, which no two of a process share. */
+function eventName(about: string, now: number): string {
+  // The clock gives milliseconds: what is below is drawn, so that processes do not meet.
+  const drawn = BigInt(now) * 1_000_000n + BigInt(Math.floor(Math.random() * 1_000_000));
+  lastSuffix = drawn > lastSuffix ? drawn : lastSuffix + 1n;
+  return `${about.slice(0, 200)}.${lastSuffix.toString(16)}`;
 }
 
 /** Sets an entry and makes it the youngest; the oldest goes when there are too many. */

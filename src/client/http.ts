@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import http, { type IncomingMessage } from 'node:http';
 import https from 'node:https';
 import { createSecureContext } from 'node:tls';
@@ -67,6 +68,8 @@ class NodeTransport implements HttpTransport {
     this.#config = config;
     this.#timeouts = timeouts;
     this.#base = parseServer(config.server);
+    // Every request under way listens: their number says nothing of a leak.
+    setMaxListeners(0, this.#closed.signal);
   }
 
   async request(request: HttpRequest): Promise<HttpResponse> {

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { objectKey, type Stored } from '../api/object.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import { backoffDelay, sleep } from '../component/backoff.ts';
@@ -61,6 +62,8 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
     });
     // Whoever does not wait for the first list does not want to hear that it never came.
     this.synced.catch(() => {});
+    // Many informers may share one signal.
+    if (options.signal !== undefined) setMaxListeners(0, options.signal);
     options.signal?.addEventListener('abort', () => this.stop(), { once: true });
     if (options.signal?.aborted === true) this.stop();
     void this.#run();
