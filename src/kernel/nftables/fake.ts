@@ -16,6 +16,7 @@ import type {
   TableFamily,
   Transaction,
 } from '../../rules/nftables/syntax.ts';
+import { errnoNumber, KernelError } from '../ffi.ts';
 import type { NftablesKernel } from './interface.ts';
 
 /**
@@ -72,11 +73,17 @@ function word(family: IpFamily): TableFamily {
 }
 
 /** The kernel's answers, and what they mean here. */
-function refuse(errno: string, operation: string, why: string): never {
+function refuse(
+  code: 'EBUSY' | 'EEXIST' | 'EINVAL' | 'ELOOP' | 'ENOENT' | 'EOPNOTSUPP',
+  operation: string,
+  why: string,
+): never {
+  const cause = new KernelError(operation, errnoNumber[code], why);
   throw new SignalboxError('KERNEL_REFUSED', {
     object: 'nftables table',
-    problem: `was refused by the kernel: ${operation}: ${errno} (${why})`,
+    problem: `was refused by the kernel: ${cause.message}`,
     remedy: 'see whether something else changes this table',
+    cause,
   });
 }
 
