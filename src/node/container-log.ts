@@ -1,6 +1,5 @@
 import { closeSync, createReadStream, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import type { Pod } from '../api/generated/types.ts';
 
@@ -110,33 +109,55 @@ export interface LogOptions {
   readonly limitBytes?: number;
 }
 
-/** The log of one run of a container, in pieces that end with their lines. Nothing when there is none. */
-export async function* readLogs(folder: string, options: LogOptions): AsyncGenerator<string> {
+/** The log of one run of a container, in pieces of whole lines as the container wrote them. Nothing when there is none. */
+export async function* readLogs(folder: string, options: LogOptions): AsyncGenerator<Buffer> {
   const { run, tailLines = Number.POSITIVE_INFINITY, limitBytes = Number.POSITIVE_INFINITY } = options;
-  const tail: string[] = [];
+  const tail: Buffer[] = [];
   let room = limitBytes;
-  const cut = (text: string) => {
-    const bytes = Buffer.from(text).subarray(0, room);
-    room -= bytes.length;
-    return bytes.toString();
+  const cut = (piece: Buffer) => {
+    const kept = piece.subarray(0, room);
+    room -= kept.length;
+    return kept;
   };
-  for await (const text of entries(logFile(folder, run), options)) {
-    if (tailLines === Number.POSITIVE_INFINITY) yield cut(text);
-    else if (tail.push(text) > tailLines) tail.shift();
+  for await (const piece of outputLines(logFile(folder, run), options)) {
+    if (tailLines === Number.POSITIVE_INFINITY) yield cut(piece);
+    else if (tail.push(piece) > tailLines) tail.shift();
     if (room <= 0) return;
   }
-  for (const text of tail) yield cut(text);
+  for (const piece of tail) yield cut(piece);
 }
 
-async function* entries(file: string, { sinceTime = 0, timestamps = false }: LogOptions): AsyncGenerator<string> {
-  let inLine = false;
+/** The lines of a run, parts of long ones put together. */
+async function* outputLines(file: string, { sinceTime = 0, timestamps = false }: LogOptions): AsyncGenerator<Buffer> {
+  let parts: Buffer[] = [];
   for (const part of [`${file}.1`, file]) {
     if (statSync(part, { throwIfNoEntry: false }) === undefined) continue;
-    for await (const line of createInterface({ input: createReadStream(part), crlfDelay: 0 })) {
-      const [, time = '', tag, text = ''] = /^(\S+) \S+ ([PF]) (.*)$/s.exec(line) ?? [];
-      if (tag === undefined || Date.parse(time) < sinceTime) continue;
-      yield `${timestamps && !inLine ? `${time} ` : ''}${text}${tag === 'F' ? '\n' : ''}`;
-      inLine = tag === 'P';
+    for await (const entry of fileLines(part)) {
+      const [head, time = '', tag] =
+        /^(\S+) \S+ ([PF]) /.exec(entry.subarray(0, maxHeadBytes).toString('latin1')) ?? [];
+      if (head === undefined || Date.parse(time) < sinceTime) continue;
+      if (timestamps && parts.length === 0) parts.push(Buffer.from(`${time} `));
+      parts.push(entry.subarray(head.length));
+      if (tag === 'P') continue;
+      yield Buffer.concat([...parts, newline]);
+      parts = [];
     }
+  }
+}
+
+/** Time, stream and tag of an entry take no more than this. */
+const maxHeadBytes = 64;
+
+/** Lines end with a newline and nothing else: what a container wrote can hold carriage returns, or be no text at all. */
+async function* fileLines(file: string): AsyncGenerator<Buffer> {
+  let rest = Buffer.alloc(0);
+  for await (const chunk of createReadStream(file)) {
+    rest = Buffer.concat([rest, chunk]);
+    let from = 0;
+    for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a, from)) {
+      yield rest.subarray(from, end);
+      from = end + 1;
+    }
+    rest = rest.subarray(from);
   }
 }
