@@ -106,6 +106,8 @@ describe('ClusterZone', () => {
     zone.setEndpointSlice('one/s1', slice('b', ['10.1.0.1']));
     expect(zone.find(name('a.one.svc.cluster.local'))).toBeUndefined();
     expect(dump(zone).get('b.one.svc.cluster.local.')).toEqual(['1 10.1.0.1']);
+    zone.setEndpointSlice('one/s1', { ...slice('b', ['10.1.0.1']), metadata: {} });
+    expect(zone.find(name('b.one.svc.cluster.local'))).toBeUndefined();
   });
 
   test('passes over what is no address, no name and no port', () => {

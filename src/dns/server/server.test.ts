@@ -170,6 +170,14 @@ describe('listenTcp', () => {
     expect(performance.now() - started).toBeLessThan(limits.idleMs * 2);
   });
 
+  test('keeps a connection that goes on asking', async () => {
+    const socket = await open();
+    const timer = setInterval(() => socket.write(framed(questionPacket(hello))), limits.idleMs / 3);
+    const answers = await readAnswers(socket, 6);
+    clearInterval(timer);
+    expect(answers).toHaveLength(6);
+  });
+
   test.each([
     ['a length below a header', Buffer.from([0, 3, 1, 2, 3])],
     ['a length beyond any query', Buffer.from([0xff, 0xff, 1, 2, 3])],

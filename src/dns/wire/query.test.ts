@@ -22,6 +22,9 @@ function packet(rest: Packet = {}): Buffer {
   return encode({ type: 'query', id: 7, flags: flag.RD, questions: [question], ...rest });
 }
 
+/** The end of a question: the root, type A, class IN. */
+const tail = Buffer.from([0, 0, 1, 0, 1]);
+
 /** The packet with one octet set. */
 function patched(at: number, value: number, base = packet()): Buffer {
   const copy = Buffer.from(base);
@@ -85,6 +88,11 @@ describe('parseQuery', () => {
     ['more additional records than said', patched(11, 1), rcode.FORMERR],
     ['a label past the end', patched(12, 63), rcode.FORMERR],
     ['a compressed question', patched(12, 0xc0), rcode.FORMERR],
+    [
+      'a label of 64 octets',
+      Buffer.concat([patched(12, 64).subarray(0, 13), Buffer.alloc(64, 'a'), tail]),
+      rcode.FORMERR,
+    ],
     ['no type and class', packet().subarray(0, -4), rcode.FORMERR],
     ['a cut name', packet().subarray(0, 20), rcode.FORMERR],
     ['a header alone', packet().subarray(0, 12), rcode.FORMERR],
