@@ -111,8 +111,8 @@ export class NftablesTable {
     for (const fallback of [before, new Map<string, Elements>()]) {
       const failures = this.#applyApart(this.#difference());
       if (failures.length === 0) return;
-      for (const { unit, error } of failures) {
-        const owner = this.#ownerOf(unit);
+      // Several units can be of one owner: all are looked up before the first one is put back.
+      for (const { owner, error } of failures.map(({ unit, error }) => ({ owner: this.#ownerOf(unit), error }))) {
         if (owner === undefined) throw error;
         this.#store.replace(owner, fallback.get(owner));
         refused.set(owner, error);
