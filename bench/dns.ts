@@ -24,7 +24,7 @@ import { ClusterZone } from '../src/dns/zone.ts';
 import { parseIp } from '../src/net/ip.ts';
 
 /** What one kind of query came to. */
-export interface QueryTimes {
+interface QueryTimes {
   readonly kind: string;
   /** As seen by the generator, which may be the slower of the two. */
   readonly perSecond: number;
@@ -185,7 +185,7 @@ function dnsperf(port: number, lines: readonly string[]): number | undefined {
 }
 
 /** Measures all kinds of query at one size of cluster. */
-export async function benchDns(services: number): Promise<void> {
+async function benchDns(services: number): Promise<void> {
   const child = fork(process.argv[1] ?? '', ['serve', String(services)], { execArgv: ['--expose-gc'] });
   const [port] = (await once(child, 'message')) as [number];
   const { heapMiB, rssMiB } = await ask<Usage>(child);
@@ -219,4 +219,4 @@ export async function benchDns(services: number): Promise<void> {
 
 const [, , role, size] = process.argv;
 if (role === 'serve') await serve(Number(size));
-else for (const services of role === undefined ? [10_000] : [Number(role)]) await benchDns(services);
+else await benchDns(Number(role ?? 10_000));

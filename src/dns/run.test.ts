@@ -8,11 +8,12 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
 import { parseDnsConfig } from './config.ts';
+import { formatServerAddress } from './forward/address.ts';
 import { type DnsServer, runDns, startDns } from './run.ts';
 import { SmallApi } from './testing/api.ts';
 import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
 import { service, slice } from './testing/objects.ts';
-import { silent } from './testing/servers.ts';
+import { otherServer, silent } from './testing/servers.ts';
 
 const anywhere = { address: '127.0.0.1', port: 0 };
 const settings = { listen: [anywhere], upstreams: [], health: anywhere, ready: anywhere, metrics: anywhere };
@@ -141,6 +142,19 @@ describe('startDns', () => {
     await expect(startDns({ config, client, log: silent })).rejects.toThrow(
       /127\.0\.0\.1:\d+ TCP cannot be listened on.*PORT_TAKEN/,
     );
+  });
+
+  test('closes while it waits for other servers', async () => {
+    const upstream = await otherServer(() => undefined);
+    const { addresses, close } = await start({ upstreams: [formatServerAddress(upstream.address)] });
+    const socket = createSocket('udp4');
+    socket.send(questionPacket({ name: 'example.com', type: 'A' }), addresses[0]?.port ?? 0, '127.0.0.1');
+    await expect.poll(() => upstream.asked.some(({ name }) => name === 'example.com')).toBe(true);
+    await close();
+    // Whatever comes of the question now must find nobody to trip over.
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    socket.close();
+    await upstream.close();
   });
 
   test('closes all its sockets', async () => {

@@ -99,7 +99,7 @@ function endpointPortRecords(
 }
 
 /** An address as a label: dots or colons become dashes. */
-export function dashed(ip: Ip): string {
+function dashed(ip: Ip): string {
   return ip.replace(/[.:]/g, '-');
 }
 
@@ -140,7 +140,7 @@ function pointerRecord(ip: Ip, target: Name, ttl: number): ZoneRecord {
 }
 
 /** The name that asks for an address's name: in `in-addr.arpa` (RFC 1035 §3.5) or `ip6.arpa` (RFC 3596 §2.5). */
-export function reverseName(ip: Ip): Name {
+function reverseName(ip: Ip): Name {
   const bytes = [...ipToBytes(ip)].reverse();
   const isV4 = familyOf(ip) === 'IPv4';
   const labels = isV4 ? bytes.map(String) : bytes.flatMap((b) => [(b & 0xf).toString(16), (b >> 4).toString(16)]);

@@ -39,7 +39,7 @@ export interface Zone {
 }
 
 /** The version of the Kubernetes DNS specification served. */
-export const schemaVersion = '1.1.0';
+const schemaVersion = '1.1.0';
 const schemaTtl = 28_800;
 
 interface KnownService {

@@ -42,6 +42,7 @@ export class Forwarder {
   readonly #cache: AnswerCache;
   readonly #inFlight = new Map<string, Promise<Forwarded>>();
   readonly #probes = new Map<Name, Upstream>();
+  #isClosed = false;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -110,7 +111,9 @@ export class Forwarder {
     return true;
   }
 
+  /** Ends what is under way with SERVFAIL. Nobody may ask after that. */
   close(): void {
+    this.#isClosed = true;
     for (const upstream of this.#upstreams) upstream.close();
   }
 
@@ -122,7 +125,7 @@ export class Forwarder {
     const order = this.#order();
     for (const upstream of order.length === 1 ? [...order, ...order] : order) {
       const timeout = Math.min(this.#options.timeoutMs, deadline - performance.now());
-      if (timeout <= 0) break;
+      if (timeout <= 0 || this.#isClosed) break;
       const response = await this.#askOne(upstream, question, timeout);
       if (response === undefined) continue;
       if (response.rcode === rcode.NOERROR || response.rcode === rcode.NXDOMAIN) return response;

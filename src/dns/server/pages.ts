@@ -4,7 +4,7 @@ import type { HttpAddress } from '../config.ts';
 import { portTaken } from './port-taken.ts';
 
 /** A page: what is there now. */
-export interface Page {
+interface Page {
   readonly status: number;
   readonly body: string;
   readonly type?: string;

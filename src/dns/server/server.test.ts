@@ -2,6 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { EventEmitter, once } from 'node:events';
 import { connect, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { promisify } from 'node:util';
 import { decode } from 'dns-packet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -210,7 +211,7 @@ describe('listenTcp', () => {
   });
 });
 
-describe.skipIf(!hasDig())('dig', () => {
+describe.skipIf(!hasDig())('dig (skipped without it: Debian package bind9-dnsutils)', () => {
   const dig = async (...args: string[]) => {
     const { stdout } = await run('dig', ['@127.0.0.1', '-p', String(udp.address.port), '+tries=1', ...args]);
     return stdout;
@@ -266,6 +267,26 @@ describe.skipIf(!hasDig())('dig', () => {
     ['+edns=1 +noednsnegotiation cluster.local', 'BADVERS'],
   ])('%s: %s', async (args, status) => {
     expect(await dig(...args.split(' '))).toContain(`status: ${status}`);
+  });
+});
+
+const hasIpv6 = Object.values(networkInterfaces()).some((all = []) => all.some(({ address }) => address === '::1'));
+
+describe.skipIf(!hasIpv6)('over IPv6 (skipped where ::1 is not up)', () => {
+  test('answers UDP and TCP', async () => {
+    const zone = exampleZone();
+    const responder = new Responder({ zone, isReady: () => true, forwarder: undefined, maxUdpSize: 1232, metrics });
+    const tcp6 = await listenTcp({ ip: parseIp('::1'), port: 0 }, { responder, limits, log: silent });
+    const udp6 = await listenUdp(tcp6.address, responder, silent);
+    const socket = createSocket('udp6');
+    socket.send(questionPacket(hello), udp6.address.port, '::1');
+    const [reply] = (await once(socket, 'message')) as [Buffer];
+    expect(lines(decode(reply).answers)).toEqual([`${hello.name} A 10.96.0.20`]);
+    const connection = connect(tcp6.address.port, '::1');
+    connection.write(framed(questionPacket(hello)));
+    expect(await readAnswers(connection, 1)).toHaveLength(1);
+    socket.close();
+    await Promise.all([udp6.close(), tcp6.close()]);
   });
 });
 

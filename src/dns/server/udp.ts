@@ -30,6 +30,7 @@ export async function listenUdp(address: ServerAddress, responder: Responder, lo
     lookup: lookupNothing,
   });
   const client: Client = { transport: 'udp', family };
+  let isClosed = false;
   const listening = once(socket, 'listening');
   socket.bind(address.port, address.ip);
   try {
@@ -43,7 +44,8 @@ export async function listenUdp(address: ServerAddress, responder: Responder, lo
     // Nobody sends from port 0; answering it is an error of the socket.
     if (port === 0) return;
     responder.answer(packet, client, (reply) => {
-      if (socket.getSendQueueSize() > maxQueued) return;
+      // An answer from elsewhere may come when nobody is left to send it.
+      if (isClosed || socket.getSendQueueSize() > maxQueued) return;
       socket.send(reply, port, from);
       // What the kernel did not take at once is sent later, from the same memory.
       if (socket.getSendQueueCount() > 0) responder.keepReply();
@@ -51,7 +53,10 @@ export async function listenUdp(address: ServerAddress, responder: Responder, lo
   });
   return {
     address: { ip: address.ip, port: socket.address().port },
-    close: () => new Promise((resolve) => socket.close(() => resolve())),
+    close: () => {
+      isClosed = true;
+      return new Promise((resolve) => socket.close(() => resolve()));
+    },
   };
 }
 

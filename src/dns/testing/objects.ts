@@ -23,7 +23,7 @@ export function emptyZone(options: Partial<ZoneOptions> = {}): ClusterZone {
 }
 
 /** For tests: `http:80`, `dns:53/UDP` or `80` as a Service's port. */
-export function port(text: string): ServicePort {
+function port(text: string): ServicePort {
   const [, name, number, protocol] = /^(?:([^:]+):)?(\d+)(?:\/(\w+))?$/.exec(text) ?? [];
   return {
     port: Number(number),
@@ -44,7 +44,7 @@ export function externalName(target: string): Service {
 }
 
 /** For tests: an endpoint; not ready with `!` before its address, with a hostname after `@`. */
-export function endpoint(text: string): NonNullable<EndpointSlice['endpoints']>[number] {
+function endpoint(text: string): NonNullable<EndpointSlice['endpoints']>[number] {
   const [, unready, address = '', hostname] = /^(!?)([^@]+)(?:@(.+))?$/.exec(text) ?? [];
   return {
     addresses: [address],

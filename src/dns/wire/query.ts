@@ -2,7 +2,7 @@ import { classicUdpLimit, flag, headerLength, opcode, opcodeMask, rcode, recordT
 import { foldCase, type Name, readName, rootName } from './name.ts';
 
 /** What a client says about itself in its OPT record (RFC 6891 §6.1). */
-export interface Edns {
+interface Edns {
   /** The largest UDP message it takes, in octets; never below 512. */
   readonly udpSize: number;
   readonly version: number;

@@ -125,11 +125,6 @@ export function detachRecord(message: Buffer, record: PlacedRecord): RecordBody 
   return { type: record.type, ttl: record.ttl, rdata: rdata as Rdata };
 }
 
-/** The name a CNAME record leads to; `undefined` when the data are malformed. */
-export function aliasTarget(message: Buffer, record: PlacedRecord): Name | undefined {
-  return readName(message, record.dataAt)?.name;
-}
-
 /** How long a negative answer may be kept, in seconds: by its SOA record (RFC 2308 §5); `undefined` without one. */
 export function negativeTtl(response: Response): number | undefined {
   const soa = response.authority.find((record) => record.type === recordType.SOA);
