@@ -127,6 +127,8 @@ describe('NftablesTable, in the kernel', () => {
     const table = new NftablesTable(kernel, 'IPv4', node);
     table.load(node, updates(a));
     kernel.remove('IPv4');
+    expect(table.check().repaired).toEqual(['ip signalbox: was missing']);
+    kernel.remove('IPv4');
     expect(table.sync(updates(b)).refused.size).toBe(0);
     expect(listing()).toContain('10.244.2.2');
     expect(listing()).toContain('10.244.1.3');

@@ -7,7 +7,7 @@ import type { NodeFacts } from '../model/types.ts';
 import type { IpFamily } from '../net/ip.ts';
 import { diff } from '../rules/nftables/diff.ts';
 import { type ElementChanges, ElementStore, type Elements, elementTransaction } from '../rules/nftables/elements.ts';
-import type { ElementUnit, Program, TableName, Transaction } from '../rules/nftables/syntax.ts';
+import type { ElementUnit, ObjectCommand, Program, TableName, Transaction } from '../rules/nftables/syntax.ts';
 import type { CheckResult, ServicePortUpdates, SyncResult } from './backend.ts';
 
 /** Reasons that lie in the whole and not in what is asked for: nothing is learned by asking for less. */
@@ -173,19 +173,19 @@ function inChunks(units: readonly ElementUnit[]): ElementUnit[][] {
   return chunks;
 }
 
-/** What a transaction changes, a line for each kind; for the log. */
+/** What a transaction puts right, a line for each kind; for the log. */
 function describe({ family, table }: TableName, { commands, units }: Transaction): string[] {
+  const name = `${family} ${table}`;
+  if (commands.some(({ verb, object }) => verb === 'add' && object === 'table')) return [`${name}: was missing`];
   const count = (verb: 'add' | 'delete') => units.reduce((sum, unit) => sum + unit[verb].length, 0);
-  const objects = new Set(
-    commands.map((command) => {
-      if (command.object === 'rule') return `chain ${command.chain}`;
-      return command.object === 'table'
-        ? 'the table itself'
-        : `${command.object} ${'set' in command ? command.set.name : command.name}`;
-    }),
-  );
-  const lines = [...objects].map((object) => `${object} was missing or changed`);
+  const lines = [...new Set(commands.map(objectOf))].map((object) => `${object} was missing or changed`);
   if (count('add') > 0) lines.push(`${count('add')} elements were missing or changed`);
-  if (count('delete') > 0) lines.push(`${count('delete')} elements were nobody's or changed`);
-  return lines.map((line) => `${family} ${table}: ${line}`);
+  if (count('delete') > 0) lines.push(`${count('delete')} elements were changed or nobody's`);
+  return lines.map((line) => `${name}: ${line}`);
+}
+
+function objectOf(command: ObjectCommand): string {
+  if (command.object === 'table') return 'table';
+  if (command.object === 'rule') return `chain ${command.chain}`;
+  return `${command.object} ${'set' in command ? command.set.name : command.name}`;
 }

@@ -1,0 +1,254 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { createServer, type ServerResponse } from 'node:http';
+import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import type { EndpointSlice, Service } from '../api/generated/types.ts';
+import { writeKubeconfig } from '../client/kubeconfig.ts';
+import { openRoutes } from '../kernel/links.ts';
+import { openNftables } from '../kernel/nftables/table.ts';
+import { parseCidr } from '../net/cidr.ts';
+import { parseIp } from '../net/ip.ts';
+import { parseProxyConfig } from './config.ts';
+import { runProxy } from './run.ts';
+
+interface ApiObject {
+  readonly metadata: { readonly name: string; readonly namespace?: string; resourceVersion?: string; uid?: string };
+}
+
+/** As much of an API server as list and watch need. */
+class SmallApi {
+  readonly asked = new Set<string>();
+  readonly #objects = new Map<string, Map<string, ApiObject>>();
+  readonly #events: { readonly plural: string; readonly revision: number; readonly line: string }[] = [];
+  readonly #watchers = new Map<string, Set<ServerResponse>>();
+  #revision = 1;
+  readonly #server = createServer((request, response) => {
+    const url = new URL(request.url ?? '', 'http://api');
+    const plural = url.pathname.split('/').at(-1) ?? '';
+    this.asked.add(`${plural} ${url.searchParams.get('labelSelector') ?? url.searchParams.get('fieldSelector')}`);
+    response.setHeader('content-type', 'application/json');
+    if (url.searchParams.has('watch')) {
+      const from = Number(url.searchParams.get('resourceVersion'));
+      this.#watchersOf(plural).add(response);
+      response.flushHeaders();
+      for (const e of this.#events) if (e.plural === plural && e.revision > from) response.write(e.line);
+    } else {
+      const items = [...this.#objectsOf(plural).values()];
+      response.end(JSON.stringify({ items, metadata: { resourceVersion: `${this.#revision}` } }));
+    }
+  });
+
+  async listen(): Promise<string> {
+    await once(this.#server.listen(0, '127.0.0.1'), 'listening');
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
+  }
+
+  put(plural: string, object: object): void {
+    const stored = structuredClone(object) as ApiObject;
+    const { name } = stored.metadata;
+    Object.assign(stored.metadata, { resourceVersion: `${++this.#revision}`, uid: name });
+    const type = this.#objectsOf(plural).has(name) ? 'MODIFIED' : 'ADDED';
+    this.#objectsOf(plural).set(name, stored);
+    this.#tell(plural, { type, object: stored });
+  }
+
+  remove(plural: string, name: string): void {
+    const object = this.#objectsOf(plural).get(name);
+    if (object === undefined) return;
+    object.metadata.resourceVersion = `${++this.#revision}`;
+    this.#objectsOf(plural).delete(name);
+    this.#tell(plural, { type: 'DELETED', object });
+  }
+
+  close(): void {
+    this.#server.close();
+    this.#server.closeAllConnections();
+  }
+
+  #tell(plural: string, event: object): void {
+    const line = `${JSON.stringify(event)}\n`;
+    this.#events.push({ plural, revision: this.#revision, line });
+    for (const watcher of this.#watchersOf(plural)) watcher.write(line);
+  }
+
+  #objectsOf(plural: string): Map<string, ApiObject> {
+    return getOrSet(this.#objects, plural, () => new Map());
+  }
+
+  #watchersOf(plural: string): Set<ServerResponse> {
+    return getOrSet(this.#watchers, plural, () => new Set());
+  }
+}
+
+function getOrSet<T>(map: Map<string, T>, key: string, make: () => T): T {
+  const value = map.get(key) ?? make();
+  map.set(key, value);
+  return value;
+}
+
+function service(name: string, ip: string, port: { port: number; protocol?: string }): Service {
+  return { metadata: { namespace: 'default', name }, spec: { clusterIPs: [ip], ports: [port] } };
+}
+
+function slice(name: string, ip: string, port: { port: number; protocol?: string }): EndpointSlice {
+  return {
+    metadata: { namespace: 'default', name: `${name}-x`, labels: { 'kubernetes.io/service-name': name } },
+    addressType: 'IPv4',
+    ports: [port],
+    endpoints: [{ addresses: [ip], conditions: { ready: true } }],
+  };
+}
+
+const api = new SmallApi();
+const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
+const servers: Server[] = [];
+const udpServers = endpoints.map(() => createSocket('udp4'));
+const client = createSocket('udp4');
+const stop = new AbortController();
+let folder: string;
+let running: Promise<void>;
+
+beforeAll(async () => {
+  // Endpoints and client are this process: their addresses are on the loopback device, and so is the way to Services.
+  const routes = openRoutes();
+  routes.setLink('lo', { up: true });
+  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
+  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
+  routes.close();
+  for (const [i, ip] of endpoints.entries()) {
+    const server = createTcpServer((socket) => socket.end(ip));
+    await once(server.listen(8080, ip), 'listening');
+    servers.push(server);
+    const udp = udpServers[i];
+    udp?.on('message', (_, from) => udp.send(ip, from.port, from.address));
+    udp?.bind(5353, ip);
+  }
+  folder = await mkdtemp(join(tmpdir(), 'signalbox-proxy-'));
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeKubeconfig(kubeconfig, {
+    name: 'test',
+    server: await api.listen(),
+    certificateAuthority: '',
+    clientCertificate: '',
+    clientKey: '',
+  });
+  api.put('nodes', {
+    metadata: { name: 'node-1' },
+    status: { addresses: [{ type: 'InternalIP', address: '10.244.1.2' }] },
+  });
+  api.put('services', service('hello', '10.96.0.7', { port: 80 }));
+  api.put('endpointslices', slice('hello', endpoints[0], { port: 8080 }));
+  api.put('services', service('dns', '10.96.0.10', { port: 53, protocol: 'UDP' }));
+  api.put('endpointslices', slice('dns', endpoints[0], { port: 5353, protocol: 'UDP' }));
+  const config = parseProxyConfig({
+    hostnameOverride: 'node-1',
+    clusterCIDR: '10.244.0.0/16',
+    clientConnection: { kubeconfig },
+    nftables: { syncPeriod: '200ms' },
+  });
+  running = runProxy(config, stop.signal);
+  await once(client.bind(0, endpoints[0]), 'listening');
+});
+
+afterAll(async () => {
+  stop.abort();
+  await running;
+  api.close();
+  client.close();
+  for (const server of [...servers, ...udpServers]) server.close();
+  await rm(folder, { recursive: true });
+});
+
+/** What answers at a Service's address, or the error's code. */
+async function ask(ip: string, port: number): Promise<string> {
+  const socket = connect({ host: ip, port, localAddress: endpoints[0] });
+  try {
+    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(1000) });
+    return String(data);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+async function askUdp(ip: string, port: number): Promise<string> {
+  client.send('?', port, ip);
+  const [data] = await once(client, 'message', { signal: AbortSignal.timeout(200) });
+  return String(data);
+}
+
+const get = async (url: string) => {
+  const response = await fetch(url);
+  return { status: response.status, body: await response.text() };
+};
+
+describe('runProxy, in the kernel', () => {
+  it('leads connections to a Service to its endpoint, and follows when it changes', async () => {
+    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]), { timeout: 5000 });
+    api.put('endpointslices', slice('hello', endpoints[1], { port: 8080 }));
+    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]));
+  });
+
+  it('asks the API for no more than concerns it', () => {
+    const notOurs = '!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name';
+    expect([...api.asked].sort()).toEqual([
+      `endpointslices ${notOurs}`,
+      'nodes metadata.name=node-1',
+      `services ${notOurs}`,
+    ]);
+  });
+
+  it('refuses at once when the last endpoint goes, and serves again when one comes', async () => {
+    api.remove('endpointslices', 'hello-x');
+    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe('ECONNREFUSED'));
+    api.put('endpointslices', slice('hello', endpoints[1], { port: 8080 }));
+    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]));
+  });
+
+  it('moves a UDP client that never stops to the new endpoint', async () => {
+    expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[0]);
+    api.put('endpointslices', slice('dns', endpoints[1], { port: 5353, protocol: 'UDP' }));
+    await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]));
+    const { body } = await get('http://127.0.0.1:10249/metrics');
+    expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total [1-9]/);
+  });
+
+  it('brings the rules back that somebody deleted', async () => {
+    const kernel = openNftables('signalbox');
+    kernel.remove('IPv4');
+    kernel.close();
+    expect(await ask('10.96.0.7', 80)).not.toBe(endpoints[1]);
+    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]), { timeout: 3000 });
+  });
+
+  it('says how it is', async () => {
+    const health = await get('http://127.0.0.1:10256/healthz');
+    expect(health.status).toBe(200);
+    expect(JSON.parse(health.body)).toEqual({
+      lastUpdated: expect.stringMatching(/^\d{4}-/),
+      currentTime: expect.stringMatching(/^\d{4}-/),
+      nodeEligible: true,
+    });
+    expect(await get('http://127.0.0.1:10249/proxyMode')).toEqual({ status: 200, body: 'nftables' });
+    expect((await get('http://127.0.0.1:10256/nothing')).status).toBe(404);
+  });
+
+  it('is unhealthy to balancers, but alive, when its node is about to go', async () => {
+    const taints = [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }];
+    api.put('nodes', { metadata: { name: 'node-1' }, spec: { taints } });
+    await vi.waitFor(async () => expect((await get('http://127.0.0.1:10256/healthz')).status).toBe(503));
+    expect((await get('http://127.0.0.1:10256/livez')).status).toBe(200);
+  });
+
+  it('stops when told, and what it did goes on working', async () => {
+    stop.abort();
+    await running;
+    expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]);
+    await expect(get('http://127.0.0.1:10256/healthz')).rejects.toThrow();
+  });
+});
