@@ -1,7 +1,7 @@
 import { SignalboxError } from '../errors/error.ts';
 import { type Ip, type IpFamily, ipFromBytes } from '../net/ip.ts';
 import { type Protocol, protocolNumber } from '../net/port.ts';
-import { isKernelError } from './ffi.ts';
+import { errnoNumber, isKernelError } from './ffi.ts';
 import {
   type Attribute,
   be16,
@@ -160,14 +160,12 @@ class ConntrackSocket implements Conntrack {
       return entries.length;
     } catch (error) {
       if (!(error instanceof TransactionError)) throw error;
-      const gone = error.failures.filter((failure) => failure.errno === ENOENT);
+      const gone = error.failures.filter((failure) => failure.errno === errnoNumber.ENOENT);
       if (gone.length < error.failures.length || error.overrun) throw error;
       return entries.length - gone.length;
     }
   }
 }
-
-const ENOENT = 2;
 
 interface Entry {
   readonly family: IpFamily;

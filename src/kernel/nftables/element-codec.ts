@@ -167,6 +167,8 @@ export class ElementReader {
   readonly #set: string;
   readonly #layout: ElementLayout;
   readonly #elements: Element[] = [];
+  readonly #seen = new Set<string>();
+  #count = 0;
   readonly #ends: { readonly ip: Ip; readonly end: boolean; readonly comment: string | undefined }[] = [];
 
   constructor(set: string, layout: ElementLayout) {
@@ -176,8 +178,14 @@ export class ElementReader {
 
   /** Takes one list, without its own header. */
   read(list: Uint8Array): void {
-    const source = { bytes: list, view: new DataView(list.buffer, list.byteOffset, list.byteLength) };
+    const bytes = Buffer.from(list.buffer, list.byteOffset, list.byteLength);
+    const source = { bytes, view: new DataView(list.buffer, list.byteOffset, list.byteLength) };
     for (const [at, end] of attributesIn(source, 0, list.length)) this.#readElement(source, at, end);
+  }
+
+  /** Whether something came twice: see `loadElements`. */
+  get repeats(): boolean {
+    return this.#seen.size < this.#count;
   }
 
   /** All elements read. */
@@ -185,17 +193,22 @@ export class ElementReader {
     return this.#layout.interval ? this.#blocks() : this.#elements;
   }
 
-  #readElement(source: WireTarget, from: number, to: number): void {
+  #readElement(source: { bytes: Buffer; view: DataView }, from: number, to: number): void {
     let key: Value[] = [];
     let data: Value[] | undefined;
     let comment: string | undefined;
     let end = false;
+    let raw = '';
     for (const [at, stop, type] of attributesIn(source, from, to)) {
-      if (type === NFTA_SET_ELEM_KEY) key = readFields(source, at + header, this.#layout.key);
-      else if (type === NFTA_SET_ELEM_DATA) data = readFields(source, at + header, this.#layout.data);
+      if (type === NFTA_SET_ELEM_KEY) {
+        key = readFields(source, at + header, this.#layout.key);
+        raw = source.bytes.toString('latin1', at + header, stop);
+      } else if (type === NFTA_SET_ELEM_DATA) data = readFields(source, at + header, this.#layout.data);
       else if (type === NFTA_SET_ELEM_FLAGS) end = source.view.getUint32(at) === NFT_SET_ELEM_INTERVAL_END;
       else if (type === NFTA_SET_ELEM_USERDATA) comment = readComment(elementComment, source.bytes.subarray(at, stop));
     }
+    this.#count++;
+    this.#seen.add(end ? `end ${raw}` : raw);
     if (this.#layout.interval) this.#ends.push({ ip: key[0] as Ip, end, comment });
     else this.#elements.push({ set: this.#set, key, ...(data && { data }), ...(comment !== undefined && { comment }) });
   }

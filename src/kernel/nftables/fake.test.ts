@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { programs } from '../../../test/golden/nftables-programs.ts';
+import { parseIp } from '../../net/ip.ts';
 import { diff } from '../../rules/nftables/diff.ts';
 import type { Element, ObjectCommand, Program, Rule, Transaction } from '../../rules/nftables/syntax.ts';
 import { FakeNftables } from './fake.ts';
 
+const ip = parseIp;
 const program: Program = {
   family: 'ip',
   table: 'example',
@@ -27,7 +29,7 @@ const program: Program = {
     },
     { name: 'c', rules: [] },
   ],
-  elements: [{ set: 's', key: ['10.0.0.1/32'] }],
+  elements: [{ set: 's', key: [ip('10.0.0.1')] }],
 };
 
 function loaded(): FakeNftables {
@@ -97,12 +99,12 @@ describe('FakeNftables', () => {
     ['a key of another length', addRule('c', { kind: 'lookup', key: ['ip daddr', 'th dport'], set: 's' }), 'EINVAL'],
     ['translation in a filter chain', addRule('c', { kind: 'dnat', key: ['ip daddr'], map: 'm' }), 'EOPNOTSUPP'],
     ['masquerade in a filter chain', addRule('c', { kind: 'masquerade' }), 'EOPNOTSUPP'],
-    ['an element that is there', elements({ add: [{ set: 's', key: ['10.0.0.1/32'] }] }), 'EEXIST'],
+    ['an element that is there', elements({ add: [{ set: 's', key: [ip('10.0.0.1')] }] }), 'EEXIST'],
     ['an element of a set that is not there', elements({ add: [{ set: 'x', key: [1] }] }), 'ENOENT'],
-    ['an element of a map without data', elements({ add: [{ set: 'm', key: ['10.0.0.1/32'] }] }), 'EINVAL'],
+    ['an element of a map without data', elements({ add: [{ set: 'm', key: [ip('10.0.0.1')] }] }), 'EINVAL'],
     [
       'the deletion of an element that is not there',
-      elements({ delete: [{ set: 's', key: ['10.0.0.2/32'] }] }),
+      elements({ delete: [{ set: 's', key: [ip('10.0.0.2')] }] }),
       'ENOENT',
     ],
     [
@@ -124,10 +126,10 @@ describe('FakeNftables', () => {
 
   test('replaces the data of an element in one transaction', () => {
     const fake = loaded();
-    const add = (port: number): Element => ({ set: 'm', key: ['10.0.0.1/32'], data: ['10.0.0.2/32', port] });
+    const add = (port: number): Element => ({ set: 'm', key: [ip('10.0.0.1')], data: [ip('10.0.0.2'), port] });
     fake.apply(elements({ add: [add(80)] }));
     fake.apply(elements({ delete: [add(80)], add: [add(81)] }));
-    expect(fake.dump('IPv4')).toContain('10.0.0.1/32 : 10.0.0.2/32 . 81');
+    expect(fake.dump('IPv4')).toContain('10.0.0.1 : 10.0.0.2 . 81');
   });
 
   test('removes the table, and says nothing when there is none', () => {

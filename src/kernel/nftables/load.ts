@@ -1,4 +1,5 @@
 import type { Chain, Element, Hook, Program, Rule, SetDeclaration, TableName } from '../../rules/nftables/syntax.ts';
+import { errnoNumber, KernelError } from '../ffi.ts';
 import { type Attribute, encodePayload, parseAttributes, text } from '../netlink/attributes.ts';
 import { NLM_F_DUMP } from '../netlink/message.ts';
 import { readBe32, readText } from '../netlink/readers.ts';
@@ -74,12 +75,25 @@ function readSet(set: Attributes): SetDeclaration {
   };
 }
 
+/**
+ * The kernel grows its hash tables in the background, and a dump that falls into that has some elements twice and, as
+ * it counts its way through, others not at all. So it is begun again until every element comes once.
+ * @throws KernelError `EINTR` when that does not come about
+ */
 function loadElements(socket: NetlinkSocket, name: TableName, set: SetDeclaration): readonly Element[] {
   if (set.key.length === 0) return [];
-  const reader = new ElementReader(set.name, elementLayout(set));
-  for (const list of elementListsOf(socket, name, set.name)) reader.read(list);
-  return reader.elements();
+  for (let attempt = 0; attempt < dumpTries; attempt++) {
+    if (attempt > 0) Atomics.wait(neverWoken, 0, 0, dumpPause);
+    const reader = new ElementReader(set.name, elementLayout(set));
+    for (const list of elementListsOf(socket, name, set.name)) reader.read(list);
+    if (!reader.repeats) return reader.elements();
+  }
+  throw new KernelError(`read elements of ${set.name}`, errnoNumber.EINTR, 'its hash table kept growing');
 }
+const dumpTries = 100;
+/** Milliseconds. */
+const dumpPause = 20;
+const neverWoken = new Int32Array(new SharedArrayBuffer(4));
 
 function elementListsOf(socket: NetlinkSocket, name: TableName, set: string): Uint8Array[] {
   const attributes = [text(nf.NFTA_SET_ELEM_LIST_TABLE, name.table), text(nf.NFTA_SET_ELEM_LIST_SET, set)];

@@ -2,7 +2,7 @@ import { SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import { deletion } from '../../rules/nftables/diff.ts';
 import type { Program, TableName, Transaction } from '../../rules/nftables/syntax.ts';
-import { isKernelError, KernelError } from '../ffi.ts';
+import { errnoNumber, isKernelError, KernelError } from '../ffi.ts';
 import { encodePayload } from '../netlink/attributes.ts';
 import { type NetlinkSocket, openNetlink } from '../netlink/socket.ts';
 import { encodeTransaction, nfnetlinkHeader } from './batch.ts';
@@ -91,10 +91,13 @@ class KernelTables implements NftablesKernel {
     const known = this.#layouts.get(key);
     if (known !== undefined) return known;
     for (const declared of loadSets(this.#socket, name)) {
-      this.#layouts.set(`${name.family} ${declared.name}`, elementLayout(declared));
+      // A set that this transaction makes anew is known already, and is not what the kernel has yet.
+      const declaredKey = `${name.family} ${declared.name}`;
+      if (!this.#layouts.has(declaredKey)) this.#layouts.set(declaredKey, elementLayout(declared));
     }
     const found = this.#layouts.get(key);
-    if (found === undefined) throw new KernelError(`change elements of ${set}`, ENOENT, 'there is no such set');
+    if (found === undefined)
+      throw new KernelError(`change elements of ${set}`, errnoNumber.ENOENT, 'there is no such set');
     return found;
   }
 
@@ -115,5 +118,3 @@ class KernelTables implements NftablesKernel {
     }
   }
 }
-
-const ENOENT = 2;

@@ -66,6 +66,13 @@ const priorities: ReadonlyMap<string, number> = new Map([
   ['srcnat', 100],
 ]);
 
+/** In a set of blocks, a single address is one. */
+function asBlock(value: Value): Value {
+  const text = String(value);
+  if (text.includes('/')) return value;
+  return `${text}/${text.includes(':') ? 128 : 32}`;
+}
+
 class Parser {
   readonly #tokens: readonly Token[];
   #at = 0;
@@ -106,7 +113,7 @@ class Parser {
     const interval = this.#takes('flags');
     if (interval) this.#expect('interval');
     this.#skipLines();
-    if (this.#takes('elements')) this.#elements(name, elements);
+    if (this.#takes('elements')) this.#elements({ name, interval }, elements);
     this.#skipLines();
     this.#expect('}');
     return { name, key, ...(data && { data }), ...(interval && { interval }) };
@@ -117,12 +124,13 @@ class Parser {
     return read();
   }
 
-  #elements(set: string, into: Element[]): void {
+  #elements(set: { readonly name: string; readonly interval: boolean }, into: Element[]): void {
     this.#expect('=');
     this.#expect('{');
     do {
       this.#skipLines();
-      into.push(this.#element(set));
+      const element = this.#element(set.name);
+      into.push(set.interval ? { ...element, key: element.key.map(asBlock) } : element);
     } while (this.#takes(','));
     this.#expect('}');
   }

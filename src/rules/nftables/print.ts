@@ -129,7 +129,13 @@ export function printElement(element: Element): string {
 
 /** `10.96.0.1 . tcp . 80` */
 export function printValues(values: readonly Value[]): string {
-  return values.join(' . ');
+  return values.map(printValue).join(' . ');
+}
+
+/** A block of one address is shown as the address. */
+function printValue(value: Value): string {
+  const text = String(value);
+  return text.endsWith('/32') && !text.includes(':') ? text.slice(0, -3) : text.replace(/\/128$/, '');
 }
 
 /** A text that two elements share if and only if one would take the other's place. */
