@@ -33,7 +33,7 @@ const client = `
       let text = '';
       answer.on('data', (data) => { text += data; });
       answer.on('end', () => {
-        console.log(String(number).padStart(4) + '  ' + answer.headers['x-pod'] + '  ' + text.trim());
+        console.log(String(number).padStart(4) + '  ' + answer.headers['x-pod-name'] + '  ' + text.trim());
         resolve();
       });
     }).on('error', reject);

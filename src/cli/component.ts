@@ -4,11 +4,13 @@ import { SignalboxError } from '../errors/error.ts';
 /** The components by their subcommand; each is loaded alone. */
 const components = {
   apiserver: async () => {
-    const { parseApiServerConfig, runApiServer } = await import('../apiserver/run.ts');
+    const { parseApiServerConfig } = await import('../apiserver/config-file.ts');
+    const { runApiServer } = await import('../apiserver/server.ts');
     return (config: unknown, signal: AbortSignal) => runApiServer(parseApiServerConfig(config), signal);
   },
   controllers: async () => {
-    const { parseControllersConfig, runControllers } = await import('../controllers/run.ts');
+    const { parseControllersConfig } = await import('../controllers/config.ts');
+    const { runControllers } = await import('../controllers/run.ts');
     return (config: unknown, signal: AbortSignal) => runControllers(parseControllersConfig(config), signal);
   },
   node: async () => {

@@ -1,8 +1,9 @@
-import { program } from './program.ts';
+import { fileURLToPath } from 'node:url';
+import { createProgram } from './program.ts';
 import { reportFailure } from './report.ts';
 
 try {
-  await program.parseAsync();
+  await createProgram(fileURLToPath(import.meta.url)).parseAsync();
 } catch (error) {
   reportFailure(error);
 }

@@ -2,85 +2,103 @@ import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { exitStatus } from './report.ts';
 
-// Each command's code is loaded only when it is called: a cluster starts a dozen of these processes.
-export const program = new Command('signalbox')
-  .description('Kubernetes Service networking on one Linux machine, or in a cluster that exists')
-  .version(packageVersion())
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? exitStatus.done : exitStatus.wrongUsage))
-  .showHelpAfterError('(see `signalbox --help`)')
-  .enablePositionalOptions();
+/**
+ * The command line. Each command's code is loaded only when it is called: a cluster starts a dozen of these processes.
+ * @param entry this program's entry file: the components of a cluster are subcommands of it, and the programs of the
+ *   built-in images lie in `images` beside it
+ */
+export function createProgram(entry: string): Command {
+  const program = new Command('signalbox')
+    .description('Kubernetes Service networking on one Linux machine, or in a cluster that exists')
+    .version(packageVersion())
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? exitStatus.done : exitStatus.wrongUsage))
+    .showHelpAfterError('(see `signalbox --help`)')
+    .enablePositionalOptions();
+  addClusterCommands(program, entry);
+  addInspection(program);
+  addComponents(program, entry);
+  return program;
+}
 
 const nameOption = () => new Option('--name <name>', 'which cluster').default('default');
 
-program
-  .command('up')
-  .description('start a cluster, or go on with one that was stopped, and apply manifests')
-  .option('-f, --filename <file|dir|->', 'manifests to apply (may be given several times)', collect, [])
-  .option('--nodes <count>', 'how many nodes (default: 3, or as before)', integer)
-  .addOption(new Option('--proxy-mode <mode>', 'how nodes program their kernel (default: nftables, or as before)'))
-  .addOption(nameOption())
-  .addOption(new Option('--ip-family <family>', 'addresses of Pods and Services').default('ipv4'))
-  .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
-  .option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m', duration, 60_000)
-  .option('--foreground', 'stay until interrupted, then take the cluster down')
-  .action(async (options) => (await import('./up.ts')).up(options));
-
-program
-  .command('down')
-  .description('stop a cluster and remove all it left')
-  .addOption(nameOption().conflicts('all'))
-  .option('--all', 'every cluster')
-  .option('--keep-data', 'keep its objects, for the next `signalbox up`')
-  .action(async (options) => (await import('./down.ts')).down(options));
-
-program
-  .command('status')
-  .description('what runs')
-  .addOption(nameOption())
-  .addOption(new Option('-o, --output <format>', 'how to print it').choices(['text', 'json']).default('text'))
-  .action(async (options) => (await import('./status.ts')).status(options));
-
-program
-  .command('kubeconfig')
-  .description("print the path of a cluster's kubeconfig file")
-  .addOption(nameOption())
-  .action(async (options) => (await import('./kubeconfig.ts')).kubeconfig(options));
-
-program
-  .command('exec')
-  .description('run a command where TARGET is: pod/NAME[.NAMESPACE], node/NAME, or client')
-  .argument('<target>')
-  .argument('<command>')
-  .argument('[args...]')
-  .addOption(nameOption())
-  .option('-c, --container <container>', "which of a Pod's containers (default: the first)")
-  .passThroughOptions()
-  .action(async (target, command, args, options) =>
-    (await import('./exec.ts')).exec({ target, command: [command, ...args], ...options }),
-  );
-
-for (const [component, description] of [
-  ['apiserver', 'the API server'],
-  ['controllers', 'the controllers'],
-  ['node', 'the node agent, inside the network namespace of its node'],
-  ['proxy', 'the node proxy, inside the network namespace of its node'],
-  ['dns', 'the cluster DNS server'],
-] as const) {
+function addClusterCommands(program: Command, entry: string): void {
   program
-    .command(component)
-    .description(`run one component: ${description}`)
-    .option('--kubeconfig <file>', 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)')
-    .requiredOption('--config <file>', 'its configuration, as JSON or YAML')
-    .action(async (options) => (await import('./component.ts')).runComponent(component, options));
+    .command('up')
+    .description('start a cluster, or go on with one that was stopped, and apply manifests')
+    .option('-f, --filename <file|dir|->', 'manifests to apply (may be given several times)', collect, [])
+    .option('--nodes <count>', 'how many nodes (default: 3, or as before)', integer)
+    .option('--proxy-mode <mode>', 'how nodes program their kernel (default: nftables, or as before)')
+    .addOption(nameOption())
+    .option('--ip-family <family>', 'addresses of Pods and Services', 'ipv4')
+    .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
+    .option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m', duration, 60_000)
+    .option('--foreground', 'stay until interrupted, then take the cluster down')
+    .action(async (options) => (await import('./up.ts')).up(options, entry));
+
+  program
+    .command('down')
+    .description('stop a cluster and remove all it left')
+    .addOption(nameOption().conflicts('all'))
+    .option('--all', 'every cluster')
+    .option('--keep-data', 'keep its objects, for the next `signalbox up`')
+    .action(async (options) => (await import('./down.ts')).down(options));
 }
 
-program
-  .command('supervisor', { hidden: true })
-  .requiredOption('--dir <dir>', 'folder of the cluster')
-  .requiredOption('--nodes <count>', 'how many nodes', integer)
-  .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
-  .requiredOption('--api-port <port>', 'port on the host', integer)
-  .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options));
+function addInspection(program: Command): void {
+  program
+    .command('status')
+    .description('what runs')
+    .addOption(nameOption())
+    .addOption(new Option('-o, --output <format>', 'how to print it').choices(['text', 'json']).default('text'))
+    .action(async (options) => (await import('./status.ts')).status(options));
+
+  program
+    .command('kubeconfig')
+    .description("print the path of a cluster's kubeconfig file")
+    .addOption(nameOption())
+    .action(async (options) => (await import('./kubeconfig.ts')).kubeconfig(options));
+
+  program
+    .command('exec')
+    .description('run a command where TARGET is: pod/NAME[.NAMESPACE], node/NAME, or client')
+    .argument('<target>')
+    .argument('<command>')
+    .argument('[args...]')
+    .addOption(nameOption())
+    .option('-c, --container <container>', "which of a Pod's containers (default: the first)")
+    .passThroughOptions()
+    .action(async (target, command, args, options) => {
+      // `--` is kept for the command's own sake by the parser, but here it only says that the command begins.
+      const words = command === '--' ? args : [command, ...args];
+      await (await import('./exec.ts')).exec({ target, command: words, ...options });
+    });
+}
+
+function addComponents(program: Command, entry: string): void {
+  for (const [component, description] of [
+    ['apiserver', 'the API server'],
+    ['controllers', 'the controllers'],
+    ['node', 'the node agent, inside the network namespace of its node'],
+    ['proxy', 'the node proxy, inside the network namespace of its node'],
+    ['dns', 'the cluster DNS server'],
+  ] as const) {
+    program
+      .command(component)
+      .description(`run one component: ${description}`)
+      .option('--kubeconfig <file>', 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)')
+      .requiredOption('--config <file>', 'its configuration, as JSON or YAML')
+      .action(async (options) => (await import('./component.ts')).runComponent(component, options));
+  }
+
+  program
+    .command('supervisor', { hidden: true })
+    .requiredOption('--dir <dir>', 'folder of the cluster')
+    .requiredOption('--nodes <count>', 'how many nodes', integer)
+    .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
+    .requiredOption('--api-port <port>', 'port on the host', integer)
+    .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
+}
 
 function collect(value: string, before: readonly string[]): string[] {
   return [...before, value];

@@ -36,12 +36,12 @@ interface Settled {
 }
 
 /** Brings a cluster up, or goes on with one that was stopped or killed; applies manifests; waits until all is Ready. */
-export async function up(options: UpOptions): Promise<void> {
+export async function up(options: UpOptions, entry: string): Promise<void> {
   const startedAt = performance.now();
   const settled = settle(options);
   const manifests = readManifests(options.filename);
   if (settled.running) console.log(`Cluster ${settled.name} runs already.`);
-  const outcome = await bringUp(settled, manifests, options.wait);
+  const outcome = await bringUp(settled, { manifests, waitMs: options.wait, entry });
   for (const error of outcome.errors) console.error(`signalbox: ${error.message}`);
   if (outcome.errors.length > 0) process.exitCode = exitStatus.failed;
   else summarize(settled, performance.now() - startedAt);
@@ -94,7 +94,13 @@ interface Context {
   applied: Applied;
 }
 
-async function bringUp(settled: Settled, manifests: Manifests, waitMs: number): Promise<Applied> {
+interface Work {
+  readonly manifests: Manifests;
+  readonly waitMs: number;
+  readonly entry: string;
+}
+
+async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Promise<Applied> {
   const plan = planCluster(settled.nodeCount);
   const context: Context = { applied: { documents: [], errors: manifests.errors } };
   const api = async () => {
@@ -102,7 +108,7 @@ async function bringUp(settled: Settled, manifests: Manifests, waitMs: number): 
     return context.client;
   };
   const tasks: ListrTask<Context>[] = [
-    ...(settled.running ? [] : launchTasks(settled)),
+    ...(settled.running ? [] : launchTasks(settled, entry)),
     ...(manifests.documents.length === 0 ? [] : [applyTask(manifests, api)]),
     {
       title: 'Nodes, cluster DNS and Pods are Ready',
@@ -113,7 +119,9 @@ async function bringUp(settled: Settled, manifests: Manifests, waitMs: number): 
           {
             timeoutMs: waitMs,
             onProgress: (missing) => {
-              task.output = `waiting for ${missing.map(({ what }) => what).join(', ')}`;
+              const waiting = `waiting for ${missing.map(({ what }) => what).join(', ')}`;
+              // A terminal shows the last line only; anywhere else each would be a line of its own.
+              if (process.stdout.isTTY && task.output !== waiting) task.output = waiting;
             },
           },
         ),
@@ -133,11 +141,11 @@ async function bringUp(settled: Settled, manifests: Manifests, waitMs: number): 
 }
 
 /** One start, shown as the two stages its supervisor tells of. */
-function launchTasks(settled: Settled): ListrTask<Context>[] {
+function launchTasks(settled: Settled, entry: string): ListrTask<Context>[] {
   const network = deferred();
   const controlPlane = launchCluster(
     settled.paths,
-    { ...settled, program: process.argv[1] ?? '' },
+    { ...settled, program: entry },
     (stage) => stage === 'network' && network.resolve(),
   );
   controlPlane.catch(network.reject);

@@ -4,6 +4,9 @@ import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
 import type { ClusterPaths } from './state.ts';
 
+/** Port of the API server on the node network. */
+export const apiPortInside = 6443;
+
 /** Who a component is to the API server: the user and groups of its client certificate. */
 export interface Identity {
   readonly user: string;
@@ -28,8 +31,8 @@ export interface ComponentPlanOptions {
   /** Entry file of the command line; the built-in images lie beside it. */
   readonly program: string;
   readonly proxyMode: string;
-  /** The file descriptor under which the API server finds the host's port. */
-  readonly apiFd: number;
+  /** The file descriptors under which the API server finds its listening sockets. */
+  readonly apiFds: readonly number[];
 }
 
 /** Everything a cluster runs beside Pods, in the order to start it: what others wait for comes first. */
@@ -47,15 +50,13 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
   ];
 }
 
-function apiserverConfig({ plan, paths, apiFd }: ComponentPlanOptions): object {
+function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object {
   return {
-    listen: [{ fd: apiFd }, { host: plan.apiServer, port: 6443 }],
+    listen: apiFds.map((fd) => ({ fd })),
     dataDir: paths.data,
     pkiDir: paths.pki,
     serviceCidrs: [formatCidr(plan.networks.services)],
-    nodePortRange: '30000-32767',
-    clusterDomain: plan.domain,
-    advertise: { address: plan.apiServer, port: 6443 },
+    advertise: { address: plan.apiServer, port: apiPortInside },
   };
 }
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, renameSync, statSync } from 'node:fs';
 import { backoffDelay } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
@@ -72,14 +72,11 @@ function startOnce(spec: ComponentSpec): ChildProcess {
     env: { ...process.env, ...spec.env },
   };
   try {
-    return spec.netns === undefined ? spawnHere(spec.command, options) : spawnIn(spec.netns, spec.command, options);
+    const [program, ...args] = spec.command;
+    return spec.netns === undefined ? spawn(program, args, options) : spawnIn(spec.netns, program, args, options);
   } finally {
     closeSync(out);
   }
-}
-
-function spawnHere([program, ...args]: readonly [string, ...string[]], options: SpawnOptions): ChildProcess {
-  return spawn(program, args, options);
 }
 
 // Kept to one older file: a log is bounded by two of these sizes and what one run writes.

@@ -51,6 +51,8 @@ export function buildNetwork(plan: ClusterPlan, run: string): NetworkPaths {
         peer: { name: 'eth1', netns: { path } },
       });
       inNetns(path, () => setUpNode(plan, node));
+      // The way back from the API server to Pods that speak to it.
+      routes.addRoute({ destination: node.podCidr, gateway: node.ip });
     }
     createNetns(paths.client);
     routes.createVeth({

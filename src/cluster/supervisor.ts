@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ensurePki, issueClientCertificate } from '../apiserver/pki.ts';
+import { apiServerNames, ensurePki, issueClientCertificate } from '../apiserver/pki.ts';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
+import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs } from '../kernel/mounts.ts';
 import { reapOrphans } from '../kernel/process.ts';
 import { createClusterDns } from './cluster-dns.ts';
-import { type Identity, type PlannedComponent, planComponents } from './component-specs.ts';
+import { apiPortInside, type Identity, type PlannedComponent, planComponents } from './component-specs.ts';
 import { type Component, keepRunning } from './components.ts';
 import { startDnsRelay } from './dns-relay.ts';
 import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.ts';
@@ -32,10 +33,10 @@ const stopGraceMs = 2_000;
  * The first process of a cluster's PID namespace: lays out its networks, runs its components, takes in orphans. When
  * it ends the kernel ends everything in the cluster with it.
  */
-export async function runSupervisor(options: SupervisorOptions): Promise<void> {
+export async function runSupervisor(options: SupervisorOptions, program: string): Promise<void> {
   const log = createLogger('supervisor');
   try {
-    const components = await start(options, log);
+    const components = await start(options, program, log);
     const reaper = setInterval(() => reapOrphans(pidsOf(components)), reapEveryMs);
     await terminated();
     clearInterval(reaper);
@@ -47,27 +48,40 @@ export async function runSupervisor(options: SupervisorOptions): Promise<void> {
   }
 }
 
-async function start(options: SupervisorOptions, log: Logger): Promise<Component[]> {
+async function start(options: SupervisorOptions, program: string, log: Logger): Promise<Component[]> {
   const plan = planCluster(options.nodes);
   const paths = pathsIn(options.dir);
   mountTmpfs(paths.run, { sizeBytes: runSizeBytes, mode: 0o700 });
   const network = buildNetwork(plan, paths.run);
   tell({ stage: 'network' });
 
-  await ensurePki(paths.pki, { names: [], ips: [plan.apiServer, plan.kubernetesServiceIp] });
+  await ensurePki(
+    paths.pki,
+    apiServerNames({ clusterDomain: plan.domain, ips: [plan.apiServer, plan.kubernetesServiceIp] }),
+  );
   const access: Access = { paths, plan, apiPort: options.apiPort };
   await Promise.all([
-    writeAccess(paths.kubeconfig, { user: 'admin', groups: ['system:masters'] }, { ...access, from: 'host' }),
+    writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
     startDnsRelay({
       listen: { address: plan.nodeGateway, port: 53 },
       hostSocket: inheritedFds.dnsRelay,
       resolvConf: '/etc/resolv.conf',
     }),
   ]);
-  const program = process.argv[1] ?? '';
-  const planned = planComponents({ plan, paths, network, program, proxyMode: options.proxyMode, apiFd: firstPassedFd });
+  const planned = planComponents({
+    plan,
+    paths,
+    network,
+    program,
+    proxyMode: options.proxyMode,
+    apiFds: [firstPassedFd, firstPassedFd + 1],
+  });
   const components: Component[] = [];
-  for (const component of planned) components.push(await startComponent(component, { access, program, log }));
+  // Listening before anybody asks: who comes early waits in the kernel instead of coming back.
+  const apiSockets = [inheritedFds.api, bindSocket('tcp', plan.apiServer, apiPortInside)];
+  for (const component of planned) {
+    components.push(await startComponent(component, { access, program, log, apiSockets }));
+  }
   tell({ stage: 'control-plane' });
   await createDns(access, program, log);
   return components;
@@ -76,15 +90,24 @@ async function start(options: SupervisorOptions, log: Logger): Promise<Component
 /** A child's file descriptors go on from standard input, output and error. */
 const firstPassedFd = 3;
 
+const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
+
 interface Access {
   readonly paths: ClusterPaths;
   readonly plan: ClusterPlan;
   readonly apiPort: number;
 }
 
+interface Surroundings {
+  readonly access: Access;
+  readonly program: string;
+  readonly log: Logger;
+  readonly apiSockets: readonly number[];
+}
+
 async function startComponent(
   planned: PlannedComponent,
-  { access, program, log }: { readonly access: Access; readonly program: string; readonly log: Logger },
+  { access, program, log, apiSockets }: Surroundings,
 ): Promise<Component> {
   const base = join(access.paths.components, planned.name);
   writePrivately(`${base}.json`, JSON.stringify(planned.config, null, 2));
@@ -96,7 +119,7 @@ async function startComponent(
       command: [process.execPath, program, planned.command, ...kubeconfig, '--config', `${base}.json`],
       logFile: `${base}.log`,
       ...(planned.netns === undefined ? {} : { netns: planned.netns }),
-      ...(planned.command === 'apiserver' ? { fds: [inheritedFds.api] } : {}),
+      ...(planned.command === 'apiserver' ? { fds: apiSockets } : {}),
     },
     log,
   );
@@ -108,12 +131,15 @@ async function writeAccess(
   identity: Identity,
   access: Access & { readonly from?: 'host' },
 ): Promise<void> {
-  const { certificate, key } = await issueClientCertificate(access.paths.pki, identity);
+  const { cert, key } = await issueClientCertificate(access.paths.pki, identity);
   await writeKubeconfig(path, {
     name: 'signalbox',
-    server: access.from === 'host' ? `https://127.0.0.1:${access.apiPort}` : `https://${access.plan.apiServer}:6443`,
+    server:
+      access.from === 'host'
+        ? `https://127.0.0.1:${access.apiPort}`
+        : `https://${access.plan.apiServer}:${apiPortInside}`,
     certificateAuthority: readFileSync(join(access.paths.pki, 'ca.crt'), 'utf8'),
-    clientCertificate: certificate,
+    clientCertificate: cert,
     clientKey: key,
   });
 }
@@ -125,7 +151,9 @@ async function createDns(access: Access, program: string, log: Logger): Promise<
     { user: 'system:serviceaccount:kube-system:cluster-dns', groups: ['system:serviceaccounts'] },
     access,
   );
-  const client = connect(await loadKubeconfig(access.paths.kubeconfig));
+  const admin = join(access.paths.components, 'supervisor.kubeconfig');
+  await writeAccess(admin, administrator, access);
+  const client = connect(await loadKubeconfig(admin));
   try {
     await createClusterDns(client, {
       plan: access.plan,

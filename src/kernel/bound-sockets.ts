@@ -1,5 +1,5 @@
 import { type Ip, ipToBytes } from '../net/ip.ts';
-import { bind, close, setSocketOption, socket } from './ffi.ts';
+import { bind, close, listen, setSocketOption, socket } from './ffi.ts';
 
 // include/uapi/linux/socket.h, asm-generic/socket.h
 const AF_INET = 2;
@@ -8,9 +8,11 @@ const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 
+const backlog = 511;
+
 /**
- * A socket bound in the network namespace of the calling thread and not yet used, as a file descriptor to be handed
- * to another process. A TCP socket holds its port; whoever gets it listens on it. IPv4.
+ * A socket bound in the network namespace of the calling thread, as a file descriptor to be handed to another process.
+ * A TCP socket listens: connections wait in the kernel until that process accepts them. IPv4.
  * @throws KernelError `EADDRINUSE`, `EACCES`, …
  */
 export function bindSocket(type: 'tcp' | 'udp', address: Ip, port: number): number {
@@ -18,6 +20,7 @@ export function bindSocket(type: 'tcp' | 'udp', address: Ip, port: number): numb
   try {
     if (type === 'tcp') setSocketOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     bind(fd, socketAddress(address, port));
+    if (type === 'tcp') listen(fd, backlog);
     return fd;
   } catch (error) {
     close(fd);

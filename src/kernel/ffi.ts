@@ -67,6 +67,7 @@ type NativeNumber = (...args: readonly unknown[]) => number;
 const c = {
   socket: libc.func('int socket(int, int, int)') as NativeNumber,
   bind: libc.func('int bind(int, void *, int)') as NativeNumber,
+  listen: libc.func('int listen(int, int)') as NativeNumber,
   connect: libc.func('int connect(int, void *, int)') as NativeNumber,
   send: libc.func('long send(int, void *, size_t, int)') as NativeNumber,
   recv: libc.func('long recv(int, void *, size_t, int)') as NativeNumber,
@@ -91,6 +92,11 @@ const SOCK_CLOEXEC = 0o2000000;
 /** bind(2); `address` is the whole sockaddr. */
 export function bind(fd: number, address: Uint8Array): void {
   checked('bind', () => c.bind(fd, address, address.length));
+}
+
+/** listen(2). */
+export function listen(fd: number, backlog: number): void {
+  checked('listen', () => c.listen(fd, backlog));
 }
 
 /** connect(2); `address` is the whole sockaddr. */

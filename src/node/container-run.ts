@@ -11,6 +11,7 @@ import {
 } from '../kernel/container.ts';
 import { containerEnvironment } from './container-environment.ts';
 import { logFolder, openContainerLog } from './container-log.ts';
+import { writeContainerPid } from './container-pid.ts';
 import { containerUser, type IdRanges } from './container-user.ts';
 import { expandReferences } from './expansion.ts';
 import { containerArgv, unknownImageMessage } from './images.ts';
@@ -83,6 +84,8 @@ export async function runContainer(place: ContainerPlace, host: ContainerHost): 
     throw new ContainerRefused('CreateContainerError', reasonOf(error));
   }
   const startedAt = Date.now();
+  const name = { podUid: pod.metadata?.uid ?? '', container: container.name };
+  writeContainerPid(host.config.stateDir, name, running.pid);
   const log = openContainerLog(logFolder(host.config.stateDir, pod, container.name), place.restartCount);
   log.take(running.stdout, 'stdout');
   log.take(running.stderr, 'stderr');

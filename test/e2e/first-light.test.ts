@@ -13,7 +13,7 @@ function requests(url: string, count: number): string[] {
     const one = () => new Promise((done) => {
       const request = http.get(${JSON.stringify(url)}, { agent: false, timeout: 2000 }, (answer) => {
         answer.resume();
-        answer.on('end', () => done(answer.statusCode + ' ' + answer.headers['x-pod']));
+        answer.on('end', () => done(answer.statusCode + ' ' + answer.headers['x-pod-name']));
       });
       request.on('timeout', () => request.destroy(new Error('timeout')));
       request.on('error', (error) => done(error.code || error.message));
