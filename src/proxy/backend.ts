@@ -25,11 +25,15 @@ export interface CheckResult extends SyncResult {
 export interface Backend {
   readonly mode: ProxyMode;
   /**
-   * The first load: all Service ports there are. What an earlier run left in the kernel is changed into it without a
+   * Writes ahead what has no influence on any packet as long as there is no Service port. To be called once, before
+   * anything else; takes what it can off the time between knowing the Services and serving them.
+   */
+  prepare(node: NodeFacts): Promise<void>;
+  /**
+   * Changes Service ports, and what depends on the node, in one transaction where the mode has transactions. The first
+   * call has all Service ports there are: what an earlier run left in the kernel is changed into that, without a
    * moment in between in which a Service is gone.
    */
-  start(node: NodeFacts, servicePorts: ServicePortUpdates): Promise<SyncResult>;
-  /** Changes Service ports, and what depends on the node, in one transaction where the mode has transactions. */
   sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult>;
   /** Compares with the kernel and repairs. */
   check(): Promise<CheckResult>;

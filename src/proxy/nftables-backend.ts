@@ -3,7 +3,6 @@ import type { SignalboxError } from '../errors/error.ts';
 import type { NftablesKernel } from '../kernel/nftables/interface.ts';
 import type { NodeFacts, ServicePort } from '../model/types.ts';
 import type { IpFamily } from '../net/ip.ts';
-import { sameValue } from '../tracker/same-value.ts';
 import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from './backend.ts';
 import { NftablesTable } from './nftables-table.ts';
 
@@ -14,28 +13,21 @@ export class NftablesBackend implements Backend {
   readonly mode = 'nftables';
   readonly #kernel: NftablesKernel;
   readonly #log: Logger;
-  #node: NodeFacts | undefined;
-  #tables: readonly NftablesTable[] = [];
+  readonly #tables: readonly NftablesTable[];
 
   constructor(kernel: NftablesKernel, log: Logger) {
     this.#kernel = kernel;
     this.#log = log;
+    this.#tables = families.map((family) => new NftablesTable(kernel, family));
   }
 
-  async start(node: NodeFacts, servicePorts: ServicePortUpdates): Promise<SyncResult> {
-    this.#tables = families.map((family) => new NftablesTable(this.#kernel, family, node));
-    const expressible = this.#expressible(servicePorts);
-    const result = merge(this.#tables.map((table) => table.load(node, expressible)));
-    this.#node = node;
-    return result;
+  async prepare(node: NodeFacts): Promise<void> {
+    for (const table of this.#tables) table.prepare(node);
   }
 
   async sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult> {
     const expressible = this.#expressible(updates);
-    if (sameValue(node, this.#node)) return merge(this.#tables.map((table) => table.sync(expressible)));
-    const result = merge(this.#tables.map((table) => table.load(node, expressible)));
-    this.#node = node;
-    return result;
+    return merge(this.#tables.map((table) => table.sync(node, expressible)));
   }
 
   async check(): Promise<CheckResult> {

@@ -82,32 +82,49 @@ const b = port('default/b', '10.96.0.2', ['10.244.1.3']);
 
 describe('NftablesTable, in the kernel', () => {
   it('leaves no trace of a Service that came and went', () => {
-    const table = new NftablesTable(kernel, 'IPv4', node);
-    table.load(node, new Map());
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.sync(node, new Map());
     const before = listing();
-    table.sync(updates(a, b));
+    table.sync(node, updates(a, b));
     expect(listing()).toContain('10.244.1.3');
-    table.sync(new Map([a, b].map(({ name }) => [name, undefined])));
+    table.sync(node, new Map([a, b].map(({ name }) => [name, undefined])));
     expect(listing()).toBe(before);
   });
 
   it('adopts what an earlier run left: one that agrees is not touched, the rest is changed in place', () => {
-    new NftablesTable(kernel, 'IPv4', node).load(node, updates(a, b));
+    new NftablesTable(kernel, 'IPv4').sync(node, updates(a, b));
     kernel.transactions.length = 0;
-    new NftablesTable(kernel, 'IPv4', node).load(node, updates(a, b));
+    new NftablesTable(kernel, 'IPv4').sync(node, updates(a, b));
     expect(kernel.transactions).toEqual([]);
 
     const changed = port('default/a', '10.96.0.1', ['10.244.1.2', '10.244.2.9']);
-    new NftablesTable(kernel, 'IPv4', node).load(node, updates(changed));
+    new NftablesTable(kernel, 'IPv4').sync(node, updates(changed));
     const [transaction] = kernel.transactions;
     expect(transaction?.commands).toEqual([]);
     expect(listing()).not.toMatch(/10\.244\.(1\.3|2\.2)\b/);
     expect(listing()).toContain('10.244.2.9');
   });
 
+  it('prepares the table ahead where there is none, and leaves one of an earlier run alone', () => {
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.prepare(node);
+    expect(listing()).toContain('chain nat-prerouting');
+    kernel.transactions.length = 0;
+    table.sync(node, updates(a));
+    expect(kernel.transactions.map(({ commands }) => commands)).toEqual([[]]);
+
+    const right = listing();
+    const successor = new NftablesTable(kernel, 'IPv4');
+    successor.prepare({ ...node, localSources: [] });
+    expect(listing()).toBe(right);
+    successor.sync(node, updates(b));
+    expect(listing()).toContain('10.96.0.2');
+    expect(listing()).not.toContain('10.96.0.1 ');
+  });
+
   it('repairs what others changed, and says what that was', () => {
-    const table = new NftablesTable(kernel, 'IPv4', node);
-    table.load(node, updates(a, b));
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.sync(node, updates(a, b));
     const right = listing();
     expect(table.check().repaired).toEqual([]);
 
@@ -124,21 +141,21 @@ describe('NftablesTable, in the kernel', () => {
   });
 
   it('comes back at the next change when somebody deletes the table', () => {
-    const table = new NftablesTable(kernel, 'IPv4', node);
-    table.load(node, updates(a));
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.sync(node, updates(a));
     kernel.remove('IPv4');
     expect(table.check().repaired).toEqual(['ip signalbox: was missing']);
     kernel.remove('IPv4');
-    expect(table.sync(updates(b)).refused.size).toBe(0);
+    expect(table.sync(node, updates(b)).refused.size).toBe(0);
     expect(listing()).toContain('10.244.2.2');
     expect(listing()).toContain('10.244.1.3');
   });
 
   it('follows the blocks of Pods', () => {
-    const table = new NftablesTable(kernel, 'IPv4', node);
-    table.load(node, updates(a));
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.sync(node, updates(a));
     kernel.transactions.length = 0;
-    table.load({ ...node, localSources: [parseCidr('10.8.0.0/16')] }, new Map());
+    table.sync({ ...node, localSources: [parseCidr('10.8.0.0/16')] }, new Map());
     expect(kernel.transactions).toHaveLength(1);
     expect(listing()).toContain('10.8.0.0/16');
     expect(listing()).not.toContain('10.244.0.0/16');

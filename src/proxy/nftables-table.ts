@@ -8,6 +8,7 @@ import type { IpFamily } from '../net/ip.ts';
 import { diff } from '../rules/nftables/diff.ts';
 import { type ElementChanges, ElementStore, type Elements, elementTransaction } from '../rules/nftables/elements.ts';
 import type { ElementUnit, ObjectCommand, Program, TableName, Transaction } from '../rules/nftables/syntax.ts';
+import { sameValue } from '../tracker/same-value.ts';
 import type { CheckResult, ServicePortUpdates, SyncResult } from './backend.ts';
 
 /** Reasons that lie in the whole and not in what is asked for: nothing is learned by asking for less. */
@@ -23,43 +24,59 @@ export class NftablesTable {
   readonly #kernel: NftablesKernel;
   readonly #family: IpFamily;
   readonly #store = new ElementStore();
-  #base: Program;
-  /** Whether the kernel is known to have what the store says; not before the first load, nor after a failure. */
+  #node: NodeFacts | undefined;
+  /** The table without Services on that node, whose elements alone depend on it; none before the first call. */
+  #base: Program | undefined;
+  /** Whether the kernel is known to have what base and store say; not before the first call, nor after a failure. */
   #certain = false;
 
-  constructor(kernel: NftablesKernel, family: IpFamily, node: NodeFacts) {
+  constructor(kernel: NftablesKernel, family: IpFamily) {
     this.#kernel = kernel;
     this.#family = family;
-    this.#base = compileBase(node, family);
   }
 
-  /** Changes Service ports, in one transaction. If the kernel refuses, those that it is about are found and left out. */
-  sync(updates: ServicePortUpdates): SyncResult {
-    if (!this.#certain) return this.#reconcile(updates);
+  /** Makes the table without any Service if there is none; one that an earlier run left stays as it is. */
+  prepare(node: NodeFacts): void {
+    if (this.#kernel.load(this.#family) !== undefined) return;
+    const base = compileBase(node, this.#family);
+    this.#kernel.apply(diff(undefined, base));
+    this.#base = base;
+    this.#certain = true;
+  }
+
+  /**
+   * Changes Service ports, in one transaction of their elements. If the kernel refuses, those that it is about are
+   * found and left out. If the node differs in what the rules depend on, or it is not known what the kernel has, the
+   * whole table is compared: whatever is in it, what an earlier run left or what others made of it, becomes what
+   * should be. Elements that are right are not touched.
+   */
+  sync(node: NodeFacts, updates: ServicePortUpdates): SyncResult {
+    const base = this.#baseFor(node);
+    if (!this.#certain || base !== this.#base) return this.#reconcile(base, updates);
     const { changes, before, refused } = this.#replace(updates);
     try {
-      this.#kernel.apply(elementTransaction(this.#base, changes));
+      this.#kernel.apply(elementTransaction(base, changes));
       return { refused };
     } catch (error) {
       this.#restore(before);
       this.#certain = false;
       if (!mayBeDivided(error)) throw error;
-      return this.#reconcile(updates);
+      return this.#reconcile(base, updates);
     }
-  }
-
-  /**
-   * Makes the table in the kernel what it should be on this node and with these updates, whatever is in it: nothing,
-   * what an earlier run left, or what others made of it. Elements that are right are not touched.
-   */
-  load(node: NodeFacts, updates: ServicePortUpdates): CheckResult {
-    this.#base = compileBase(node, this.#family);
-    return this.#reconcile(updates);
   }
 
   /** Compares with the kernel and puts right what differs. */
   check(): CheckResult {
-    return this.#reconcile(new Map());
+    if (this.#base === undefined) return { repaired: [], refused: new Map() };
+    return this.#reconcile(this.#base, new Map());
+  }
+
+  /** The table without Services on this node: the same object as before unless it differs. */
+  #baseFor(node: NodeFacts): Program {
+    if (node === this.#node && this.#base !== undefined) return this.#base;
+    this.#node = node;
+    const base = compileBase(node, this.#family);
+    return this.#base !== undefined && sameValue(base.elements, this.#base.elements) ? this.#base : base;
   }
 
   /** Puts updates in the store. What cannot be compiled is refused right here. */
@@ -84,19 +101,20 @@ export class NftablesTable {
     for (const [name, elements] of before) this.#store.replace(name, elements);
   }
 
-  #reconcile(updates: ServicePortUpdates): CheckResult {
+  #reconcile(base: Program, updates: ServicePortUpdates): CheckResult {
     const { before, refused } = this.#replace(updates);
+    this.#base = base;
     this.#certain = false;
     try {
-      const difference = this.#difference();
+      const difference = this.#difference(base);
       try {
         this.#kernel.apply(difference);
       } catch (error) {
         if (!mayBeDivided(error)) throw error;
-        this.#leaveOut(before, refused);
+        this.#leaveOut(base, before, refused);
       }
       this.#certain = true;
-      return { repaired: describe(this.#base, difference), refused };
+      return { repaired: describe(difference), refused };
     } catch (error) {
       this.#restore(before);
       throw error;
@@ -107,9 +125,9 @@ export class NftablesTable {
    * Brings everything in but what the kernel refuses. The owner of that is put back to what it was; if that is refused
    * too, as somebody may have emptied the table, it goes without.
    */
-  #leaveOut(before: ReadonlyMap<string, Elements | undefined>, refused: Refused): void {
+  #leaveOut(base: Program, before: ReadonlyMap<string, Elements | undefined>, refused: Refused): void {
     for (const fallback of [before, new Map<string, Elements>()]) {
-      const failures = this.#applyApart(this.#difference());
+      const failures = this.#applyApart(this.#difference(base));
       if (failures.length === 0) return;
       // Several units can be of one owner: all are looked up before the first one is put back.
       for (const { owner, error } of failures.map(({ unit, error }) => ({ owner: this.#ownerOf(unit), error }))) {
@@ -118,11 +136,11 @@ export class NftablesTable {
         refused.set(owner, error);
       }
     }
-    this.#kernel.apply(this.#difference());
+    this.#kernel.apply(this.#difference(base));
   }
 
-  #difference(): Transaction {
-    return diff(this.#kernel.load(this.#family), this.#base, this.#store.groups());
+  #difference(base: Program): Transaction {
+    return diff(this.#kernel.load(this.#family), base, this.#store.groups());
   }
 
   /** Carries out as much of a transaction as the kernel takes, and gives the units that it does not. */
@@ -174,7 +192,7 @@ function inChunks(units: readonly ElementUnit[]): ElementUnit[][] {
 }
 
 /** What a transaction puts right, a line for each kind; for the log. */
-function describe({ family, table }: TableName, { commands, units }: Transaction): string[] {
+function describe({ family, table, commands, units }: Transaction): string[] {
   const name = `${family} ${table}`;
   if (commands.some(({ verb, object }) => verb === 'add' && object === 'table')) return [`${name}: was missing`];
   const count = (verb: 'add' | 'delete') => units.reduce((sum, unit) => sum + unit[verb].length, 0);

@@ -29,7 +29,7 @@ export interface NodeProxyOptions {
 const retryBackoff = { initial: 100, max: 10_000 };
 
 /**
- * The proxy of one node: takes events in, and keeps the kernel at what they come to. Nothing is written before
+ * The proxy of one node: takes events in, and keeps the kernel at what they come to. No Service is written before
  * `begin`; from then on every event is in the kernel after the next sync, and the periodic check keeps it there.
  */
 export class NodeProxy implements EventSink {
@@ -87,7 +87,15 @@ export class NodeProxy implements EventSink {
     if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
   }
 
-  /** Begins to write, and to check: to be called when all that there is has been told. */
+  /**
+   * Writes ahead what needs no Service; to be called once, before `begin`.
+   * @throws SignalboxError when the kernel cannot do what the mode needs, or does not let this process
+   */
+  prepare(): Promise<void> {
+    return this.#options.backend.prepare(this.#model.node);
+  }
+
+  /** Begins to write Services, and to check: to be called when all that there is has been told. */
   begin(): void {
     this.#begun = true;
     this.#request();
@@ -122,7 +130,7 @@ export class NodeProxy implements EventSink {
     if (retry) this.#requeueRefused();
     const isFirst = this.#syncedNode === undefined;
     if (isFirst || this.#unsynced.size > 0 || this.#model.node !== this.#syncedNode) {
-      await this.#write(isFirst);
+      await this.#write();
       this.#observe(isFirst, performance.now() - began);
     }
     this.health.syncSucceeded(Date.now());
@@ -154,11 +162,11 @@ export class NodeProxy implements EventSink {
     }
   }
 
-  async #write(isFirst: boolean): Promise<void> {
+  async #write(): Promise<void> {
     const { backend } = this.#options;
     const { node } = this.#model;
     const updates = new Map([...this.#unsynced].map(([name, { current }]) => [name, current]));
-    const result = await (isFirst ? backend.start(node, updates) : backend.sync(node, updates));
+    const result = await backend.sync(node, updates);
     this.#syncedNode = node;
     this.#noteRefused(result);
     const accepted = [...this.#unsynced.values()].filter(({ name }) => !result.refused.has(name));

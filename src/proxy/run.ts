@@ -11,26 +11,33 @@ import { healthRoutes, metricsRoutes, serve } from './servers.ts';
 /**
  * The node proxy as a component: follows the API and keeps the kernel of the network namespace it is in at what
  * Services say, until the signal aborts. Resolves when all is stopped; the rules stay, and so do the connections.
- * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `KERNEL_LACKS_NFTABLES`
+ * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `KERNEL_LACKS_NFTABLES`, `KERNEL_REFUSED`
  */
 export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promise<void> {
   const log = createLogger('proxy');
   const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
+  const api = await loadKubeconfig(config.kubeconfig);
   const kernel = openNodeKernel(config, log);
-  const client = connect(await loadKubeconfig(config.kubeconfig));
+  const client = connect(api);
   const proxy = new NodeProxy({ ...kernel, nodeName, config, log });
   const stream = informerEvents({ client, nodeName, log })(proxy);
-  signal.addEventListener('abort', () => stream.stop(), { once: true });
   const begun = stream.synced.then(
     () => proxy.begin(),
     (error) => log.debug({ err: error }, 'stopped before the API server had told all'),
   );
-  await Promise.all([
-    begun,
-    serve(healthRoutes(proxy), config.healthzBindAddress, { signal, log }),
-    serve(metricsRoutes(proxy, config.mode), config.metricsBindAddress, { signal, log }),
-  ]);
-  await proxy.stop();
-  client.close();
-  kernel.close();
+  signal.addEventListener('abort', () => stream.stop(), { once: true });
+  try {
+    // While the API server answers.
+    await proxy.prepare();
+    await Promise.all([
+      begun,
+      serve(healthRoutes(proxy), config.healthzBindAddress, { signal, log }),
+      serve(metricsRoutes(proxy, config.mode), config.metricsBindAddress, { signal, log }),
+    ]);
+  } finally {
+    stream.stop();
+    await proxy.stop();
+    client.close();
+    kernel.close();
+  }
 }
