@@ -56,6 +56,10 @@ function elementUnits(
   const remaining = new Map(existing.map((element) => [elementKeyText(element), element]));
   const units: ElementUnit[] = [];
   const addUnit = (group: readonly Element[]) => {
+    if (remaining.size === 0) {
+      if (group.length > 0) units.push({ delete: [], add: group });
+      return;
+    }
     const unit = { delete: [] as Element[], add: [] as Element[] };
     for (const element of group) {
       const key = elementKeyText(element);

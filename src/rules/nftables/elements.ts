@@ -24,6 +24,8 @@ export interface ClaimChange {
 /** What one call of `ElementStore.replace` changed. */
 export type ElementChanges = readonly ClaimChange[];
 
+const nobody: readonly Holder[] = [];
+
 /** The owners of a claim, the one in the kernel first. Mostly there is one. */
 interface Holder {
   readonly owner: string;
@@ -55,7 +57,7 @@ export class ElementStore {
   /** Puts an owner's elements in its place in the line, or takes it out of it. */
   #hold(claim: string, want: { owner: string; elements: readonly Element[] | undefined }, out: ClaimChange[]): void {
     const { owner, elements } = want;
-    const line = this.#holders.get(claim) ?? [];
+    const line = this.#holders.get(claim) ?? nobody;
     const place = line.findIndex((holder) => holder.owner === owner);
     const next = line.filter((holder) => holder.owner !== owner);
     if (elements !== undefined) next.splice(place < 0 ? next.length : place, 0, { owner, elements });

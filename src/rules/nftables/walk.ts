@@ -80,20 +80,37 @@ export class PacketWalker {
   /** Sends one packet through the hooks in the kernel's order. */
   walk(packet: Packet): WalkResult {
     const state = new WalkState(packet);
-    const first = packet.from === 'network' ? 'prerouting' : 'output';
-    this.#hook(first, state);
-    // The routing decision falls behind the translation of the destination; a process that sends meets no other hook.
-    if (packet.from === 'network')
-      this.#hook(this.#surroundings.isLocal(state.destination) ? 'input' : 'forward', state);
-    if (packet.from === 'node' || !this.#surroundings.isLocal(state.destination)) this.#hook('postrouting', state);
+    if (packet.from === 'network') this.#arrive(state);
+    else this.#leave(state);
     return state.result();
+  }
+
+  /** The routing decision falls behind the translation of the destination. */
+  #arrive(state: WalkState): void {
+    this.#hook('prerouting', state);
+    if (this.#surroundings.isLocal(state.destination)) {
+      this.#hook('input', state);
+      return;
+    }
+    this.#hook('forward', state);
+    this.#hook('postrouting', state);
+  }
+
+  /** What a node sends to itself goes round by the loopback device, where its connection is translated already. */
+  #leave(state: WalkState): void {
+    this.#hook('output', state);
+    this.#hook('postrouting', state);
+    if (!this.#surroundings.isLocal(state.destination)) return;
+    state.natDone = true;
+    this.#hook('prerouting', state);
+    this.#hook('input', state);
   }
 
   #hook(hook: Hook['hook'], state: WalkState): void {
     state.hook = hook;
     for (const chain of this.#bases) {
       if (chain.hook.hook !== hook || state.verdict !== 'accept') continue;
-      this.#chain(chain, state);
+      if (chain.hook.type === 'filter' || !state.natDone) this.#chain(chain, state);
     }
   }
 
@@ -211,6 +228,8 @@ class WalkState {
   port: number;
   translated = false;
   masqueraded = false;
+  /** Whether the chains of address translation are not asked any more. */
+  natDone = false;
 
   constructor(packet: Packet) {
     this.packet = packet;
