@@ -19,7 +19,7 @@ import { readBe16, readU8 } from './netlink/readers.ts';
 import { type NetlinkSocket, openNetlink } from './netlink/socket.ts';
 
 /** One direction of a flow, as its packets have it on the wire. */
-export interface FlowTuple {
+interface FlowTuple {
   readonly source: Ip;
   readonly destination: Ip;
   /** 0 for protocols without ports. */
@@ -38,7 +38,7 @@ export interface Flow {
 }
 
 /** Which flows are meant; all where nothing is given. */
-export interface FlowFilter {
+interface FlowFilter {
   readonly family?: IpFamily;
   readonly protocol?: Protocol;
 }

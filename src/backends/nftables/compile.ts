@@ -16,7 +16,7 @@ import { drawModuli, drawSizes } from './draw.ts';
 import { chainNames, drawName, setNames, tableName } from './names.ts';
 
 /** nft's word for a family. */
-export function tableFamily(family: IpFamily): TableFamily {
+function tableFamily(family: IpFamily): TableFamily {
   return family === 'IPv4' ? 'ip' : 'ip6';
 }
 

@@ -62,16 +62,12 @@ export const NFTA_SET_DATA_LEN = 7;
 export const NFTA_SET_ID = 10;
 export const NFTA_SET_USERDATA = 13;
 export const NFT_SET_ANONYMOUS = 0x1;
-export const NFT_SET_CONSTANT = 0x2;
 export const NFT_SET_INTERVAL = 0x4;
 export const NFT_SET_MAP = 0x8;
-/** The data type of maps to verdicts. */
-export const NFT_DATA_VERDICT = 0xffffff00;
 
 export const NFTA_SET_ELEM_LIST_TABLE = 1;
 export const NFTA_SET_ELEM_LIST_SET = 2;
 export const NFTA_SET_ELEM_LIST_ELEMENTS = 3;
-export const NFTA_SET_ELEM_LIST_SET_ID = 4;
 export const NFTA_SET_ELEM_KEY = 1;
 export const NFTA_SET_ELEM_DATA = 2;
 export const NFTA_SET_ELEM_FLAGS = 3;
@@ -110,7 +106,6 @@ export const NFT_CMP_NEQ = 1;
 export const NFTA_LOOKUP_SET = 1;
 export const NFTA_LOOKUP_SREG = 2;
 export const NFTA_LOOKUP_DREG = 3;
-export const NFTA_LOOKUP_SET_ID = 4;
 export const NFTA_LOOKUP_FLAGS = 5;
 export const NFT_LOOKUP_F_INV = 1;
 

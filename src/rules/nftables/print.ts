@@ -84,7 +84,7 @@ export function printRule(rule: Rule): string {
 }
 
 /** One statement in nft's words. */
-export function printStatement(statement: Statement): string {
+function printStatement(statement: Statement): string {
   switch (statement.kind) {
     case 'lookup':
       return `${printKey(statement.key)}${statement.negated === true ? ' !=' : ''} @${statement.set}`;
@@ -116,7 +116,7 @@ function addressFamily(key: Key): 'ip' | 'ip6' {
 }
 
 /** `ip daddr . meta l4proto . th dport` */
-export function printKey(key: Key): string {
+function printKey(key: Key): string {
   return key.join(' . ');
 }
 

@@ -28,7 +28,7 @@ export type TypeSelector =
 export type Selector = TypeSelector | 'ct original ip daddr' | 'ct original ip6 daddr' | 'ct original proto-dst';
 
 /** Another whole number from 0 to below the modulus each time it is looked at. */
-export type RandomNumber = `numgen random mod ${number}`;
+type RandomNumber = `numgen random mod ${number}`;
 
 /** Selectors side by side, `ip daddr . meta l4proto . th dport`: what a set or map is asked for. At least one. */
 export type Key = readonly Selector[];

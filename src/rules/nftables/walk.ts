@@ -33,7 +33,7 @@ export interface Surroundings {
 }
 
 /** One rule that the packet met and that matched, in full or not. */
-export interface Step {
+interface Step {
   readonly hook: Hook['hook'];
   readonly chain: string;
   /** Position in its chain, from 0. */
