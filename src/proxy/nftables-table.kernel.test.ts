@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tableName } from '../backends/nftables/names.ts';
+import { createLogger } from '../component/log.ts';
 import type { NftablesKernel } from '../kernel/nftables/interface.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import type { NodeFacts, ServicePort } from '../model/types.ts';
@@ -7,6 +8,7 @@ import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { printProgram } from '../rules/nftables/print.ts';
 import type { Transaction } from '../rules/nftables/syntax.ts';
+import { NftablesBackend } from './nftables-backend.ts';
 import { NftablesTable } from './nftables-table.ts';
 
 const node: NodeFacts = {
@@ -149,6 +151,14 @@ describe('NftablesTable, in the kernel', () => {
     expect(table.sync(node, updates(b)).refused.size).toBe(0);
     expect(listing()).toContain('10.244.2.2');
     expect(listing()).toContain('10.244.1.3');
+  });
+
+  it('cleans up both families, and is no failure where there is nothing', async () => {
+    const backend = new NftablesBackend(kernel, createLogger('test'));
+    await backend.sync(node, updates(a));
+    await backend.cleanup();
+    await backend.cleanup();
+    expect([kernel.load('IPv4'), kernel.load('IPv6')]).toEqual([undefined, undefined]);
   });
 
   it('follows the blocks of Pods', () => {
