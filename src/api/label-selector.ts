@@ -149,10 +149,10 @@ class SelectorParser {
     return key;
   }
 
-  /** The value after an equals sign may be empty. */
-  #value(key: string): string {
+  /** A value, which is empty when a comma, the text's end or `end` follows at once. */
+  #value(key: string, end?: string): string {
     const next = this.#peek();
-    if (next === undefined || next === ',') return '';
+    if (next === undefined || next === ',' || next === end) return '';
     if (isSymbol(next)) throw new SelectorError(`unable to parse requirement: found '${next}', expected: identifier`);
     this.#at++;
     return checkValue(key, next);
@@ -168,26 +168,21 @@ class SelectorParser {
     return value;
   }
 
+  /** `(a, b)`; an element may be empty. */
   #values(key: string): string[] {
-    if (this.#take() !== '(')
-      throw new SelectorError(`unable to parse requirement: found '${this.#tokens[this.#at - 1] ?? ''}' expected: '('`);
+    const open = this.#take();
+    if (open !== '(') throw new SelectorError(`unable to parse requirement: found '${open ?? ''}' expected: '('`);
     const values: string[] = [];
     for (;;) {
-      const next = this.#take();
-      if (next === undefined)
+      const next = this.#peek();
+      if (next === undefined) {
         throw new SelectorError("unable to parse requirement: found '', expected: ',', ')' or identifier");
-      if (next === ',' || next === ')') values.push('');
-      else {
-        if (isSymbol(next))
-          throw new SelectorError(`unable to parse requirement: found '${next}', expected: ',', ')' or identifier`);
-        values.push(checkValue(key, next));
-        const after = this.#take();
-        if (after !== ',' && after !== ')')
-          throw new SelectorError(`unable to parse requirement: found '${after ?? ''}', expected: ',' or ')'`);
-        if (after === ')') return values;
-        continue;
       }
-      if (next === ')') return values;
+      values.push(this.#value(key, ')'));
+      const after = this.#take();
+      if (after === ')') return values;
+      if (after !== ',')
+        throw new SelectorError(`unable to parse requirement: found '${after ?? ''}', expected: ',' or ')'`);
     }
   }
 

@@ -34,23 +34,28 @@ export function keepApiService(
 ): () => void {
   const { address } = facts;
   if (address === undefined) return () => {};
-  let running: Promise<void> | undefined;
-  const check = () => {
-    running ??= ensureApiService(registries, facts.serviceCidr, address)
-      .catch(onError)
-      .finally(() => {
-        running = undefined;
-      });
+  let isRunning = false;
+  let isWanted = false;
+  const check = async () => {
+    isWanted = true;
+    if (isRunning) return;
+    isRunning = true;
+    while (isWanted) {
+      isWanted = false;
+      await ensureApiService(registries, facts.serviceCidr, address).catch(onError);
+    }
+    isRunning = false;
   };
   const key = `${place.namespace}/${place.name}`;
   const stops = [registries.services, registries.endpoints, registries.endpointSlices].map(({ cache }) =>
     cache.listen((event) => {
-      if ((event.current ?? event.previous)?.key === key) check();
+      if ((event.current ?? event.previous)?.key === key) void check();
     }),
   );
-  const timer = setInterval(check, 10_000);
+  const timer = setInterval(() => void check(), 10_000);
   return () => {
     clearInterval(timer);
+    isWanted = false;
     for (const stop of stops) stop();
   };
 }

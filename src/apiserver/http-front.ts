@@ -1,4 +1,4 @@
-import type { Server as PlainServer, RequestListener } from 'node:http';
+import type { Server as PlainServer, RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { SignalboxError } from '../errors/error.ts';
@@ -26,6 +26,7 @@ export class HttpFront {
       bodyLimit,
       exposeHeadRoutes: false,
       forceCloseConnections: false,
+      frameworkErrors: (error, _request, reply) => sendStatus(reply, toStatusError(error)),
       serverFactory: (listener) => this.#createServers(listener),
     });
     this.app.removeAllContentTypeParsers();
@@ -97,7 +98,9 @@ async function answer(
   handler: ApiHandler,
   authenticate: Authenticator,
   { request, reply }: { request: FastifyRequest; reply: FastifyReply },
-): Promise<unknown> {
+): Promise<void> {
+  // Past Fastify's own sending, which would rewrite the parameters of media types.
+  reply.hijack();
   const url = request.raw.url ?? '/';
   const mark = url.indexOf('?');
   const result = await handler.handle({
@@ -109,14 +112,19 @@ async function answer(
     user: authenticate(request.raw),
     response: reply.raw,
   });
-  if (result === streamed) return reply.hijack();
-  return send(reply, result);
+  if (result === streamed) return;
+  // An answer that broke off after it began cannot be taken back.
+  if (reply.raw.headersSent) reply.raw.destroy();
+  else write(reply.raw, result);
 }
 
-function send(reply: FastifyReply, { code, type, body, warnings = [] }: ApiAnswer): FastifyReply {
-  reply.code(code).header('content-type', type).header('cache-control', 'no-cache, private');
-  if (warnings.length > 0) reply.header('warning', warnings.map(formatWarning));
-  return reply.send(body);
+function write(response: ServerResponse, { code, type, body, warnings = [] }: ApiAnswer): void {
+  response.setHeader('content-type', type);
+  response.setHeader('content-length', Buffer.byteLength(body));
+  response.setHeader('cache-control', 'no-cache, private');
+  if (warnings.length > 0) response.setHeader('warning', warnings.map(formatWarning));
+  response.writeHead(code);
+  response.end(body);
 }
 
 const maxWarningBytes = 4_096;
@@ -127,8 +135,9 @@ function formatWarning(text: string): string {
   return `299 - "${safe.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
-function sendStatus(reply: FastifyReply, { status }: StatusError): FastifyReply {
-  return reply.code(status.code).header('content-type', 'application/json').send(JSON.stringify(status));
+function sendStatus(reply: FastifyReply, { status }: StatusError): void {
+  reply.hijack();
+  write(reply.raw, { code: status.code, type: 'application/json', body: JSON.stringify(status) });
 }
 
 /** What Fastify found wrong before the handler saw the request. */

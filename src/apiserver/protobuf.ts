@@ -135,10 +135,11 @@ function readField(
   }: { field: string; fieldType: FieldType; wire: Wire; depth: number; bytes: boolean },
 ): void {
   if (fieldType.form === 'list') {
-    const list = (object[field] ??= []) as unknown[];
-    list.push(...readElements(fieldType.element, wire, depth));
+    object[field] ??= [];
+    (object[field] as unknown[]).push(...readElements(fieldType.element, wire, depth));
   } else if (fieldType.form === 'map') {
-    const map = (object[field] ??= {}) as Json;
+    object[field] ??= {};
+    const map = object[field] as Json;
     const entry = fieldMap(bytesOf(wire));
     const raw = entry.get(2) ?? Buffer.alloc(0);
     const value = bytes ? bytesOf(raw).toString('base64') : readValue(fieldType.value, raw, depth);

@@ -5,6 +5,7 @@ import { type Resource, type ResourceKey, resources } from '../api/resources.ts'
 import { validateMetadata, validateMetadataUpdate } from '../api/validation/metadata.ts';
 import type { Operation, Store } from '../store/store.ts';
 import { planDeletion } from './deletion.ts';
+import { KeyedQueue } from './keyed-queue.ts';
 import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { withKeptMetadata, withNewMetadata } from './object-meta.ts';
 import type { ResourceCache } from './resource-cache.ts';
@@ -50,6 +51,7 @@ export class Registry {
   readonly cache: ResourceCache;
   readonly #environment: RegistryEnvironment;
   readonly #hasStatus: boolean;
+  readonly #updates = new KeyedQueue();
 
   constructor(key: ResourceKey, environment: RegistryEnvironment) {
     this.resource = resources[key];
@@ -89,7 +91,17 @@ export class Registry {
    * Changes an object; `change` makes the new version from the stored one and is called again when another writer was
    * faster. The stored one is not to be changed in place.
    */
-  async update(
+  update(
+    place: ObjectPlace,
+    change: (current: StoredObject) => ApiObject,
+    options: UpdateOptions,
+  ): Promise<StoredObject> {
+    // In turn, so that writers of this server do not make each other try again.
+    const key = keyOf(this.resource, place.namespace, place.name);
+    return this.#updates.run(key, () => this.#update(place, change, options));
+  }
+
+  async #update(
     place: ObjectPlace,
     change: (current: StoredObject) => ApiObject,
     options: UpdateOptions,

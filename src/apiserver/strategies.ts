@@ -2,7 +2,7 @@ import { defaultEndpointSlice, defaultEndpoints } from '../api/defaults/endpoint
 import { defaultPod } from '../api/defaults/pod.ts';
 import { defaultService } from '../api/defaults/service.ts';
 import { defaultDeployment, defaultReplicaSet } from '../api/defaults/workload.ts';
-import type { Pod, Service } from '../api/generated/types.ts';
+import type { CoreEvent, ObjectReference, Pod } from '../api/generated/types.ts';
 import { dns1035Label, dns1123Label, dns1123Subdomain } from '../api/names.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import {
@@ -21,21 +21,12 @@ import { validateService, validateServiceUpdate } from '../api/validation/servic
 import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
 import { columns } from './columns.ts';
 import { podQosClass } from './pod-qos.ts';
+import { prepareServiceUpdate } from './service-update.ts';
 import type { Strategy } from './strategy.ts';
 
 const defaultGraceSeconds = 30;
 
-const nameFields = (o: {
-  involvedObject?: {
-    kind?: string;
-    namespace?: string;
-    name?: string;
-    uid?: string;
-    apiVersion?: string;
-    resourceVersion?: string;
-    fieldPath?: string;
-  };
-}) => o.involvedObject ?? {};
+const about = (event: CoreEvent): ObjectReference => event.involvedObject ?? {};
 
 /** What is particular about each resource. */
 export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K]> } = {
@@ -103,7 +94,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     prepareForCreate: (object) => {
       object.status = { loadBalancer: {} };
     },
-    prepareForUpdate: keepAllocated,
+    prepareForUpdate: prepareServiceUpdate,
     validate: validateService,
     validateUpdate: validateServiceUpdate,
     returnsDeleted: true,
@@ -147,13 +138,13 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validate: validateEvent,
     createOnUpdate: true,
     selectableFields: {
-      'involvedObject.kind': (o) => nameFields(o).kind ?? '',
-      'involvedObject.namespace': (o) => nameFields(o).namespace ?? '',
-      'involvedObject.name': (o) => nameFields(o).name ?? '',
-      'involvedObject.uid': (o) => nameFields(o).uid ?? '',
-      'involvedObject.apiVersion': (o) => nameFields(o).apiVersion ?? '',
-      'involvedObject.resourceVersion': (o) => nameFields(o).resourceVersion ?? '',
-      'involvedObject.fieldPath': (o) => nameFields(o).fieldPath ?? '',
+      'involvedObject.kind': (o) => about(o).kind ?? '',
+      'involvedObject.namespace': (o) => about(o).namespace ?? '',
+      'involvedObject.name': (o) => about(o).name ?? '',
+      'involvedObject.uid': (o) => about(o).uid ?? '',
+      'involvedObject.apiVersion': (o) => about(o).apiVersion ?? '',
+      'involvedObject.resourceVersion': (o) => about(o).resourceVersion ?? '',
+      'involvedObject.fieldPath': (o) => about(o).fieldPath ?? '',
       reason: (o) => o.reason ?? '',
       reportingComponent: (o) => o.reportingComponent ?? '',
       source: (o) => o.source?.component ?? o.reportingComponent ?? '',
@@ -200,38 +191,4 @@ function podGracePeriod(pod: Pod, asked: number | undefined): number {
   if (!pod.spec?.nodeName || phase === 'Succeeded' || phase === 'Failed') return 0;
   const seconds = asked ?? pod.spec.terminationGracePeriodSeconds ?? defaultGraceSeconds;
   return seconds < 0 ? 1 : seconds;
-}
-
-/** What was allocated stays when an update leaves it out, as a client does that applies its own manifest. */
-function keepAllocated(next: Service, old: Service): void {
-  const spec = next.spec ?? {};
-  const before = old.spec ?? {};
-  next.spec = spec;
-  const hasAddress = (type: string | undefined) => type !== 'ExternalName';
-  if (hasAddress(spec.type) && hasAddress(before.type)) {
-    if (!spec.clusterIP && !spec.clusterIPs?.length && before.clusterIP !== undefined) {
-      spec.clusterIP = before.clusterIP;
-      if (before.clusterIPs !== undefined) spec.clusterIPs = before.clusterIPs;
-    }
-    if (!spec.ipFamilies?.length && before.ipFamilies !== undefined) spec.ipFamilies = before.ipFamilies;
-    if (spec.ipFamilyPolicy === undefined && before.ipFamilyPolicy !== undefined)
-      spec.ipFamilyPolicy = before.ipFamilyPolicy;
-  }
-  const hasNodePorts = (type: string | undefined) => type === 'NodePort' || type === 'LoadBalancer';
-  if (hasNodePorts(spec.type) && hasNodePorts(before.type)) {
-    const known = new Map((before.ports ?? []).map((port) => [`${port.protocol}/${port.port}`, port.nodePort]));
-    const taken = new Set((spec.ports ?? []).map((port) => port.nodePort));
-    for (const port of spec.ports ?? []) {
-      const nodePort = known.get(`${port.protocol}/${port.port}`);
-      if (!port.nodePort && nodePort !== undefined && !taken.has(nodePort)) port.nodePort = nodePort;
-    }
-  }
-  if (
-    !spec.healthCheckNodePort &&
-    before.healthCheckNodePort &&
-    spec.externalTrafficPolicy === 'Local' &&
-    spec.type === 'LoadBalancer'
-  ) {
-    spec.healthCheckNodePort = before.healthCheckNodePort;
-  }
 }

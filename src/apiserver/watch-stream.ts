@@ -78,8 +78,10 @@ export class WatchStream {
   #follow(revision: number): void {
     if (this.#ended) return;
     const missed = this.#cache.eventsAfter(revision);
-    if (missed === undefined)
-      return this.#fail(expired(`too old resource version: ${revision} (${this.#cache.oldestRevision})`));
+    if (missed === undefined) {
+      this.#fail(expired(`too old resource version: ${revision} (${this.#cache.oldestRevision})`));
+      return;
+    }
     for (const event of missed) this.#send(event);
     this.#stopListening = this.#cache.listen(
       (event) => this.#send(event),

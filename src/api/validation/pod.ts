@@ -11,53 +11,50 @@ const pullPolicies = ['Always', 'IfNotPresent', 'Never'];
 
 /** Checks a Pod spec with defaults set; `field` is where it stands. */
 export function validatePodSpec(spec: PodSpec, field: string, errors: FieldErrors): void {
-  const volumes = new Set<string>();
-  for (const [i, volume] of (spec.volumes ?? []).entries())
-    validateVolume(volume, `${field}.volumes[${i}]`, volumes, errors);
+  const context: PodContext = { volumes: new Set(), names: new Set(), errors };
+  for (const [i, volume] of (spec.volumes ?? []).entries()) validateVolume(volume, `${field}.volumes[${i}]`, context);
   if ((spec.containers ?? []).length === 0) errors.required(`${field}.containers`);
-  const names = new Set<string>();
-  for (const [list, isInit] of [
-    ['containers', false],
-    ['initContainers', true],
-  ] as const) {
+  for (const list of ['containers', 'initContainers'] as const) {
     for (const [i, container] of (spec[list] ?? []).entries()) {
       const at = `${field}.${list}[${i}]`;
-      validateContainer(
-        container,
-        at,
-        { volumes, names, probes: !isInit || container.restartPolicy === 'Always' },
-        errors,
-      );
+      validateContainer(container, at, context);
+      validateProbes(container, at, { errors, allowed: list === 'containers' || container.restartPolicy === 'Always' });
     }
   }
   if (!restartPolicies.includes(spec.restartPolicy ?? '')) {
     errors.notSupported(`${field}.restartPolicy`, spec.restartPolicy ?? '', restartPolicies);
   }
-  if (!dnsPolicies.includes(spec.dnsPolicy ?? ''))
+  if (!dnsPolicies.includes(spec.dnsPolicy ?? '')) {
     errors.notSupported(`${field}.dnsPolicy`, spec.dnsPolicy ?? '', dnsPolicies);
+  }
   validateDnsConfig(spec, field, errors);
-  for (const name of ['nodeName', 'serviceAccountName'] as const) {
-    const value = spec[name];
-    if (value !== undefined && value !== '') errors.invalidEach(`${field}.${name}`, value, dns1123Subdomain(value));
-  }
-  for (const name of ['hostname', 'subdomain'] as const) {
-    const value = spec[name];
-    if (value !== undefined && value !== '') errors.invalidEach(`${field}.${name}`, value, dns1123Label(value));
-  }
+  validatePodNames(spec, field, errors);
   const grace = spec.terminationGracePeriodSeconds ?? 0;
   if (grace < 0) errors.invalid(`${field}.terminationGracePeriodSeconds`, grace, 'must be greater than or equal to 0');
-  for (const [i, alias] of (spec.hostAliases ?? []).entries()) {
-    if (tryParseIp(alias.ip ?? '') === undefined) {
-      errors.invalid(
-        `${field}.hostAliases[${i}].ip`,
-        alias.ip ?? '',
-        'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
-      );
-    }
-    for (const name of alias.hostnames ?? [])
-      errors.invalidEach(`${field}.hostAliases[${i}].hostnames`, name, dns1123Subdomain(name));
+}
+
+/** What the parts of one Pod have in common: the names that are taken, and where errors go. */
+interface PodContext {
+  readonly volumes: Set<string>;
+  readonly names: Set<string>;
+  readonly errors: FieldErrors;
+}
+
+function validatePodNames(spec: PodSpec, field: string, errors: FieldErrors): void {
+  for (const name of ['nodeName', 'serviceAccountName'] as const) {
+    if (spec[name]) errors.invalidEach(`${field}.${name}`, spec[name], dns1123Subdomain(spec[name]));
+  }
+  for (const name of ['hostname', 'subdomain'] as const) {
+    if (spec[name]) errors.invalidEach(`${field}.${name}`, spec[name], dns1123Label(spec[name]));
+  }
+  for (const [i, { ip, hostnames = [] }] of (spec.hostAliases ?? []).entries()) {
+    const at = `${field}.hostAliases[${i}]`;
+    if (tryParseIp(ip ?? '') === undefined) errors.invalid(`${at}.ip`, ip ?? '', badIp);
+    for (const name of hostnames) errors.invalidEach(`${at}.hostnames`, name, dns1123Subdomain(name));
   }
 }
+
+const badIp = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
 function validateDnsConfig(spec: PodSpec, field: string, errors: FieldErrors): void {
   const { dnsConfig } = spec;
@@ -82,7 +79,7 @@ function validateDnsConfig(spec: PodSpec, field: string, errors: FieldErrors): v
   }
 }
 
-function validateVolume(volume: Volume, field: string, names: Set<string>, errors: FieldErrors): void {
+function validateVolume(volume: Volume, field: string, { volumes: names, errors }: PodContext): void {
   if (volume.name === undefined || volume.name === '') errors.required(`${field}.name`);
   else {
     errors.invalidEach(`${field}.name`, volume.name, dns1123Label(volume.name));
@@ -96,40 +93,47 @@ function validateVolume(volume: Volume, field: string, names: Set<string>, error
   if (volume.secret !== undefined && !volume.secret.secretName) errors.required(`${field}.secret.secretName`);
 }
 
-interface ContainerContext {
-  readonly volumes: ReadonlySet<string>;
-  readonly names: Set<string>;
-  readonly probes: boolean;
-}
-
-function validateContainer(container: Container, field: string, context: ContainerContext, errors: FieldErrors): void {
-  if (container.name === undefined || container.name === '') errors.required(`${field}.name`);
+function validateContainer(container: Container, field: string, { volumes, names, errors }: PodContext): void {
+  const { name, image, imagePullPolicy } = container;
+  if (!name) errors.required(`${field}.name`);
   else {
-    errors.invalidEach(`${field}.name`, container.name, dns1123Label(container.name));
-    if (context.names.has(container.name)) errors.duplicate(`${field}.name`, container.name);
-    context.names.add(container.name);
+    errors.invalidEach(`${field}.name`, name, dns1123Label(name));
+    if (names.has(name)) errors.duplicate(`${field}.name`, name);
+    names.add(name);
   }
-  if (container.image === undefined || container.image === '') errors.required(`${field}.image`);
-  else if (container.image.trim() !== container.image) {
-    errors.invalid(`${field}.image`, container.image, 'must not have leading or trailing whitespace');
+  if (!image) errors.required(`${field}.image`);
+  else if (image.trim() !== image) {
+    errors.invalid(`${field}.image`, image, 'must not have leading or trailing whitespace');
   }
-  if (container.imagePullPolicy !== undefined && !pullPolicies.includes(container.imagePullPolicy)) {
-    errors.notSupported(`${field}.imagePullPolicy`, container.imagePullPolicy, pullPolicies);
+  if (imagePullPolicy !== undefined && !pullPolicies.includes(imagePullPolicy)) {
+    errors.notSupported(`${field}.imagePullPolicy`, imagePullPolicy, pullPolicies);
   }
   validateContainerPorts(container, field, errors);
   for (const [i, variable] of (container.env ?? []).entries()) validateEnv(variable, `${field}.env[${i}]`, errors);
   for (const [i, mount] of (container.volumeMounts ?? []).entries()) {
-    if (!mount.name) errors.required(`${field}.volumeMounts[${i}].name`);
-    else if (!context.volumes.has(mount.name)) errors.notFound(`${field}.volumeMounts[${i}].name`, mount.name);
-    if (!mount.mountPath) errors.required(`${field}.volumeMounts[${i}].mountPath`);
+    const at = `${field}.volumeMounts[${i}]`;
+    if (!mount.name) errors.required(`${at}.name`);
+    else if (!volumes.has(mount.name)) errors.notFound(`${at}.name`, mount.name);
+    if (!mount.mountPath) errors.required(`${at}.mountPath`);
   }
   validateResources(container, field, errors);
+}
+
+function validateProbes(
+  container: Container,
+  field: string,
+  { errors, allowed }: { readonly errors: FieldErrors; readonly allowed: boolean },
+): void {
   for (const name of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const) {
     const probe = container[name];
     if (probe === undefined) continue;
-    if (!context.probes)
-      errors.forbidden(`${field}.${name}`, 'may not be set for init containers without restartPolicy=Always');
-    else validateProbe(probe, `${field}.${name}`, name !== 'readinessProbe', errors);
+    const at = `${field}.${name}`;
+    if (!allowed) errors.forbidden(at, 'may not be set for init containers without restartPolicy=Always');
+    else validateProbe(probe, at, errors);
+    // Once down is down: only readiness comes and goes.
+    if (name !== 'readinessProbe' && (probe.successThreshold ?? 1) !== 1) {
+      errors.invalid(`${at}.successThreshold`, probe.successThreshold, 'must be 1');
+    }
   }
 }
 
@@ -192,7 +196,7 @@ function validateResources(container: Container, field: string, errors: FieldErr
   }
 }
 
-function validateProbe(probe: Probe, field: string, onceIsEnough: boolean, errors: FieldErrors): void {
+function validateProbe(probe: Probe, field: string, errors: FieldErrors): void {
   const handlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'] as const;
   const [first, second] = handlers.filter((handler) => probe[handler] !== undefined);
   if (first === undefined) errors.required(field, 'must specify a handler type');
@@ -211,9 +215,6 @@ function validateProbe(probe: Probe, field: string, onceIsEnough: boolean, error
   ] as const) {
     const value = probe[name] ?? 0;
     if (value < 0) errors.invalid(`${field}.${name}`, value, 'must be greater than or equal to 0');
-  }
-  if (onceIsEnough && probe.successThreshold !== undefined && probe.successThreshold !== 1) {
-    errors.invalid(`${field}.successThreshold`, probe.successThreshold, 'must be 1');
   }
 }
 

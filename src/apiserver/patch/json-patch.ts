@@ -49,20 +49,24 @@ function readOperation(raw: unknown): PatchOperation {
 function applyOperation(root: { document: unknown }, { op, path, from = '', value }: PatchOperation): void {
   switch (op) {
     case 'add':
-      return add(root, path, structuredClone(value));
+      add(root, path, structuredClone(value));
+      return;
     case 'remove':
       remove(root, path);
       return;
     case 'replace':
       if (path !== '') read(root, path);
-      return replace(root, path, structuredClone(value));
+      replace(root, path, structuredClone(value));
+      return;
     case 'move': {
       if (path.startsWith(`${from}/`)) throw new PatchError(`cannot move ${from} into itself`);
       const moved = remove(root, from);
-      return add(root, path, moved);
+      add(root, path, moved);
+      return;
     }
     case 'copy':
-      return add(root, path, structuredClone(read(root, from)));
+      add(root, path, structuredClone(read(root, from)));
+      return;
     case 'test':
       if (!isDeepStrictEqual(read(root, path), value)) throw new PatchError(`testing path ${path} failed`);
       return;

@@ -1,0 +1,797 @@
+import { request as httpsRequest } from 'node:https';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Status } from '../api/generated/types.ts';
+import { startTestServer, type TestServer } from './test-server.ts';
+
+let server: TestServer;
+
+beforeAll(async () => {
+  server = await startTestServer({ authenticate: () => ({ name: 'admin', groups: ['system:masters'] }) });
+});
+afterAll(() => server.close());
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind.
+type Body = any;
+
+/** Sends a request past the network. */
+async function call(
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  body?: unknown,
+  headers: { [name: string]: string } = {},
+): Promise<{ code: number; body: Body; headers: { [name: string]: unknown } }> {
+  const answer = await server.api.front.app.inject({
+    method,
+    url: path,
+    ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+  });
+  const isJson = String(answer.headers['content-type']).startsWith('application/json');
+  return { code: answer.statusCode, body: isJson ? JSON.parse(answer.body) : answer.body, headers: answer.headers };
+}
+
+const patch = (path: string, type: 'json-patch' | 'merge-patch' | 'strategic-merge-patch', body: unknown) =>
+  call('PATCH', path, body, { 'content-type': `application/${type}+json` });
+
+const services = '/api/v1/namespaces/default/services';
+const pods = '/api/v1/namespaces/default/pods';
+const configMaps = '/api/v1/namespaces/default/configmaps';
+
+const service = (name: string, spec: object = {}, metadata: object = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Service',
+  metadata: { name, ...metadata },
+  spec: { selector: { app: name }, ports: [{ port: 80 }], ...spec },
+});
+const configMap = (name: string, data: object = {}, metadata: object = {}) => ({
+  apiVersion: 'v1',
+  kind: 'ConfigMap',
+  metadata: { name, ...metadata },
+  data,
+});
+const pod = (name: string, spec: object = {}, metadata: object = {}) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name, ...metadata },
+  spec: { containers: [{ name: 'c', image: 'i' }], ...spec },
+});
+
+/** Code, reason and message of a failure. */
+function failure({ code, body }: { code: number; body: Status }): unknown[] {
+  expect(body).toMatchObject({ kind: 'Status', apiVersion: 'v1', status: 'Failure', code });
+  return [code, body.reason, body.message];
+}
+
+/** Opens a watch over the network; `events(n)` resolves when `n` have come, `end` when the server ended it. */
+function watch(path: string) {
+  const lines: Body[] = [];
+  let wake = () => {};
+  const { admin } = server;
+  const request = httpsRequest(`${admin.server}${path}`, {
+    ca: admin.certificateAuthority,
+    cert: admin.clientCertificate,
+    key: admin.clientKey,
+  });
+  const end = new Promise<number>((resolve, reject) => {
+    request.on('error', reject);
+    request.on('response', (response) => {
+      let rest = '';
+      response.setEncoding('utf8').on('data', (chunk: string) => {
+        const parts = (rest + chunk).split('\n');
+        rest = parts.pop() ?? '';
+        lines.push(...parts.map((part) => JSON.parse(part)));
+        wake();
+      });
+      response.on('close', () => resolve(response.statusCode ?? 0));
+    });
+  });
+  request.end();
+  const events = async (n: number): Promise<Body[]> => {
+    const deadline = Date.now() + 5_000;
+    while (lines.length < n) {
+      if (Date.now() > deadline) throw new Error(`only ${lines.length} of ${n} events: ${JSON.stringify(lines)}`);
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        setTimeout(resolve, 50);
+      });
+    }
+    return lines;
+  };
+  end.catch(() => {});
+  return { events, end, close: () => request.destroy() };
+}
+const brief = (events: Body[]) => events.map((e) => `${e.type} ${e.object.metadata?.name ?? e.object.reason}`);
+
+describe('create', () => {
+  test('gives what only the server can, and the defaults', async () => {
+    const { code, body } = await call('POST', services, service('create-1'));
+    expect(code).toBe(201);
+    expect(body).toMatchObject({
+      kind: 'Service',
+      apiVersion: 'v1',
+      metadata: {
+        name: 'create-1',
+        namespace: 'default',
+        uid: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        resourceVersion: expect.stringMatching(/^\d+$/),
+        creationTimestamp: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/),
+      },
+      spec: {
+        type: 'ClusterIP',
+        sessionAffinity: 'None',
+        internalTrafficPolicy: 'Cluster',
+        ipFamilies: ['IPv4'],
+        ipFamilyPolicy: 'SingleStack',
+        clusterIP: body.spec.clusterIPs[0],
+        ports: [{ port: 80, protocol: 'TCP', targetPort: 80 }],
+      },
+      status: { loadBalancer: {} },
+    });
+    expect(body.spec.clusterIP).toMatch(/^10\.(9[6-9]|10\d|11[01])\./);
+  });
+
+  test('refuses a name that is taken, a namespace that is not there', async () => {
+    await call('POST', configMaps, configMap('taken'));
+    expect(failure(await call('POST', configMaps, configMap('taken')))).toEqual([
+      409,
+      'AlreadyExists',
+      'configmaps "taken" already exists',
+    ]);
+    const path = '/api/v1/namespaces/nowhere/configmaps';
+    expect(failure(await call('POST', path, configMap('x')))).toEqual([
+      404,
+      'NotFound',
+      'namespaces "nowhere" not found',
+    ]);
+  });
+
+  test('says which fields are wrong, as Kubernetes does', async () => {
+    const wrong = service('wrong', { ports: [{ port: 70_000 }, { name: 'A', port: 80, protocol: 'tcp' }] });
+    const answer = await call('POST', services, wrong);
+    expect(answer.code).toBe(422);
+    expect(answer.body.details).toMatchObject({ name: 'wrong', kind: 'Service' });
+    expect(answer.body.details.causes).toContainEqual({
+      reason: 'FieldValueInvalid',
+      message: 'Invalid value: 70000: must be between 1 and 65535, inclusive',
+      field: 'spec.ports[0].port',
+    });
+    const fields = answer.body.details.causes.map((c: { field: string; reason: string }) => `${c.field} ${c.reason}`);
+    expect(fields).toEqual([
+      'spec.ports[0].name FieldValueRequired',
+      'spec.ports[0].port FieldValueInvalid',
+      'spec.ports[0].targetPort FieldValueInvalid',
+      'spec.ports[1].name FieldValueInvalid',
+      'spec.ports[1].protocol FieldValueNotSupported',
+    ]);
+    const [, , message] = failure(
+      await call('POST', services, service('one', { ports: [{ port: 70_000, targetPort: 1 }] })),
+    );
+    expect(message).toBe(
+      'Service "one" is invalid: spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive',
+    );
+    expect(failure(await call('POST', services, service('Bad_Name')))[2]).toMatch(
+      /^Service "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a DNS-1035 label must/,
+    );
+  });
+
+  test('obeys fieldValidation', async () => {
+    const unknown = JSON.stringify(configMap('strict')).replace('"data":{}', '"data":{},"dat":{},"kind":"ConfigMap"');
+    expect(failure(await call('POST', `${configMaps}?fieldValidation=Strict`, unknown))).toEqual([
+      400,
+      'BadRequest',
+      'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict decoding error: unknown field "dat", duplicate field "kind"',
+    ]);
+    const warned = await call('POST', `${configMaps}?fieldValidation=Warn`, unknown);
+    expect([warned.code, warned.headers.warning]).toEqual([
+      201,
+      ['299 - "unknown field \\"dat\\""', '299 - "duplicate field \\"kind\\""'],
+    ]);
+    const ignored = await call(
+      'POST',
+      `${configMaps}?fieldValidation=Ignore`,
+      unknown.replace('"strict"', '"ignored"'),
+    );
+    expect([ignored.code, ignored.headers.warning]).toEqual([201, undefined]);
+  });
+
+  test('with dryRun stores nothing and takes nothing', async () => {
+    const asked = service('dry', { clusterIP: '10.96.0.77' });
+    const { code, body } = await call('POST', `${services}?dryRun=All`, asked);
+    expect([code, body.spec.clusterIP, body.metadata.resourceVersion]).toEqual([201, '10.96.0.77', undefined]);
+    expect((await call('GET', `${services}/dry`)).code).toBe(404);
+    expect((await call('POST', services, service('wet', { clusterIP: '10.96.0.77' }))).code).toBe(201);
+  });
+
+  test('with generateName finds a name', async () => {
+    const { body } = await call('POST', pods, { ...pod(''), metadata: { generateName: 'gen-' } });
+    expect(body.metadata.name).toMatch(/^gen-[bcdfghjklmnpqrstvwxz2-9]{5}$/);
+  });
+
+  test.each([
+    ['{', 400],
+    ['[]', 400],
+    ['null', 400],
+    ['{"kind":"Pod","apiVersion":"v1"}', 400],
+    ['{"kind":"ConfigMap","apiVersion":"v2"}', 400],
+    ['{"kind":"ConfigMap"}', 400],
+    ['{"kind":"ConfigMap","apiVersion":"v1","data":1}', 400],
+    ['{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x","namespace":"other"}}', 400],
+    ['{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"x","resourceVersion":"1"}}', 400],
+    ['{"kind":"ConfigMap","apiVersion":"v1"}', 422],
+    [`${'{"a":'.repeat(2_000)}1${'}'.repeat(2_000)}`, 400],
+    [`{"kind":"ConfigMap","apiVersion":"v1","data":{"x":"${'x'.repeat(3 * 1024 * 1024)}"}}`, 413],
+  ])('answers %.60s with a Status', async (body, code) => {
+    expect(failure(await call('POST', configMaps, body))[0]).toBe(code);
+  });
+
+  test('takes YAML, and nothing it does not know', async () => {
+    const yaml = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: yaml}\ndata: {a: b}\n';
+    const made = await call('POST', configMaps, yaml, { 'content-type': 'application/yaml' });
+    expect([made.code, made.body.data]).toEqual([201, { a: 'b' }]);
+    expect(failure(await call('POST', configMaps, 'x', { 'content-type': 'text/plain' }))[0]).toBe(415);
+    const shown = await call('GET', `${configMaps}/yaml`, undefined, { accept: 'application/yaml' });
+    expect(shown.body).toContain('a: b');
+  });
+});
+
+describe('update', () => {
+  test('with an old version conflicts; without one wins', async () => {
+    const { body: first } = await call('POST', configMaps, configMap('update', { a: '1' }));
+    const second = await call('PUT', `${configMaps}/update`, { ...first, data: { a: '2' } });
+    expect(second.code).toBe(200);
+    expect(Number(second.body.metadata.resourceVersion)).toBeGreaterThan(Number(first.metadata.resourceVersion));
+    expect(failure(await call('PUT', `${configMaps}/update`, { ...first, data: { a: '3' } }))).toEqual([
+      409,
+      'Conflict',
+      'Operation cannot be fulfilled on configmaps "update": the object has been modified; please apply your changes to the latest version and try again',
+    ]);
+    expect((await call('PUT', `${configMaps}/update`, configMap('update', { a: '4' }))).body.data).toEqual({ a: '4' });
+  });
+
+  test('that changes nothing makes no new version', async () => {
+    const { body } = await call('POST', configMaps, configMap('same', { a: '1', b: '2' }));
+    const again = await call('PUT', `${configMaps}/same`, configMap('same', { b: '2', a: '1' }));
+    expect(again.body.metadata.resourceVersion).toBe(body.metadata.resourceVersion);
+  });
+
+  test('of the main resource leaves the status, of the status all else', async () => {
+    const { body } = await call('POST', pods, pod('parts'));
+    expect(body.status).toEqual({ phase: 'Pending', qosClass: 'BestEffort' });
+    const main = await call('PUT', `${pods}/parts`, {
+      ...body,
+      metadata: { ...body.metadata, labels: { a: 'b' } },
+      status: { phase: 'Failed' },
+    });
+    expect([main.body.metadata.labels, main.body.status.phase]).toEqual([{ a: 'b' }, 'Pending']);
+    const status = await call('PUT', `${pods}/parts/status`, {
+      ...main.body,
+      metadata: { name: 'parts' },
+      status: { phase: 'Running' },
+    });
+    expect([status.body.metadata.labels, status.body.status]).toEqual([{ a: 'b' }, { phase: 'Running' }]);
+  });
+
+  test('counts generations of the spec', async () => {
+    const path = '/apis/apps/v1/namespaces/default/replicasets';
+    const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    const object = {
+      apiVersion: 'apps/v1',
+      kind: 'ReplicaSet',
+      metadata: { name: 'gen' },
+      spec: { selector: { matchLabels: { a: 'b' } }, template },
+    };
+    expect((await call('POST', path, object)).body.metadata.generation).toBe(1);
+    expect(
+      (await patch(`${path}/gen`, 'merge-patch', { metadata: { labels: { x: 'y' } } })).body.metadata.generation,
+    ).toBe(1);
+    expect((await patch(`${path}/gen/scale`, 'merge-patch', { spec: { replicas: 4 } })).body).toMatchObject({
+      kind: 'Scale',
+      spec: { replicas: 4 },
+      status: { selector: 'a=b' },
+    });
+    expect((await call('GET', `${path}/gen`)).body).toMatchObject({
+      metadata: { generation: 2 },
+      spec: { replicas: 4 },
+    });
+    const other = await patch(`${path}/gen`, 'merge-patch', { spec: { selector: { matchLabels: { a: 'c' } } } });
+    expect(other.body.details.causes.map((c: { field: string }) => c.field)).toEqual([
+      'spec.template.metadata.labels',
+      'spec.selector',
+    ]);
+  });
+
+  test('of a Pod may not change its containers', async () => {
+    await call('POST', pods, pod('fixed'));
+    const answer = await patch(`${pods}/fixed`, 'strategic-merge-patch', {
+      spec: { containers: [{ name: 'c', command: ['x'] }] },
+    });
+    expect(failure(answer)[2]).toMatch(
+      /^Pod "fixed" is invalid: spec: Forbidden: pod updates may not change fields other than/,
+    );
+    const image = await patch(`${pods}/fixed`, 'strategic-merge-patch', {
+      spec: { containers: [{ name: 'c', image: 'j' }] },
+    });
+    expect(image.code).toBe(200);
+  });
+});
+
+describe('patch', () => {
+  test('applies to the version there is, however many come at once', async () => {
+    await call('POST', configMaps, configMap('patched'));
+    const many = Array.from({ length: 20 }, (_, i) =>
+      patch(`${configMaps}/patched`, 'merge-patch', { data: { [`k${i}`]: 'v' } }),
+    );
+    expect((await Promise.all(many)).map(({ code }) => code)).toEqual(Array(20).fill(200));
+    expect(Object.keys((await call('GET', `${configMaps}/patched`)).body.data)).toHaveLength(20);
+  });
+
+  test('that does not fit is 422; of an unknown kind is 415; server-side apply is not served', async () => {
+    await call('POST', configMaps, configMap('unfit'));
+    const unfit = await patch(`${configMaps}/unfit`, 'json-patch', [{ op: 'remove', path: '/data/none' }]);
+    expect(failure(unfit).slice(0, 2)).toEqual([422, 'Invalid']);
+    const apply = await call('PATCH', `${configMaps}/unfit`, '{}', { 'content-type': 'application/apply-patch+yaml' });
+    expect(failure(apply).slice(0, 2)).toEqual([415, 'UnsupportedMediaType']);
+    const strict = await call(
+      'PATCH',
+      `${configMaps}/unfit?fieldValidation=Strict`,
+      { dat: {} },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+    expect(failure(strict)[2]).toContain('strict decoding error: unknown field \\"dat\\"'.replaceAll('\\', ''));
+  });
+});
+
+describe('delete', () => {
+  test('answers with a Status, or with the object where Kubernetes does', async () => {
+    await call('POST', configMaps, configMap('gone'));
+    const { code, body } = await call('DELETE', `${configMaps}/gone`);
+    expect([code, body]).toMatchObject([
+      200,
+      { kind: 'Status', status: 'Success', details: { name: 'gone', kind: 'configmaps' } },
+    ]);
+    expect(failure(await call('DELETE', `${configMaps}/gone`))).toEqual([
+      404,
+      'NotFound',
+      'configmaps "gone" not found',
+    ]);
+    await call('POST', services, service('gone'));
+    expect((await call('DELETE', `${services}/gone`)).body.kind).toBe('Service');
+  });
+
+  test('of a Pod on a node waits for the agent', async () => {
+    await call('POST', pods, pod('bound', { terminationGracePeriodSeconds: 20 }));
+    const binding = {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name: 'bound' },
+      target: { kind: 'Node', name: 'node-1' },
+    };
+    expect((await call('POST', `${pods}/bound/binding`, binding)).code).toBe(201);
+    expect(failure(await call('POST', `${pods}/bound/binding`, binding))[2]).toBe(
+      'Operation cannot be fulfilled on pods/binding "bound": pod bound is already assigned to node "node-1"',
+    );
+    const first = await call('DELETE', `${pods}/bound`);
+    expect(first.body.metadata).toMatchObject({
+      deletionGracePeriodSeconds: 20,
+      deletionTimestamp: expect.any(String),
+    });
+    expect(first.body.status.conditions).toMatchObject([{ type: 'PodScheduled', status: 'True' }]);
+    const longer = await call('DELETE', `${pods}/bound`, { gracePeriodSeconds: 60 });
+    expect(longer.body.metadata.deletionGracePeriodSeconds).toBe(20);
+    const shorter = await call('DELETE', `${pods}/bound?gracePeriodSeconds=5`);
+    expect(shorter.body.metadata.deletionGracePeriodSeconds).toBe(5);
+    expect((await call('GET', `${pods}/bound`)).code).toBe(200);
+    expect((await call('DELETE', `${pods}/bound?gracePeriodSeconds=0`)).code).toBe(200);
+    expect((await call('GET', `${pods}/bound`)).code).toBe(404);
+  });
+
+  test('waits for finalizers, and adds those of its policy', async () => {
+    await call('POST', configMaps, configMap('held', {}, { finalizers: ['example.com/hold'] }));
+    const marked = await call('DELETE', `${configMaps}/held`, { propagationPolicy: 'Foreground' });
+    expect([marked.code, marked.body.metadata.finalizers]).toEqual([202, ['example.com/hold', 'foregroundDeletion']]);
+    const added = await patch(`${configMaps}/held`, 'merge-patch', {
+      metadata: { finalizers: ['example.com/hold', 'example.com/new'] },
+    });
+    expect(failure(added)[2]).toContain('no new finalizers can be added if the object is being deleted');
+    await patch(`${configMaps}/held`, 'merge-patch', { metadata: { finalizers: null } });
+    expect((await call('GET', `${configMaps}/held`)).code).toBe(404);
+  });
+
+  test('holds to its preconditions', async () => {
+    const { body } = await call('POST', configMaps, configMap('exactly'));
+    const wrong = await call('DELETE', `${configMaps}/exactly`, { preconditions: { uid: 'other' } });
+    expect(failure(wrong).slice(0, 2)).toEqual([409, 'Conflict']);
+    const right = await call('DELETE', `${configMaps}/exactly`, {
+      preconditions: { uid: body.metadata.uid, resourceVersion: body.metadata.resourceVersion },
+    });
+    expect(right.code).toBe(200);
+  });
+
+  test('of a collection takes what the selector chooses', async () => {
+    for (const name of ['x1', 'x2', 'y1'])
+      await call('POST', configMaps, configMap(name, {}, { labels: { set: name[0] } }));
+    const { body } = await call('DELETE', `${configMaps}?labelSelector=set%3Dx`);
+    expect(body.items.map((i: Body) => i.metadata.name)).toEqual(['x1', 'x2']);
+    expect((await call('GET', `${configMaps}?labelSelector=set`)).body.items).toHaveLength(1);
+  });
+});
+
+describe('namespaces', () => {
+  test('terminate: nothing new comes in, and they go when finalized', async () => {
+    await call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'ends' } });
+    const marked = await call('DELETE', '/api/v1/namespaces/ends');
+    expect(marked.body.status.phase).toBe('Terminating');
+    const late = await call('POST', '/api/v1/namespaces/ends/configmaps', configMap('late'));
+    expect(failure(late)).toEqual([
+      403,
+      'Forbidden',
+      'configmaps "late" is forbidden: unable to create new content in namespace ends because it is being terminated',
+    ]);
+    const finalized = { ...marked.body, spec: { finalizers: [] } };
+    expect((await call('PUT', '/api/v1/namespaces/ends/finalize', finalized)).code).toBe(200);
+    expect((await call('GET', '/api/v1/namespaces/ends')).code).toBe(404);
+    expect(failure(await call('DELETE', '/api/v1/namespaces/default'))[0]).toBe(403);
+  });
+});
+
+describe('list', () => {
+  beforeAll(async () => {
+    await call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'lists' } });
+    for (let i = 0; i < 7; i++) {
+      await call(
+        'POST',
+        '/api/v1/namespaces/lists/configmaps',
+        configMap(`c${i}`, {}, { labels: { odd: String(i % 2) } }),
+      );
+    }
+  });
+  const path = '/api/v1/namespaces/lists/configmaps';
+  const names = (body: Body) => body.items.map((i: Body) => i.metadata.name).join(' ');
+
+  test('gives pages of one revision, whatever happens between them', async () => {
+    const first = await call('GET', `${path}?limit=3`);
+    expect(names(first.body)).toBe('c0 c1 c2');
+    expect(first.body.metadata.remainingItemCount).toBe(4);
+    await call('DELETE', `${path}/c4`);
+    await call('POST', path, configMap('c3a'));
+    const second = await call('GET', `${path}?limit=3&continue=${first.body.metadata.continue}`);
+    expect(names(second.body)).toBe('c3 c4 c5');
+    const third = await call('GET', `${path}?limit=3&continue=${second.body.metadata.continue}`);
+    expect(names(third.body)).toBe('c6');
+    expect(third.body.metadata).toEqual({ resourceVersion: first.body.metadata.resourceVersion });
+    const exact = await call(
+      'GET',
+      `${path}?resourceVersion=${first.body.metadata.resourceVersion}&resourceVersionMatch=Exact`,
+    );
+    expect(names(exact.body)).toBe('c0 c1 c2 c3 c4 c5 c6');
+    expect(names((await call('GET', path)).body)).toBe('c0 c1 c2 c3 c3a c5 c6');
+  });
+
+  test('selects by labels and fields', async () => {
+    expect(names((await call('GET', `${path}?labelSelector=odd=1`)).body)).toBe('c1 c3 c5');
+    expect(
+      names((await call('GET', `/api/v1/configmaps?fieldSelector=metadata.name=c1,metadata.namespace=lists`)).body),
+    ).toBe('c1');
+    expect(failure(await call('GET', `${path}?fieldSelector=data.x=1`))[2]).toBe(
+      'Unable to find "v1, Resource=configmaps" that match label selector "", field selector "data.x=1": field label not supported: data.x',
+    );
+    expect(failure(await call('GET', `${path}?labelSelector=a+in`))[0]).toBe(400);
+    expect(failure(await call('GET', `${path}?limit=-1`))[0]).toBe(400);
+    expect(failure(await call('GET', `${path}?continue=xx`))[0]).toBe(400);
+    expect(failure(await call('GET', `${path}?resourceVersion=x`))[0]).toBe(400);
+  });
+
+  test('shows tables and metadata to those who ask, JSON to those who ask for protobuf first', async () => {
+    const table = await call('GET', services, undefined, {
+      accept: 'application/json;as=Table;v=v1;g=meta.k8s.io,application/json',
+    });
+    expect(table.body.kind).toBe('Table');
+    expect(table.body.columnDefinitions.map((c: Body) => c.name)).toEqual([
+      'Name',
+      'Type',
+      'Cluster-IP',
+      'External-IP',
+      'Port(s)',
+      'Age',
+      'Selector',
+    ]);
+    const row = table.body.rows.find((r: Body) => r.object.metadata.name === 'kubernetes');
+    expect(row.cells.slice(0, 5)).toEqual(['kubernetes', 'ClusterIP', '10.96.0.1', '<none>', '443/TCP']);
+    const partial = await call('GET', `${services}/kubernetes`, undefined, {
+      accept: 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io',
+    });
+    expect(Object.keys(partial.body)).toEqual(['kind', 'apiVersion', 'metadata']);
+    const both = await call('GET', services, undefined, {
+      accept: 'application/vnd.kubernetes.protobuf,application/json',
+    });
+    expect(both.body.kind).toBe('ServiceList');
+    expect(failure(await call('GET', services, undefined, { accept: 'application/vnd.kubernetes.protobuf' }))[0]).toBe(
+      406,
+    );
+  });
+});
+
+describe('watch', () => {
+  const path = '/api/v1/namespaces/watches/configmaps';
+  beforeAll(async () => {
+    await call('POST', '/api/v1/namespaces', { apiVersion: 'v1', kind: 'Namespace', metadata: { name: 'watches' } });
+  });
+
+  test('tells what happens after a revision, and leaving a selection as deletion', async () => {
+    const { body } = await call('GET', path);
+    const all = watch(`${path}?watch=true&resourceVersion=${body.metadata.resourceVersion}`);
+    const some = watch(`${path}?watch=true&resourceVersion=${body.metadata.resourceVersion}&labelSelector=in`);
+    await call('POST', path, configMap('a', {}, { labels: { in: '' } }));
+    await call('POST', path, configMap('b'));
+    await patch(`${path}/a`, 'merge-patch', { metadata: { labels: { in: null } } });
+    await patch(`${path}/b`, 'merge-patch', { metadata: { labels: { in: '' } } });
+    await patch(`${path}/b`, 'merge-patch', { data: { x: 'y' } });
+    const removed = await call('DELETE', `${path}/b`);
+    expect(removed.code).toBe(200);
+    expect(brief(await all.events(6))).toEqual([
+      'ADDED a',
+      'ADDED b',
+      'MODIFIED a',
+      'MODIFIED b',
+      'MODIFIED b',
+      'DELETED b',
+    ]);
+    const seen = await some.events(5);
+    expect(brief(seen)).toEqual(['ADDED a', 'DELETED a', 'ADDED b', 'MODIFIED b', 'DELETED b']);
+    const versions = seen.map((e) => Number(e.object.metadata.resourceVersion));
+    expect(versions).toEqual([...versions].sort((x, y) => x - y));
+    all.close();
+    some.close();
+  });
+
+  test('without a revision begins with what is there; sendInitialEvents says where that ends', async () => {
+    await call('POST', path, configMap('there'));
+    const plain = watch(`${path}?watch=1&fieldSelector=metadata.name=there`);
+    expect(brief(await plain.events(1))).toEqual(['ADDED there']);
+    plain.close();
+    const streaming = watch(
+      `${path}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&fieldSelector=metadata.name=there`,
+    );
+    const [, bookmark] = await streaming.events(2);
+    expect(bookmark).toMatchObject({
+      type: 'BOOKMARK',
+      object: { kind: 'ConfigMap', metadata: { annotations: { 'k8s.io/initial-events-end': 'true' } } },
+    });
+    streaming.close();
+  });
+
+  test('ends after its time, with a bookmark', async () => {
+    const timed = watch(
+      `${path}?watch=1&resourceVersion=1&timeoutSeconds=1&allowWatchBookmarks=true&fieldSelector=metadata.name=none`,
+    );
+    expect(await timed.end).toBe(200);
+    expect((await timed.events(1)).at(-1).type).toBe('BOOKMARK');
+  });
+
+  test('sends tables, the columns once', async () => {
+    const { body } = await call('GET', path);
+    const { admin } = server;
+    const lines: Body[] = await new Promise((resolve, reject) => {
+      const request = httpsRequest(
+        `${admin.server}${path}?watch=1&timeoutSeconds=1&resourceVersion=${body.metadata.resourceVersion}`,
+        {
+          ca: admin.certificateAuthority,
+          cert: admin.clientCertificate,
+          key: admin.clientKey,
+          headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' },
+        },
+        (response) => {
+          let text = '';
+          response
+            .setEncoding('utf8')
+            .on('data', (chunk: string) => {
+              text += chunk;
+            })
+            .on('end', () =>
+              resolve(
+                text
+                  .trim()
+                  .split('\n')
+                  .map((l) => JSON.parse(l)),
+              ),
+            );
+          void call('POST', path, configMap('t1')).then(() => call('POST', path, configMap('t2')));
+        },
+      );
+      request.on('error', reject).end();
+    });
+    expect(
+      lines.map((l) => [l.type, l.object.kind, l.object.columnDefinitions?.length, l.object.rows[0].cells[0]]),
+    ).toEqual([
+      ['ADDED', 'Table', 3, 't1'],
+      ['ADDED', 'Table', undefined, 't2'],
+    ]);
+  });
+
+  test('goes on over a restart of the server, and is refused from before what is known', async () => {
+    const { body } = await call('GET', path);
+    await call('POST', path, configMap('before-restart'));
+    await server.restart();
+    await call('POST', path, configMap('after-restart'));
+    const resumed = watch(`${path}?watch=1&resourceVersion=${body.metadata.resourceVersion}`);
+    expect(brief(await resumed.events(2))).toEqual(['ADDED before-restart', 'ADDED after-restart']);
+    resumed.close();
+    const future = await call('GET', `${path}?watch=1&resourceVersion=99999999`);
+    expect(failure(future).slice(0, 2)).toEqual([504, 'Timeout']);
+  });
+});
+
+describe('services', () => {
+  test('no address or node port is given twice, and all come back', async () => {
+    const made = await Promise.all(
+      Array.from({ length: 300 }, (_, i) => call('POST', services, service(`race-${i}`, { type: 'NodePort' }))),
+    );
+    expect(new Set(made.map(({ code }) => code))).toEqual(new Set([201]));
+    expect(new Set(made.map(({ body }) => body.spec.clusterIP)).size).toBe(300);
+    expect(new Set(made.map(({ body }) => body.spec.ports[0].nodePort)).size).toBe(300);
+    const { clusterIP } = made[0]?.body.spec ?? {};
+    const { nodePort } = made[0]?.body.spec.ports[0] ?? {};
+    const again = service('again', { clusterIP, type: 'NodePort', ports: [{ port: 80, nodePort }] });
+    const taken = await call('POST', services, again);
+    expect(taken.body.details.causes).toEqual([
+      {
+        reason: 'FieldValueInvalid',
+        field: 'spec.clusterIPs',
+        message: `Invalid value: ["${clusterIP}"]: failed to allocate IP ${clusterIP}: provided IP is already allocated`,
+      },
+      {
+        reason: 'FieldValueInvalid',
+        field: 'spec.ports[0].nodePort',
+        message: `Invalid value: ${nodePort}: provided port is already allocated`,
+      },
+    ]);
+    await Promise.all(Array.from({ length: 300 }, (_, i) => call('DELETE', `${services}/race-${i}`)));
+    expect((await call('POST', services, again)).code).toBe(201);
+  });
+
+  test('addresses asked for: one of two gets it, one outside the block nobody', async () => {
+    const both = await Promise.all(
+      ['one', 'two'].map((name) => call('POST', services, service(name, { clusterIP: '10.96.0.50' }))),
+    );
+    expect(both.map(({ code }) => code).sort()).toEqual([201, 422]);
+    const [, , message] = failure(await call('POST', services, service('far', { clusterIP: '10.0.0.1' })));
+    expect(message).toBe(
+      'Service "far" is invalid: spec.clusterIPs: Invalid value: ["10.0.0.1"]: failed to allocate IP 10.0.0.1: the provided IP (10.0.0.1) is not in the valid range. The range of valid IPs is 10.96.0.0/12',
+    );
+  });
+
+  test('an update that leaves out what was allocated keeps it; one that changes it is refused', async () => {
+    const { body } = await call('POST', services, service('kept', { type: 'NodePort' }));
+    const put = await call('PUT', `${services}/kept`, service('kept', { type: 'NodePort' }));
+    expect(put.body.spec).toEqual(body.spec);
+    const moved = await patch(`${services}/kept`, 'merge-patch', {
+      spec: { clusterIP: '10.96.0.99', clusterIPs: ['10.96.0.99'] },
+    });
+    expect(moved.body.details.causes).toMatchObject([{ field: 'spec.clusterIPs[0]', reason: 'FieldValueInvalid' }]);
+  });
+
+  test('a change of type takes and gives back what belongs to it', async () => {
+    const { body: first } = await call(
+      'POST',
+      services,
+      service('typed', { type: 'LoadBalancer', externalTrafficPolicy: 'Local' }),
+    );
+    expect(first.spec).toMatchObject({ allocateLoadBalancerNodePorts: true, healthCheckNodePort: expect.any(Number) });
+    const { body: second } = await patch(`${services}/typed`, 'merge-patch', { spec: { type: 'ClusterIP' } });
+    expect(second.spec.ports).toEqual([{ port: 80, protocol: 'TCP', targetPort: 80 }]);
+    for (const field of ['healthCheckNodePort', 'externalTrafficPolicy', 'allocateLoadBalancerNodePorts'])
+      expect(second.spec).not.toHaveProperty(field);
+    const { body: third } = await patch(`${services}/typed`, 'merge-patch', {
+      spec: { type: 'ExternalName', externalName: 'example.com' },
+    });
+    for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy'])
+      expect(third.spec).not.toHaveProperty(field);
+    const free = {
+      clusterIP: first.spec.clusterIP,
+      type: 'NodePort',
+      ports: [{ port: 80, nodePort: first.spec.ports[0].nodePort }],
+    };
+    expect((await call('POST', services, service('heir', free))).code).toBe(201);
+  });
+
+  test('headless Services have no address, and dual stack needs both families', async () => {
+    const { body } = await call('POST', services, service('headless', { clusterIP: 'None' }));
+    expect(body.spec).toMatchObject({
+      clusterIP: 'None',
+      clusterIPs: ['None'],
+      ipFamilies: ['IPv4'],
+      ipFamilyPolicy: 'SingleStack',
+    });
+    expect(failure(await call('POST', services, service('dual', { ipFamilyPolicy: 'RequireDualStack' })))[2]).toContain(
+      'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is not configured for dual-stack services',
+    );
+    expect(failure(await call('POST', services, service('six', { ipFamilies: ['IPv6'] })))[2]).toContain(
+      'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster',
+    );
+  });
+
+  test('TCP and UDP of one port share their node port', async () => {
+    const ports = [
+      { name: 't', port: 53, protocol: 'TCP' },
+      { name: 'u', port: 53, protocol: 'UDP' },
+    ];
+    const { body } = await call('POST', services, service('twins', { type: 'NodePort', ports }));
+    expect(body.spec.ports[0].nodePort).toBe(body.spec.ports[1].nodePort);
+  });
+
+  test('the Service kubernetes comes back, with its endpoints', async () => {
+    await call('DELETE', '/api/v1/namespaces/default/endpoints/kubernetes');
+    await call('DELETE', `${services}/kubernetes`);
+    await expect.poll(async () => (await call('GET', `${services}/kubernetes`)).body.spec?.clusterIP).toBe('10.96.0.1');
+    await expect
+      .poll(async () => (await call('GET', '/api/v1/namespaces/default/endpoints/kubernetes')).body.subsets)
+      .toEqual([{ addresses: [{ ip: '192.168.101.2' }], ports: [{ name: 'https', port: 6443, protocol: 'TCP' }] }]);
+  });
+});
+
+describe('paths', () => {
+  test.each([
+    ['/', 404],
+    ['/api/v1/widgets', 404],
+    ['/apis/apiextensions.k8s.io/v1/customresourcedefinitions', 404],
+    ['/api/v1/namespaces/default/services/kubernetes/none', 404],
+    ['/api/v1/namespaces/default/nodes', 404],
+    ['/api/v1/pods/x', 404],
+    ['/api/v1/namespaces/%ff/pods', 400],
+    ['/apis/apps/v1/namespaces//deployments', 404],
+    ['/openapi/v2', 404],
+  ])('GET %s is a Status with %i', async (path, code) => {
+    expect(failure(await call('GET', path))[0]).toBe(code);
+  });
+
+  test('methods that are not served are 405', async () => {
+    expect(failure(await call('PUT', services, {}))[0]).toBe(405);
+    expect(failure(await call('POST', `${services}/kubernetes`, {}))[0]).toBe(405);
+    expect(failure(await call('DELETE', '/api/v1/services'))[0]).toBe(405);
+    expect(failure(await call('DELETE', `${services}/kubernetes/status`))[0]).toBe(405);
+  });
+
+  test('discovery names what is served, old and new way', async () => {
+    const { body } = await call('GET', '/apis/apps/v1');
+    expect(body.resources.map((r: Body) => r.name)).toEqual([
+      'replicasets',
+      'replicasets/status',
+      'replicasets/scale',
+      'deployments',
+      'deployments/status',
+      'deployments/scale',
+    ]);
+    const aggregated = await call('GET', '/apis', undefined, {
+      accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json',
+    });
+    expect(aggregated.headers['content-type']).toBe(
+      'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList',
+    );
+    expect(aggregated.body.items.map((i: Body) => i.metadata.name)).toEqual([
+      'discovery.k8s.io',
+      'coordination.k8s.io',
+      'apps',
+    ]);
+    expect((await call('GET', '/api')).body.versions).toEqual(['v1']);
+    expect((await call('GET', '/version')).body.gitVersion).toMatch(/^v1\.36\.\d+\+signalbox$/);
+  });
+
+  test('openapi refers to nothing that it does not have', async () => {
+    const index = await call('GET', '/openapi/v3');
+    for (const { serverRelativeURL } of Object.values<Body>(index.body.paths)) {
+      const { body } = await call('GET', serverRelativeURL);
+      const text = JSON.stringify(body);
+      const named = new Set([...text.matchAll(/"#\/components\/schemas\/([^"]+)"/g)].map((m) => m[1] ?? ''));
+      expect([...named].filter((name) => body.components.schemas[name] === undefined)).toEqual([]);
+      expect(text).toContain('"name":"fieldValidation"');
+    }
+  });
+
+  test('metrics count requests', async () => {
+    const { body } = await call('GET', '/metrics');
+    expect(body).toMatch(
+      /apiserver_request_total\{verb="CREATE",group="",version="v1",resource="services",subresource="",scope="namespace",code="201"\} \d+/,
+    );
+    expect(body).toMatch(/apiserver_storage_objects\{resource="namespaces"\} \d+/);
+  });
+});
