@@ -20,7 +20,9 @@ export interface InformerOptions<K extends ResourceKey> extends ListOptions {
   readonly keep?: (object: Item<K>) => Item<K>;
 }
 
-const backoff = { initial: 20, max: 5_000 };
+/** A refused connection costs little, and a server that is back is to be noticed soon. */
+const unreachableBackoff = { initial: 20, max: 1_000 };
+const refusedBackoff = { initial: 20, max: 10_000 };
 /** All components of a cluster start at once, the API server among them: until the first list, ask often for a while. */
 const startBackoff = { initial: 20, max: 100 };
 const startMs = 5_000;
@@ -102,21 +104,30 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
     const start = Date.now();
     while (!signal.aborted) {
       const began = Date.now();
+      let backoff = unreachableBackoff;
       try {
         if (!listed) await this.#list();
         listed = true;
         await this.#watch();
       } catch (error) {
         if (signal.aborted) return;
-        if (error instanceof ApiError && !mayWatchOn(error)) listed = false;
-        const level = failures > 3 ? 'warn' : 'debug';
-        this.#options.log?.[level]({ resource: this.#resource, err: error }, 'watch broke off');
+        if (error instanceof ApiError) {
+          backoff = refusedBackoff;
+          listed &&= mayWatchOn(error);
+        }
+        this.#report(error, failures);
       }
       // Waits after a good watch's end too: a server that stops ends the watches of all clients at once.
       if (Date.now() - began > goodWatchMs) failures = 0;
-      const starting = !this.#hasSynced && Date.now() - start < startMs;
-      await sleep(backoffDelay(failures++, starting ? startBackoff : backoff), signal);
+      if (!this.#hasSynced && Date.now() - start < startMs) backoff = startBackoff;
+      await sleep(backoffDelay(failures++, backoff), signal);
     }
+  }
+
+  /** Warns once of a trouble that lasts; a break now and then is ordinary. */
+  #report(error: unknown, failures: number): void {
+    const reason = error instanceof Error ? error.message : String(error);
+    this.#options.log?.[failures === 4 ? 'warn' : 'debug']({ resource: this.#resource, reason }, 'watch broke off');
   }
 
   async #list(): Promise<void> {

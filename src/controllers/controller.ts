@@ -89,8 +89,8 @@ export function startController(
       });
     },
     onError: (key, error, failures) => {
-      // Conflicts are the ordinary way to learn that the caches were old.
-      const level = failures > 3 && !isConflict(error) ? 'warn' : 'debug';
+      // Conflicts are the ordinary way to learn that the caches were old; what lasts is told once.
+      const level = failures === 4 && !isConflict(error) ? 'warn' : 'debug';
       log[level]({ key, failures, err: error }, 'could not reconcile');
     },
   });

@@ -82,8 +82,7 @@ describe('planEndpoints', () => {
       ...there,
       metadata: { ...there.metadata, annotations: { mine: '1', 'endpoints.kubernetes.io/over-capacity': 'truncated' } },
     };
-    expect(plan([pod('a', '10.0.0.1')], {}, cut)).toMatchObject([
-      { verb: 'update', object: { metadata: { annotations: { mine: '1' } } } },
-    ]);
+    const [write] = plan([pod('a', '10.0.0.1')], {}, cut);
+    expect(write?.verb === 'update' && write.object.metadata?.annotations).toEqual({ mine: '1' });
   });
 });

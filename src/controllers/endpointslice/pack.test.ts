@@ -96,7 +96,7 @@ describe('packSlices', () => {
     ]);
   });
 
-  test('packSlices always ends with exactly the wanted endpoints, within the limit, in as many writes as slices differ', () => {
+  test('packSlices always ends with exactly the wanted endpoints, within the limit, and is at rest then', () => {
     const wanted = fc.uniqueArray(fc.tuple(fc.nat(400), fc.boolean()), { maxLength: 350, selector: ([id]) => id });
     fc.assert(
       fc.property(fc.array(fc.tuple(wanted, wanted), { minLength: 1, maxLength: 4 }), (rounds) => {

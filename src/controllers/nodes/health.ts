@@ -18,18 +18,21 @@ export interface NodeHealthInput {
   readonly now: number;
 }
 
-/** Ready is Unknown on a node whose agent is silent, and a node that is not ready is tainted. */
+/**
+ * Ready becomes Unknown on a node whose agent is silent, and a node that is not ready is tainted: one step at a time,
+ * each from what is stored.
+ */
 export function planNodeHealth(input: NodeHealthInput): Write[] {
-  const conditions = input.alive ? (input.node.status?.conditions ?? []) : unknownConditions(input);
-  const status = conditions === input.node.status?.conditions ? [] : [statusWrite(input.node, conditions)];
-  return [...status, ...taintWrites(input, conditions.find(({ type }) => type === 'Ready')?.status)];
+  const conditions = input.alive ? undefined : unknownConditions(input);
+  return conditions === undefined ? taintWrites(input) : [statusWrite(input.node, conditions)];
 }
 
-function unknownConditions({ node, now }: NodeHealthInput): NodeCondition[] {
+/** The conditions of a silent node; undefined when they say already that nothing is known. */
+function unknownConditions({ node, now }: NodeHealthInput): NodeCondition[] | undefined {
   const before = node.status?.conditions ?? [];
   const missing = before.some(({ type }) => type === 'Ready') ? [] : ['Ready'];
   const stale = before.filter(({ type, status }) => reported.includes(type) && status !== 'Unknown');
-  if (stale.length === 0 && missing.length === 0) return before;
+  if (stale.length === 0 && missing.length === 0) return undefined;
   const time = formatTime(now);
   const unknown = (condition: Pick<NodeCondition, 'type'>): NodeCondition => ({
     ...condition,
@@ -58,7 +61,8 @@ function statusWrite({ metadata }: Stored<Node>, conditions: readonly NodeCondit
  * Unreachable when Ready is unknown, not-ready when it is false: no new Pods, and those there are evicted. A node that
  * has not told yet gets no Pods in any case, and needs no taint for that.
  */
-function taintWrites({ node, now }: NodeHealthInput, ready: string | undefined): Write[] {
+function taintWrites({ node, now }: NodeHealthInput): Write[] {
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
   const wanted = ready === 'Unknown' ? [unreachableTaint] : ready === 'False' ? [notReadyTaint] : [];
   const before = node.spec?.taints ?? [];
   const isOurs = ({ key }: Taint) => key === notReadyTaint || key === unreachableTaint;
@@ -71,6 +75,7 @@ function taintWrites({ node, now }: NodeHealthInput, ready: string | undefined):
   const ours = before.filter(isOurs);
   if (ours.length === taints.length && taints.every((taint) => ours.includes(taint))) return [];
   const next = [...before.filter((taint) => !isOurs(taint)), ...taints];
-  const body = { metadata: { uid: node.metadata.uid }, spec: { taints: next } };
+  const { uid, resourceVersion } = node.metadata;
+  const body = { metadata: { uid, resourceVersion }, spec: { taints: next } };
   return [{ verb: 'patch', resource: 'nodes', place: { name: node.metadata.name }, patch: { type: 'merge', body } }];
 }

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { formatCidr } from '../net/cidr.ts';
+import { controllerNames, parseControllersConfig } from './config.ts';
+
+describe('parseControllersConfig', () => {
+  test('parseControllersConfig has a default for everything', () => {
+    const config = parseControllersConfig({});
+    expect(config).toMatchObject({
+      kubeconfig: undefined,
+      controllers: controllerNames,
+      nodeGraceMs: 40_000,
+      rootCaFile: undefined,
+    });
+    expect(config.podNetworks.map(({ cidr, nodePrefix }) => [formatCidr(cidr), nodePrefix])).toEqual([
+      ['10.244.0.0/16', 24],
+    ]);
+  });
+
+  test('parseControllersConfig reads all of it', () => {
+    const config = parseControllersConfig({
+      kubeconfig: '/k',
+      controllers: ['scheduler', 'endpointslice', 'scheduler'],
+      clusterCidr: '10.0.0.0/8, fd00::/48',
+      nodeCidrMaskSizes: { IPv4: 16 },
+      nodeGraceSeconds: 5,
+      rootCaFile: '/ca.crt',
+    });
+    expect(config).toMatchObject({
+      kubeconfig: '/k',
+      controllers: ['scheduler', 'endpointslice'],
+      nodeGraceMs: 5000,
+      rootCaFile: '/ca.crt',
+    });
+    expect(config.podNetworks.map(({ cidr, nodePrefix }) => [formatCidr(cidr), nodePrefix])).toEqual([
+      ['10.0.0.0/8', 16],
+      ['fd00::/48', 64],
+    ]);
+  });
+
+  test.each([
+    ['nothing', null, /is not a set of fields/],
+    ['an unknown field', { clusterCIDR: 'x' }, /clusterCIDR is no setting/],
+    ['an unknown controller', { controllers: ['scheduler', 'job'] }, /choose from namespace, /],
+    ['no controller', { controllers: [] }, /is not a list of controllers/],
+    ['a prefix that does not fit', { nodeCidrMaskSizes: { IPv4: 8 } }, /give an integer from 16 to 32/],
+    ['two blocks of a family', { clusterCidr: '10.0.0.0/8,11.0.0.0/8' }, /two blocks of one family/],
+    ['an empty path', { kubeconfig: '' }, /kubeconfig is ""/],
+    ['no grace', { nodeGraceSeconds: 0 }, /from 1 to 3600/],
+  ])('parseControllersConfig refuses %s', (_what, object, message) => {
+    expect(() => parseControllersConfig(object)).toThrow(message);
+  });
+
+  test('parseControllersConfig gives a node a whole network that is smaller than a default part', () => {
+    expect(parseControllersConfig({ clusterCidr: '10.0.0.0/26' }).podNetworks[0]?.nodePrefix).toBe(26);
+  });
+});
