@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileBase } from '../../src/backends/nftables/compile.ts';
 import { compileServicePort } from '../../src/backends/nftables/service.ts';
@@ -5,6 +6,7 @@ import type { Endpoint, Frontend, NodeFacts, ServicePort } from '../../src/model
 import { parseCidr } from '../../src/net/cidr.ts';
 import { type IpFamily, parseIp } from '../../src/net/ip.ts';
 import { ElementStore, elementTransaction } from '../../src/rules/nftables/elements.ts';
+import { parseProgram } from '../../src/rules/nftables/parse.ts';
 import { printProgram, printTransaction } from '../../src/rules/nftables/print.ts';
 import { expectGolden } from './golden.ts';
 
@@ -32,6 +34,12 @@ function compiled(family: IpFamily, ...ports: readonly ServicePort[]): string {
 
 const threePods = [endpoint('10.244.1.2', true), endpoint('10.244.2.2'), endpoint('10.244.3.2')];
 
+const helloService: ServicePort = {
+  name: 'default/hello-service',
+  protocol: 'TCP',
+  frontends: [clusterIp('10.96.17.4', 80, threePods)],
+};
+
 describe('compileBase', () => {
   test.each([
     ['IPv4', 'shape-ipv4'],
@@ -41,14 +49,23 @@ describe('compileBase', () => {
   });
 });
 
+describe('the README', () => {
+  test('shows lines that are in the table', () => {
+    const readme = readFileSync(new URL('../../src/backends/nftables/README.md', import.meta.url), 'utf8');
+    const shown = /```\n(table ip [\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    const store = new ElementStore();
+    store.replace(helloService.name, compileServicePort(helloService, 'IPv4'));
+    const base = compileBase(facts, 'IPv4');
+    const printed = printProgram({ ...base, elements: [...base.elements, ...[...store.groups()].flat()] }).split('\n');
+    expect(shown.split('\n').length).toBeGreaterThan(40);
+    expect(shown.split('\n').filter((line) => !printed.includes(line))).toEqual([]);
+    expect(parseProgram(shown).elements).toHaveLength(8);
+  });
+});
+
 describe('compileServicePort', () => {
   test('hello-service', () => {
-    const port: ServicePort = {
-      name: 'default/hello-service',
-      protocol: 'TCP',
-      frontends: [clusterIp('10.96.17.4', 80, threePods)],
-    };
-    expectGolden('nftables/hello-service.nft', compiled('IPv4', port));
+    expectGolden('nftables/hello-service.nft', compiled('IPv4', helloService));
   });
 
   test('node-port', () => {

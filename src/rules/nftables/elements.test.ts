@@ -65,14 +65,13 @@ describe('ElementStore', () => {
           store.replace(owner, elements);
           wanted.set(owner, elements ?? []);
         }
-        const groups = [...store.groups()].map((elements) => elements.map(printElement).join());
-        const claims = new Set([...wanted.values()].flat().map(({ claim }) => claim));
-        expect(groups).toHaveLength(claims.size);
-        for (const claim of claims) {
-          const offers = [...wanted.values()].flat().filter((offer) => offer.claim === claim);
-          expect(offers.filter(({ elements }) => groups.includes(elements.map(printElement).join()))).not.toHaveLength(
-            0,
-          );
+        const present = [...store.groups()].flat();
+        const text = (elements: readonly Element[]) => elements.map(printElement).join();
+        const offers = [...wanted.values()].flat();
+        expect(new Set(present.map(({ key }) => `claim ${key[0]}`))).toEqual(new Set(offers.map(({ claim }) => claim)));
+        for (const { claim } of offers) {
+          const held = text(present.filter(({ key }) => `claim ${key[0]}` === claim));
+          expect(offers.filter((offer) => offer.claim === claim).map(({ elements }) => text(elements))).toContain(held);
         }
       }),
     );

@@ -68,9 +68,12 @@ export class ElementStore {
     if (!sameElements(before, after)) out.push({ claim, before, after });
   }
 
-  /** Everything that is to be in the kernel now, the elements of one claim together. */
+  /** Everything that is to be in the kernel now, owner by owner. */
   *groups(): Generator<readonly Element[], void, undefined> {
-    for (const [holder] of this.#holders.values()) if (holder !== undefined) yield holder.elements;
+    for (const [owner, groups] of this.#owners) {
+      const held = groups.filter(({ claim }) => this.#holders.get(claim)?.[0]?.owner === owner);
+      if (held.length > 0) yield held.flatMap(({ elements }) => elements);
+    }
   }
 
   /** Owners known, by name. */
