@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -182,6 +183,37 @@ describe('runAgent', () => {
     const fromPod = await get(`http://${netexec.status?.podIP}/shell?cmd=${command}`);
     expect(JSON.parse(fromPod.body)).toEqual({ output: 'Hello Kubernetes!' });
     expect((await get(`http://${netexec.status?.podIP}/clientip`)).body).toMatch(/^10\.244\.1\.1:\d+$/);
+  });
+
+  it('runAgent: a Pod that gets the address of one that went is reached at once', async () => {
+    const image = 'gcr.io/google-samples/node-hello:1.0';
+    for (const name of ['one', 'two', 'three']) {
+      await pod(name, { image, readinessProbe: { httpGet: { port: 8080 } } });
+      const { status } = await ready(name);
+      expect(status?.podIP).toBe('10.244.1.2');
+      expect((await get(`http://${status?.podIP}:8080/`)).headers).toMatchObject({ 'x-pod-name': name });
+      await api.delete('pods', { namespace: 'default', name });
+      await deleted(name);
+    }
+  });
+
+  it('runAgent: netexec answers by UDP', async () => {
+    const probe = { httpGet: { port: 8080, path: '/healthz' } };
+    await pod('udp', { image: 'registry.k8s.io/e2e-test-images/agnhost', args: ['netexec'], readinessProbe: probe });
+    const { status } = await ready('udp');
+    const socket = createSocket('udp4');
+    const ask = (text: string) =>
+      new Promise((resolve) => {
+        socket.once('message', (answer) => resolve(answer.toString()));
+        socket.send(text, 8081, status?.podIP);
+      });
+    expect(await ask('hostname\n')).toBe('udp');
+    expect(await ask('echo a b  c\n')).toBe('a b  c');
+    expect(await ask('clientip')).toBe(`10.244.1.1:${socket.address().port}`);
+    expect(await ask('what')).toMatch(/knows hostname, clientip and echo/);
+    socket.close();
+    expect((await get(`http://${status?.podIP}:8080/shell?cmd=id`)).status).toBe(403);
+    expect((await get(`http://${status?.podIP}:8080/echo?msg=a%20b`)).body).toBe('a b');
   });
 
   it('runAgent gives Pods names, resolvers, hosts and the variables of Services', async () => {

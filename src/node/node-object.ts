@@ -6,6 +6,7 @@ import { backoffDelay, sleep } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import { formatCidr } from '../net/cidr.ts';
 import type { NodeConfig } from './config.ts';
+import { reasonOf } from './container-run.ts';
 import { timestamp } from './pod-status.ts';
 
 /** What this agent calls itself where a kubelet and a container runtime are asked for. */
@@ -16,7 +17,9 @@ const leaseNamespace = 'kube-node-lease';
 const leaseSeconds = 40;
 const leaseEveryMs = 10_000;
 const statusEveryMs = 300_000;
-const retry = { initial: 50, max: 5000 };
+const retry = { initial: 200, max: 5000 };
+/** At first all components of a cluster start at once, the API server among them: so the first tries come quickly. */
+const firstTries = { count: 50, initial: 20, max: 100 };
 
 /** What the node has for Pods, as quantities. */
 export function nodeCapacity(): Record<string, string> {
@@ -124,8 +127,12 @@ export async function registerNode(at: NodeRegistration): Promise<Node | undefin
     try {
       return await createOrUpdate(at);
     } catch (err) {
-      at.log.warn({ err }, 'the node could not be registered yet');
-      await sleep(backoffDelay(attempt, retry), at.signal);
+      const early = attempt < firstTries.count;
+      at.log[early ? 'debug' : 'warn']({ reason: reasonOf(err) }, 'the node could not be registered yet');
+      await sleep(
+        early ? backoffDelay(attempt, firstTries) : backoffDelay(attempt - firstTries.count, retry),
+        at.signal,
+      );
     }
   }
   return undefined;
@@ -178,8 +185,8 @@ export async function keepNodeAlive(at: NodeRegistration, registered: Node): Pro
       await sleep(leaseEveryMs, at.signal);
     } catch (err) {
       if (isNotFound(err)) node = (await registerNode(at)) ?? node;
-      at.log.warn({ err }, 'the lease of the node could not be renewed');
-      await sleep(Math.min(leaseEveryMs, backoffDelay(attempt++, { ...retry, initial: 200 })), at.signal);
+      at.log.warn({ reason: reasonOf(err) }, 'the lease of the node could not be renewed');
+      await sleep(backoffDelay(attempt++, retry), at.signal);
     }
   }
 }

@@ -5,7 +5,7 @@ import { openRoutes, type Routes } from '../kernel/links.ts';
 import { createNetns, deleteNetns, inNetns } from '../kernel/netns.ts';
 import { writeSysctl } from '../kernel/sysctl.ts';
 import { bits, type Cidr } from '../net/cidr.ts';
-import { familyOf, type Ip } from '../net/ip.ts';
+import { familyOf, type Ip, ipToBytes } from '../net/ip.ts';
 import { gatewayOf } from './ipam.ts';
 
 /** The network of a node's Pods: a bridge, and for each Pod a pinned network namespace with a link to it. */
@@ -51,7 +51,7 @@ export function openPodNetwork(bridge: string, cidrs: readonly Cidr[], folder: s
       detach(uid);
       createNetns(path);
       try {
-        const peer = { name: podDevice, netns: { path }, up: true };
+        const peer = { name: podDevice, netns: { path }, up: true, mac: macOf(ips[0]) };
         routes.createVeth({ name: hostDevice(uid), master: bridge, up: true, peer });
         inNetns(path, () => addressPod(ips, cidrs));
       } catch (error) {
@@ -66,7 +66,9 @@ export function openPodNetwork(bridge: string, cidrs: readonly Cidr[], folder: s
 }
 
 function layBridge(routes: Routes, bridge: string, cidrs: readonly Cidr[]): void {
-  if (routes.getLink(bridge) === undefined) routes.createBridge({ name: bridge, up: true });
+  // Without an address of its own a bridge takes that of a port, and changes it as Pods come and go.
+  const mac = macOf(cidrs[0] === undefined ? undefined : gatewayOf(cidrs[0]));
+  if (routes.getLink(bridge) === undefined) routes.createBridge({ name: bridge, up: true, mac });
   for (const cidr of cidrs) {
     routes.addAddress(bridge, { ip: gatewayOf(cidr), prefix: cidr.prefix });
     if (cidr.family === 'IPv4') {
@@ -92,6 +94,15 @@ const hostDevicePattern = /^veth[0-9a-f]{8}$/;
 /** The node's end of a Pod's link. Names of devices have 15 characters at most. */
 function hostDevice(uid: string): string {
   return `veth${createHash('sha256').update(uid).digest('hex').slice(0, 8)}`;
+}
+
+/**
+ * A link-layer address that belongs to an IP address: when a Pod gets the IP address of one that went, what others
+ * remember of that one (for up to half a minute) is true of its successor as well.
+ */
+function macOf(ip: Ip | undefined): string {
+  const bytes = ip === undefined ? [0, 0, 0, 1] : [...ipToBytes(ip).slice(-4)];
+  return [0x0a, 0x58, ...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
 }
 
 function addressPod(ips: readonly Ip[], cidrs: readonly Cidr[]): void {

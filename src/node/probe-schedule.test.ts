@@ -71,11 +71,11 @@ describe('nextTryDelay', () => {
   it('nextTryDelay is short and growing before the first success, within the first period', () => {
     const schedule = probeSchedule('readiness', {});
     let progress = noProgress;
-    const delays = Array.from({ length: 7 }, () => {
+    const delays = Array.from({ length: 9 }, () => {
       progress = afterTry(schedule, progress, { success: false, sinceStart: 100 });
       return nextTryDelay(schedule, progress, 100);
     });
-    expect(delays).toEqual([10, 20, 40, 80, 160, 160, 160]);
+    expect(delays).toEqual([10, 15, 23, 34, 51, 76, 114, 160, 160]);
     expect(nextTryDelay(schedule, progress, 10_000)).toBe(10_000);
     expect(nextTryDelay(schedule, afterTry(schedule, progress, { success: true, sinceStart: 200 }), 200)).toBe(10_000);
   });

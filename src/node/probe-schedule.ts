@@ -79,5 +79,9 @@ export function nextTryDelay(schedule: ProbeSchedule, progress: ProbeProgress, s
   const { count, success } = progress.inRow;
   const waiting = count === 0 && !success && progress.eagerTries > 0;
   if (!waiting || !isEager(schedule, progress, sinceStart)) return schedule.periodMs;
-  return Math.min(schedule.periodMs, eagerMaxMs, eagerFirstMs * 2 ** Math.min(progress.eagerTries - 1, 10));
+  return Math.min(
+    schedule.periodMs,
+    eagerMaxMs,
+    Math.round(eagerFirstMs * 1.5 ** Math.min(progress.eagerTries - 1, 10)),
+  );
 }
