@@ -18,7 +18,7 @@ export interface HttpTimeouts {
 export const defaultTimeouts: HttpTimeouts = { request: 60_000, streamIdle: 150_000 };
 
 /** One request; the path carries the query. */
-export interface HttpRequest {
+interface HttpRequest {
   readonly method: string;
   readonly path: string;
   readonly headers?: { readonly [name: string]: string };

@@ -15,7 +15,7 @@ export interface Caches {
   readonly informers: ReadonlyMap<ResourceKey, Informer<ResourceKey>>;
 }
 
-export type IndexName = keyof typeof indexes;
+type IndexName = keyof typeof indexes;
 
 /** Label that names the Service a slice belongs to (KEP-0752). */
 export const serviceNameLabel = 'kubernetes.io/service-name';

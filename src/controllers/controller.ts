@@ -1,5 +1,5 @@
 import type { KubernetesObject, Stored } from '../api/object.ts';
-import type { EventRecorder } from '../client/events.ts';
+import { createEventRecorder, type EventRecorder } from '../client/events.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
 import { createWorkQueue, type WorkQueue } from '../client/workqueue.ts';
 import type { BackoffOptions } from '../component/backoff.ts';
@@ -20,6 +20,8 @@ export interface ControllerContext {
 /** Brings one kind of thing, key by key, to where it should be. */
 export interface Controller {
   readonly name: string;
+  /** Who the controller's events are said to be from: `kubectl describe` shows Kubernetes' own names. */
+  readonly reporter?: string;
   /** Keys at work at the same time. */
   readonly concurrency: number;
   /** For keys that change in bursts; see `WorkQueueOptions`. */
@@ -54,6 +56,7 @@ export interface Round {
 export interface RunningController {
   readonly name: string;
   readonly queue: WorkQueue;
+  /** Lets what is under way end, its events included. */
   stop(): Promise<void>;
 }
 
@@ -66,16 +69,18 @@ const maxBatch = 32;
 export function startController(
   controller: Controller,
   context: ControllerContext,
-  options: { readonly ready: Promise<void>; readonly events: EventRecorder },
+  ready: Promise<void>,
 ): RunningController {
   const ownWrites = new OwnWrites(context.caches, context.now);
   const log = context.log.child({ controller: controller.name });
+  const component = controller.reporter ?? `${controller.name}-controller`;
+  const events = createEventRecorder(context.client, { component, log });
   const queue = createWorkQueue({
     concurrency: controller.concurrency,
     backoff,
     ...(controller.coalesce === undefined ? {} : { coalesce: controller.coalesce }),
     work: async (key) => {
-      await options.ready;
+      await ready;
       if (!ownWrites.allSeen(key)) return queue.addAfter(key, catchUpMs);
       await controller.reconcile(key, {
         now: context.now(),
@@ -85,7 +90,7 @@ export function startController(
             done?.(write, stored);
           }),
         requeueAfter: (ms) => queue.addAfter(key, ms),
-        record: (about, event) => options.events.record(about, event),
+        record: (about, event) => events.record(about, event),
       });
     },
     onError: (key, error, failures) => {
@@ -95,7 +100,11 @@ export function startController(
     },
   });
   controller.watch((key) => queue.add(key));
-  return { name: controller.name, queue, stop: () => queue.stop() };
+  const stop = async () => {
+    await queue.stop();
+    await events.flush();
+  };
+  return { name: controller.name, queue, stop };
 }
 
 async function applyWrites(

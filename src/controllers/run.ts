@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { connect } from '../client/client.ts';
-import { createEventRecorder } from '../client/events.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ClientConfig } from '../client/types.ts';
 import { createLogger, type Logger } from '../component/log.ts';
@@ -63,13 +62,12 @@ export function startControllers(config: ControllersConfig, setup: ControllersSe
   const client = connect(setup.client);
   const caches = createCaches(client, { signal: stopping.signal, log });
   const context: ControllerContext = { client, caches, log, now: Date.now };
-  const events = createEventRecorder(client, { component: 'signalbox-controllers', log });
   const controllers = config.controllers.map((name) => makeController(name, context, { config, setup }));
   let settle = (_synced: Promise<void>) => {};
   const ready = new Promise<void>((resolve) => {
     settle = resolve;
   });
-  const running = controllers.map((controller) => startController(controller, context, { ready, events }));
+  const running = controllers.map((controller) => startController(controller, context, ready));
   // Registering the controllers has named all the informers there are.
   const synced = Promise.all([...caches.informers.values()].map((informer) => informer.synced)).then(() => {});
   synced.catch(() => {});
@@ -83,7 +81,6 @@ export function startControllers(config: ControllersConfig, setup: ControllersSe
     stop: async () => {
       stopping.abort();
       await Promise.all(running.map((each) => each.stop()));
-      await events.flush();
       client.close();
     },
   };

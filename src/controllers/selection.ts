@@ -34,7 +34,7 @@ export function createSelection(caches: Caches): Selection {
 }
 
 /** Whether a Pod's change can change the endpoints of a Service. */
-export function changesEndpoints(previous: Stored<Pod> | undefined, current: Stored<Pod> | undefined): boolean {
+function changesEndpoints(previous: Stored<Pod> | undefined, current: Stored<Pod> | undefined): boolean {
   if (previous === undefined || current === undefined) return true;
   return !isDeepStrictEqual(endpointFacts(previous), endpointFacts(current));
 }

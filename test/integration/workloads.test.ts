@@ -178,7 +178,7 @@ describe('replicaSetController', () => {
     expect(
       events.some(({ reason, message }) => reason === 'SuccessfulCreate' && message?.startsWith('Created pod: hello-')),
     ).toBe(true);
-    expect(events.some(({ reason }) => reason === 'Scheduled')).toBe(true);
+    expect(events.find(({ reason }) => reason === 'Scheduled')?.source?.component).toBe('default-scheduler');
   });
 
   test('replicaSetController adopts Pods it selects and lets go of Pods it no longer selects', async () => {

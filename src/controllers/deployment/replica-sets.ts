@@ -7,7 +7,7 @@ import { parseTime } from '../time.ts';
 export const deploymentType = { apiVersion: 'apps/v1', kind: 'Deployment' } as const;
 
 /** Label that tells apart the Pods of a Deployment's ReplicaSets. */
-export const templateHashLabel = 'pod-template-hash';
+const templateHashLabel = 'pod-template-hash';
 /** Number of the rollout: `kubectl rollout history` and `undo` go by it. */
 export const revisionAnnotation = 'deployment.kubernetes.io/revision';
 const revisionHistoryAnnotation = 'deployment.kubernetes.io/revision-history';

@@ -25,7 +25,7 @@ export const managedByLabel = 'endpoints.kubernetes.io/managed-by';
 export const managedBy = 'endpoint-controller';
 const overCapacityAnnotation = 'endpoints.kubernetes.io/over-capacity';
 /** Addresses that one Endpoints object takes; slices have no such bound. */
-export const maxAddresses = 1000;
+const maxAddresses = 1000;
 
 /** What the Endpoints of one Service are made from. */
 export interface EndpointsPlanInput {

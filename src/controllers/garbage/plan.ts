@@ -4,7 +4,7 @@ import type { ResourceKey } from '../../api/resources.ts';
 import type { Write } from '../write.ts';
 
 export const foregroundFinalizer = 'foregroundDeletion';
-export const orphanFinalizer = 'orphan';
+const orphanFinalizer = 'orphan';
 
 /** An object in the graph of owners and dependents. */
 export interface Vertex {

@@ -17,6 +17,7 @@ export function nodeLifecycleController({ caches, now }: ControllerContext, grac
 
   return {
     name: 'nodelifecycle',
+    reporter: 'node-controller',
     concurrency: 4,
     watch(enqueue) {
       nodes.onChange(({ key, previous, current }) => {

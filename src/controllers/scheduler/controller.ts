@@ -19,7 +19,7 @@ export function schedulerController({ caches }: ControllerContext): Controller {
   const nodes = caches.informer('nodes');
   const podsByNode = caches.index('podsByNode');
   const podsByController = caches.index('podsByController');
-  const podsByLabel = caches.index('orphansByNamespace');
+  const orphansByNamespace = caches.index('orphansByNamespace');
   /** Pods whose binding the caches do not show yet, as if they did. */
   const assumed = new Map<string, Stored<Pod>>();
   const waiting = new Set<string>();
@@ -34,11 +34,12 @@ export function schedulerController({ caches }: ControllerContext): Controller {
     const { namespace = '', labels = {} } = pod.metadata;
     const isAlike = (other: Stored<Pod>) =>
       other.metadata.namespace === namespace && isDeepStrictEqual(other.metadata.labels ?? {}, labels);
-    return [...podsByLabel.get(namespace), ...assumed.values()].filter(isAlike);
+    return [...orphansByNamespace.get(namespace), ...assumed.values()].filter(isAlike);
   }
 
   return {
     name: 'scheduler',
+    reporter: schedulerName,
     concurrency: 16,
     watch(enqueue) {
       pods.onChange(({ key, current }) => {
