@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type IpFamily, ipFromBigInt } from '../../net/ip.ts';
+import { type IpFamily, ipFromBigInt, parseIp } from '../../net/ip.ts';
 import type { Element, SetDeclaration, TypeSelector, Value } from '../../rules/nftables/syntax.ts';
 import { type Attribute, align } from '../netlink/attributes.ts';
 import { ElementReader, elementBytes, elementLists } from './element-codec.ts';
@@ -74,6 +74,14 @@ describe('elementLists', () => {
     const elements = blocks.map((block) => ({ set: 's', key: [block as `${string}/${number}`] }));
     expect(readBack(set, elements)).toEqual(elements);
   });
+
+  test.each(['::', '::1', '1::', 'fd00::1', '1:2:3:4:5:6:7:8', 'a:0:0:b::', '::ffff:c000:201', '2001:db8::1:0:0:1'])(
+    'the address %s comes back, wherever its zeros are',
+    (text) => {
+      const elements = [{ set: 's', key: [parseIp(text)] }];
+      expect(readBack({ name: 's', key: ['ip6 saddr'] }, elements)).toEqual([{ set: 's', key: [parseIp(text)] }]);
+    },
+  );
 
   test('has no list longer than an attribute can be, and leaves nothing out', () => {
     const set: SetDeclaration = { name: 's', key: ['numgen random mod 16384'] };
