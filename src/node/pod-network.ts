@@ -51,6 +51,7 @@ export function openPodNetwork(bridge: string, cidrs: readonly Cidr[], folder: s
       detach(uid);
       createNetns(path);
       try {
+        if (ips.some((ip) => familyOf(ip) === 'IPv6')) inNetns(path, () => skipAddressDetection('default'));
         const peer = { name: podDevice, netns: { path }, up: true, mac: macOf(ips[0]) };
         routes.createVeth({ name: hostDevice(uid), master: bridge, up: true, peer });
         inNetns(path, () => addressPod(ips, cidrs));
@@ -68,7 +69,9 @@ export function openPodNetwork(bridge: string, cidrs: readonly Cidr[], folder: s
 function layBridge(routes: Routes, bridge: string, cidrs: readonly Cidr[]): void {
   // Without an address of its own a bridge takes that of a port, and changes it as Pods come and go.
   const mac = macOf(cidrs[0] === undefined ? undefined : gatewayOf(cidrs[0]));
-  if (routes.getLink(bridge) === undefined) routes.createBridge({ name: bridge, up: true, mac });
+  if (routes.getLink(bridge) === undefined) routes.createBridge({ name: bridge, mac });
+  if (cidrs.some(({ family }) => family === 'IPv6')) skipAddressDetection(bridge.replaceAll('.', '/'));
+  routes.setLink(bridge, { up: true });
   for (const cidr of cidrs) {
     routes.addAddress(bridge, { ip: gatewayOf(cidr), prefix: cidr.prefix });
     if (cidr.family === 'IPv4') {
@@ -79,6 +82,11 @@ function layBridge(routes: Routes, bridge: string, cidrs: readonly Cidr[]): void
       writeSysctl('net.ipv6.conf.all.forwarding', 1);
     }
   }
+}
+
+// For the link-local address alone it takes two seconds, in which a neighbour gets no answer.
+function skipAddressDetection(device: string): void {
+  writeSysctl(`net.ipv6.conf.${device}.accept_dad`, 0);
 }
 
 function clean(routes: Routes, bridge: string, folder: string): void {
