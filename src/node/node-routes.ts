@@ -5,6 +5,7 @@ import type { Logger } from '../component/log.ts';
 import type { Routes } from '../kernel/links.ts';
 import { formatCidr, parseCidr } from '../net/cidr.ts';
 import { familyOf, type Ip, tryParseIp } from '../net/ip.ts';
+import { reasonOf } from './container-run.ts';
 
 /** Ways to the Pods of other nodes: block (`10.244.2.0/24`) to the node's address. */
 export type NodeRoutes = ReadonlyMap<string, Ip>;
@@ -26,17 +27,6 @@ export function wantedRoutes(nodes: Iterable<Node>, ownName: string): NodeRoutes
   return routes;
 }
 
-/** What has to change between two sets of routes. */
-export function routeChanges(
-  from: NodeRoutes,
-  to: NodeRoutes,
-): { readonly set: [string, Ip][]; readonly remove: string[] } {
-  return {
-    set: [...to].filter(([cidr, ip]) => from.get(cidr) !== ip),
-    remove: [...from.keys()].filter((cidr) => !to.has(cidr)),
-  };
-}
-
 /** Keeps the node's routing table in step with the nodes. */
 export interface NodeRouter {
   /** A route the kernel refuses is logged and tried again with the next call. */
@@ -50,26 +40,28 @@ export function createNodeRouter(
   routes: Routes,
   at: { readonly nodeName: string; readonly file: string; readonly log: Logger },
 ): NodeRouter {
-  let current: Map<string, Ip> | undefined;
+  const current = new Map<string, Ip>();
+  // Of an earlier agent's routes only the destinations are known; those that are still wanted are set again.
+  const stale = new Set(readRoutes(at.file));
   return {
     update: (nodes) => {
       const wanted = wantedRoutes(nodes, at.nodeName);
-      // Those an earlier agent set are set again: the kernel may have lost them.
-      const stale = current ?? new Map(readRoutes(at.file).map((cidr) => [cidr, undefined]));
-      const { set } = routeChanges(current ?? new Map(), wanted);
-      const remove = [...stale.keys()].filter((cidr) => !wanted.has(cidr));
-      if (set.length + remove.length === 0 && current !== undefined) return;
-      current = new Map([...(current ?? [])].filter(([cidr]) => wanted.has(cidr)));
-      for (const cidr of remove) routes.deleteRoute({ destination: parseCidr(cidr) });
-      for (const [cidr, gateway] of set) {
+      const unwanted = [...current.keys(), ...stale].filter((cidr) => !wanted.has(cidr));
+      const changed = [...wanted].filter(([cidr, ip]) => current.get(cidr) !== ip);
+      for (const cidr of unwanted) {
+        routes.deleteRoute({ destination: parseCidr(cidr) });
+        current.delete(cidr);
+      }
+      for (const [cidr, gateway] of changed) {
         try {
           routes.replaceRoute({ destination: parseCidr(cidr), gateway });
           current.set(cidr, gateway);
-        } catch (err) {
-          at.log.warn({ err, cidr, gateway }, 'no route to the Pods of a node');
+        } catch (error) {
+          at.log.warn({ reason: reasonOf(error), cidr, gateway }, 'no route to the Pods of a node');
         }
       }
-      writeRoutes(at.file, [...current.keys()]);
+      stale.clear();
+      if (unwanted.length + changed.length > 0) writeRoutes(at.file, [...current.keys()]);
     },
   };
 }

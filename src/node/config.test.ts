@@ -1,0 +1,38 @@
+import { describe, expect, it } from 'vitest';
+import { parseNodeConfig } from './config.ts';
+
+const least = {
+  nodeName: 'node-1',
+  nodeIps: ['192.168.101.3'],
+  podCidrs: ['10.244.1.0/24'],
+  stateDir: '/var/lib/x',
+  runDir: '/run/x',
+  imageDir: '/usr/lib/x',
+};
+
+describe('parseNodeConfig', () => {
+  it('parseNodeConfig fills in what may be left out', () => {
+    expect(parseNodeConfig(least)).toMatchObject({
+      nodeName: 'node-1',
+      podCidrs: [{ family: 'IPv4', base: '10.244.1.0', prefix: 24 }],
+      clusterDns: [],
+      clusterDomain: 'cluster.local',
+      bridge: 'cni0',
+      labels: {},
+      resolvConf: '/etc/resolv.conf',
+    });
+  });
+
+  it.each<[object | null, RegExp]>([
+    [null, /is not an object/],
+    [{ ...least, nodeName: undefined }, /^nodeName is not a text/],
+    [{ ...least, nodeIps: [] }, /^nodeIps is missing or empty/],
+    [{ ...least, nodeIps: ['x'] }, /INVALID_ADDRESS/],
+    [{ ...least, podCidrs: ['10.0.0.0'] }, /INVALID_CIDR/],
+    [{ ...least, stateDir: 'relative' }, /^stateDir is not an absolute path/],
+    [{ ...least, labels: { a: 1 } }, /^labels is not a map/],
+    [{ ...least, podCidr: '10.0.0.0/8' }, /^podCidr is not a field/],
+  ])('parseNodeConfig refuses %j', (value, message) => {
+    expect(() => parseNodeConfig(value)).toThrow(message);
+  });
+});
