@@ -163,7 +163,7 @@ export class Registry {
     current: StoredObject,
     options: UpdateOptions,
   ): Promise<StoredObject | undefined> {
-    if (options.part !== 'status') this.strategy.defaults?.(next);
+    this.strategy.defaults?.(next);
     if (options.part === 'main') this.strategy.prepareForUpdate?.(next, current.object);
     const { generationOf } = this.strategy;
     if (generationOf !== undefined && !isDeepStrictEqual(plain(generationOf(next)), generationOf(current.object))) {

@@ -8,6 +8,7 @@ import { authenticateByCertificate } from './authentication.ts';
 import { ensureClusterObjects, keepApiService } from './bootstrap.ts';
 import { startCompactor } from './compactor.ts';
 import type { ApiServerConfig } from './config.ts';
+import { startEventExpiry } from './event-expiry.ts';
 import { HttpFront } from './http-front.ts';
 import { ApiServerMetrics } from './metrics.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
@@ -95,6 +96,7 @@ async function prepare(
     await ensureClusterObjects(handler.registries, facts);
     stops.push(keepApiService(handler.registries, facts, (err) => log.error({ err }, 'Service kubernetes not kept')));
   }
+  stops.push(startEventExpiry(handler.registries.events, (err) => log.error({ err }, 'events not expired')));
   stops.push(startCompactor(store, (err) => log.error({ err }, 'compaction failed')));
   return handler;
 }

@@ -54,6 +54,11 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
   },
   nodes: {
     name: dns1123Subdomain,
+    defaults: ({ spec }) => {
+      // One field in two spellings: the older one knows a single family.
+      if (spec?.podCIDR && !spec.podCIDRs?.length) spec.podCIDRs = [spec.podCIDR];
+      else if (spec?.podCIDRs?.[0] !== undefined) spec.podCIDR ??= spec.podCIDRs[0];
+    },
     prepareForCreate: (object) => {
       object.spec ??= {};
       object.status ??= {};

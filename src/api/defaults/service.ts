@@ -15,6 +15,7 @@ export function defaultService(service: Service): void {
   service.spec ??= {};
   service.status ??= {};
   service.status.loadBalancer ??= {};
+  for (const ingress of service.status.loadBalancer.ingress ?? []) if (ingress.ip) ingress.ipMode ??= 'VIP';
   const { spec } = service;
   spec.type ??= 'ClusterIP';
   spec.sessionAffinity ??= 'None';

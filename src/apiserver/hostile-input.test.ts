@@ -1,0 +1,204 @@
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startTestServer, type TestServer } from './test-server.ts';
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({ authenticate: () => ({ name: 'admin', groups: [] }) });
+});
+afterAll(() => server.close());
+
+/** Sends a request; the code of an answer that is no server error, and is a Status when it is a failure. */
+async function send(
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  url: string,
+  body = '',
+  type = 'application/json',
+): Promise<number> {
+  const answer = await server.api.front.app.inject({
+    method,
+    url,
+    ...(body === '' ? {} : { payload: body, headers: { 'content-type': type } }),
+  });
+  const context = `${method} ${url} ${body}: ${answer.body}`;
+  if (answer.statusCode >= 500) throw new Error(context);
+  if (answer.statusCode >= 400 && JSON.parse(answer.body).kind !== 'Status') throw new Error(context);
+  return answer.statusCode;
+}
+
+const runs = { numRuns: 300 };
+const path = '/api/v1/namespaces/default';
+
+/** Bodies that look right in places: a kind's own fields with any values. */
+function objectOf(kind: string, apiVersion: string, fields: readonly string[]) {
+  const value = fc.jsonValue({ maxDepth: 3 });
+  const part = fc.dictionary(fc.constantFrom(...fields), value, { maxKeys: 6 });
+  const name = fc.oneof(fc.string({ maxLength: 10 }), fc.constant('x'));
+  return fc
+    .record({
+      metadata: fc.record({ name, labels: value, finalizers: value }, { requiredKeys: ['name'] }),
+      spec: part,
+      status: value,
+      data: value,
+    })
+    .map((object) => JSON.stringify({ apiVersion, kind, ...object }));
+}
+
+test.each([
+  [
+    'Service',
+    'v1',
+    `${path}/services`,
+    [
+      'type',
+      'ports',
+      'selector',
+      'clusterIP',
+      'clusterIPs',
+      'ipFamilies',
+      'ipFamilyPolicy',
+      'externalIPs',
+      'sessionAffinity',
+      'sessionAffinityConfig',
+    ],
+  ],
+  [
+    'Pod',
+    'v1',
+    `${path}/pods`,
+    ['containers', 'volumes', 'dnsConfig', 'hostAliases', 'tolerations', 'nodeName', 'restartPolicy'],
+  ],
+  ['ConfigMap', 'v1', `${path}/configmaps`, ['x']],
+  [
+    'Deployment',
+    'apps/v1',
+    '/apis/apps/v1/namespaces/default/deployments',
+    ['replicas', 'selector', 'template', 'strategy'],
+  ],
+] as const)('create of any %s is answered, and never with a server error', async (kind, version, url, fields) => {
+  await fc.assert(
+    fc.asyncProperty(
+      objectOf(kind, version, fields),
+      fc.constantFrom('Strict', 'Warn', 'Ignore'),
+      async (body, validation) => {
+        await send('POST', `${url}?fieldValidation=${validation}`, body);
+      },
+    ),
+    runs,
+  );
+});
+
+test('any patch is answered, and never with a server error', async () => {
+  const base = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'target' }, spec: { ports: [{ port: 80 }] } };
+  await send('POST', `${path}/services`, JSON.stringify(base));
+  const types = ['json-patch', 'merge-patch', 'strategic-merge-patch'].map((type) => `application/${type}+json`);
+  const key = fc.constantFrom(
+    'metadata',
+    'spec',
+    'ports',
+    'selector',
+    '$patch',
+    '$retainKeys',
+    '$setElementOrder/ports',
+    'name',
+    'labels',
+    'port',
+    '__proto__',
+  );
+  const { tree } = fc.letrec<{ tree: unknown; leaf: unknown }>((tie) => ({
+    leaf: fc.oneof(
+      fc.string(),
+      fc.integer(),
+      fc.constant(null),
+      fc.boolean(),
+      fc.constantFrom('delete', 'replace', 'merge'),
+    ),
+    tree: fc.oneof(
+      { maxDepth: 5 },
+      tie('leaf'),
+      fc.dictionary(key, tie('tree')),
+      fc.array(tie('tree'), { maxLength: 3 }),
+    ),
+  }));
+  const operation = fc.record({
+    op: fc.constantFrom('add', 'remove', 'replace', 'move', 'copy', 'test'),
+    path: fc.constantFrom('', '/spec', '/spec/ports/0', '/metadata/labels', '/x/y', 'z'),
+    from: fc.constantFrom('/spec', ''),
+    value: tree,
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(tree, fc.array(operation)), fc.constantFrom(...types), async (body, type) => {
+      await send('PATCH', `${path}/services/target`, JSON.stringify(body), type);
+    }),
+    runs,
+  );
+});
+
+test('any path and query is answered, and never with a server error', async () => {
+  const segment = fc.oneof(
+    fc.constantFrom(
+      'api',
+      'apis',
+      'v1',
+      'apps',
+      'namespaces',
+      'default',
+      'pods',
+      'services',
+      'status',
+      'openapi',
+      'v3',
+      '..',
+      '%00',
+      '',
+    ),
+    fc.webSegment(),
+  );
+  const parameter = fc.tuple(
+    fc.constantFrom(
+      'labelSelector',
+      'fieldSelector',
+      'limit',
+      'continue',
+      'resourceVersion',
+      'resourceVersionMatch',
+      'dryRun',
+      'fieldValidation',
+      'includeObject',
+    ),
+    fc.string({ maxLength: 20 }),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(segment, { maxLength: 7 }),
+      fc.array(parameter, { maxLength: 3 }),
+      fc.constantFrom('GET', 'DELETE', 'POST', 'PUT'),
+      async (segments, parameters, method) => {
+        // Deleting every Service at random would only make the others shorter.
+        if (method === 'DELETE' && segments.length < 7) return;
+        await send(method, `/${segments.join('/')}?${new URLSearchParams(parameters)}`);
+      },
+    ),
+    runs,
+  );
+});
+
+test('any bytes are answered, whatever they claim to be', async () => {
+  const types = [
+    'application/json',
+    'application/yaml',
+    'application/vnd.kubernetes.protobuf',
+    'application/merge-patch+json',
+    'x',
+  ];
+  const bytes = fc.oneof(
+    fc.string({ minLength: 1, unit: 'binary', maxLength: 200 }),
+    fc.string({ minLength: 1, unit: fc.constantFrom(...'{}[]:,"&*-!|> \nab1') }),
+  );
+  await fc.assert(
+    fc.asyncProperty(bytes, fc.constantFrom(...types), async (body, type) => {
+      expect(await send('POST', `${path}/configmaps`, body, type)).toBeGreaterThanOrEqual(400);
+    }),
+    runs,
+  );
+});
