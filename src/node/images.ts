@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 
 /** What an image without a `command` runs. */
-export interface ImageProgram {
+interface ImageProgram {
   readonly command: readonly string[];
   /** Used when the container gives no `args`. */
   readonly args: readonly string[];

@@ -5,7 +5,7 @@ import { type Cidr, cidrAddress, cidrContains, cidrSize, formatCidr } from '../n
 import { familyOf, type Ip, ipToBigInt, tryParseIp } from '../net/ip.ts';
 
 /** Addresses by Pod uid. */
-export type Assignments = ReadonlyMap<string, readonly Ip[]>;
+type Assignments = ReadonlyMap<string, readonly Ip[]>;
 
 /** The block's first address is the bridge's. */
 export function gatewayOf(cidr: Cidr): Ip {

@@ -32,7 +32,7 @@ export function nodeCapacity(): Record<string, string> {
 }
 
 /** The Node object of a node that is well. */
-export function nodeObject(config: NodeConfig, now: number): Node {
+function nodeObject(config: NodeConfig, now: number): Node {
   const podCIDRs = config.podCidrs.map(formatCidr);
   const [podCIDR] = podCIDRs;
   return {

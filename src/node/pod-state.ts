@@ -22,7 +22,7 @@ export interface Termination {
 }
 
 /** What a container does now. */
-export type ContainerPhase =
+type ContainerPhase =
   /** Not started yet; `refused` says what stood in the way of the last try, and when the next one is. */
   | { readonly kind: 'waiting'; readonly refused?: Refusal }
   | { readonly kind: 'starting'; readonly refused?: Refusal }
@@ -30,7 +30,7 @@ export type ContainerPhase =
   | { readonly kind: 'terminated'; readonly how: Termination };
 
 /** Why a container could not be made. */
-export interface Refusal {
+interface Refusal {
   /** `ErrImagePull`, `CreateContainerConfigError`, … */
   readonly reason: string;
   readonly message: string;
@@ -59,7 +59,7 @@ export interface ContainerState {
 }
 
 /** The Pod's place on the node: network and files. */
-export type SandboxState =
+type SandboxState =
   | { readonly kind: 'absent'; readonly failures: number; readonly retryAt: number }
   | { readonly kind: 'creating'; readonly failures: number }
   | { readonly kind: 'ready' }

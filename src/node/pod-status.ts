@@ -72,7 +72,7 @@ function addressFields(
 }
 
 /** `Pending` until all containers have run, then `Running` until none will again. */
-export function podPhase(source: StatusSource): 'Pending' | 'Running' | 'Succeeded' | 'Failed' {
+function podPhase(source: StatusSource): 'Pending' | 'Running' | 'Succeeded' | 'Failed' {
   const { pod, state } = source;
   const outcome = podOutcome(source);
   const mains = containersOf(pod).filter(({ role }) => role === 'main');
