@@ -1,0 +1,112 @@
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
+import { join } from 'node:path';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { parseIp } from '../net/ip.ts';
+import { openLmdbStore } from '../store/lmdb-store.ts';
+import { runApiServer, startApiServer } from './server.ts';
+import { startTestServer, type TestServer } from './test-server.ts';
+
+let server: TestServer;
+beforeEach(async () => {
+  server = await startTestServer();
+});
+afterEach(() => server.close());
+
+function open(method: string, path: string, body?: object): Promise<IncomingMessage> {
+  const { admin } = server;
+  return new Promise((resolve, reject) => {
+    // A connection of its own: one kept from before a restart may break under it.
+    const options = {
+      agent: false,
+      method,
+      ca: admin.certificateAuthority,
+      cert: admin.clientCertificate,
+      key: admin.clientKey,
+    };
+    request(`${admin.server}${path}`, { ...options, headers: { 'content-type': 'application/json' } }, resolve)
+      .on('error', reject)
+      .end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
+async function text(response: IncomingMessage): Promise<string> {
+  let all = '';
+  for await (const chunk of response.setEncoding('utf8')) all += chunk;
+  return all;
+}
+const configMaps = '/api/v1/namespaces/default/configmaps';
+const configMap = (name: string, data = {}) => ({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name }, data });
+
+test('startApiServer ends watches cleanly when it stops, and keeps what was acknowledged', async () => {
+  const made = JSON.parse(await text(await open('POST', configMaps, configMap('kept'))));
+  const watch = await open('GET', `${configMaps}?watch=1&resourceVersion=${made.metadata.resourceVersion}`);
+  const ended = text(watch);
+  const begin = performance.now();
+  await server.restart();
+  expect(await ended).toBe('');
+  expect(watch.complete).toBe(true);
+  expect(performance.now() - begin).toBeLessThan(4_000);
+  expect(JSON.parse(await text(await open('GET', `${configMaps}/kept`)))).toEqual(made);
+});
+
+test('a watch from before what the store still knows ends with 410', async () => {
+  const made = JSON.parse(await text(await open('POST', configMaps, configMap('old'))));
+  await text(await open('DELETE', `${configMaps}/old`));
+  await server.api.close();
+  const store = openLmdbStore(join(server.dir, 'data'));
+  await store.compact(await store.revision());
+  await store.close();
+  await server.restart();
+  const watch = await text(await open('GET', `${configMaps}?watch=1&resourceVersion=${made.metadata.resourceVersion}`));
+  expect(JSON.parse(watch)).toMatchObject({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } });
+});
+
+test('a watcher that does not read is dropped, and the others see everything', async () => {
+  const { metadata } = JSON.parse(await text(await open('GET', configMaps)));
+  const path = `${configMaps}?watch=1&resourceVersion=${metadata.resourceVersion}`;
+  const idle = await open('GET', path);
+  idle.pause();
+  const dropped = new Promise((resolve) => idle.socket.once('close', resolve));
+  idle.on('error', () => {});
+  const busy = await open('GET', path);
+  let lines = 0;
+  busy.on('data', (chunk: Buffer) => {
+    lines += chunk.filter((byte) => byte === 10).length;
+  });
+  const value = 'x'.repeat(900_000);
+  for (let i = 0; i < 40; i++) await text(await open('POST', configMaps, configMap(`big-${i}`, { value })));
+  idle.resume();
+  await dropped;
+  await expect.poll(() => lines, { timeout: 5_000 }).toBe(40);
+  busy.destroy();
+});
+
+test('runApiServer resolves when its signal aborts', async () => {
+  const { admin } = server;
+  const stop = new AbortController();
+  const config = {
+    listen: [{ host: '127.0.0.1', port: 0 }],
+    dataDir: join(server.dir, 'other'),
+    pki: { caCert: admin.certificateAuthority, serverCert: admin.clientCertificate, serverKey: admin.clientKey },
+    serviceCidrs: ['10.96.0.0/12'],
+    nodePortRange: { from: 30_000, to: 32_767 },
+    apiServerAddress: { ip: parseIp('10.0.0.1'), port: 6443 },
+  };
+  const running = runApiServer(config, stop.signal);
+  setTimeout(() => stop.abort(), 100);
+  await running;
+});
+
+test('startApiServer names the address that is taken', async () => {
+  const { port } = new URL(server.admin.server);
+  const { admin } = server;
+  const pki = { caCert: admin.certificateAuthority, serverCert: admin.clientCertificate, serverKey: admin.clientKey };
+  const starting = startApiServer({
+    listen: [{ host: '127.0.0.1', port: Number(port) }],
+    dataDir: join(server.dir, 'other'),
+    pki,
+    serviceCidrs: ['10.96.0.0/12'],
+    nodePortRange: { from: 30_000, to: 32_767 },
+  });
+  await expect(starting).rejects.toThrow(new RegExp(`127.0.0.1:${port} cannot be listened on .* \\[LISTEN_FAILED\\]`));
+});
