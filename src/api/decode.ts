@@ -87,27 +87,29 @@ class Decoder {
       if (fieldType === undefined) this.unknown.push(fieldPath);
       else {
         const value = raw[field];
-        if (value !== null && value !== undefined) object[field] = this.#value(fieldType, value, fieldPath, type);
+        if (value !== null && value !== undefined)
+          object[field] = this.#value(fieldType, value, { path: fieldPath, owner: type });
       }
     }
     return object;
   }
 
-  #value(type: FieldType, raw: unknown, path: string, owner: string): unknown {
-    if (type.form === 'scalar') return checkScalar(type.name, raw, path, owner);
+  #value(type: FieldType, raw: unknown, place: Place): unknown {
+    const { path, owner } = place;
+    if (type.form === 'scalar') return checkScalar(type.name, raw, { path, owner });
     if (type.form === 'list') {
-      if (!Array.isArray(raw)) throw mismatch(raw, path, owner, `[]${goName(type.element)}`);
+      if (!Array.isArray(raw)) throw mismatch(raw, { path, owner }, `[]${goName(type.element)}`);
       return raw.map((element, i) =>
-        this.#value(type.element, element ?? zeroOf(type.element), `${path}[${i}]`, owner),
+        this.#value(type.element, element ?? zeroOf(type.element), { path: `${path}[${i}]`, owner }),
       );
     }
     if (!isPlainObject(raw)) {
-      throw mismatch(raw, path, owner, type.form === 'map' ? `map[string]${goName(type.value)}` : goName(type));
+      throw mismatch(raw, { path, owner }, type.form === 'map' ? `map[string]${goName(type.value)}` : goName(type));
     }
     if (type.form === 'object') return this.object(type.name, raw, path);
     const map: { [key: string]: unknown } = {};
     for (const key in raw) {
-      const value = this.#value(type.value, raw[key] ?? zeroOf(type.value), `${path}.${key}`, owner);
+      const value = this.#value(type.value, raw[key] ?? zeroOf(type.value), { path: `${path}.${key}`, owner });
       // A key like __proto__ has to become a key, whatever it means to the language.
       Object.defineProperty(map, key, { value, enumerable: true, writable: true, configurable: true });
     }
@@ -115,7 +117,7 @@ class Decoder {
   }
 }
 
-function checkScalar(name: string, raw: unknown, path: string, owner: string): unknown {
+function checkScalar(name: string, raw: unknown, place: Place): unknown {
   const kind = typeof raw;
   switch (name) {
     case 'string':
@@ -142,7 +144,7 @@ function checkScalar(name: string, raw: unknown, path: string, owner: string): u
     default:
       return structuredClone(raw);
   }
-  throw mismatch(raw, path, owner, goScalars[name] ?? name);
+  throw mismatch(raw, place, goScalars[name] ?? name);
 }
 
 const goScalars: { readonly [name: string]: string } = {
@@ -168,7 +170,13 @@ function zeroOf(type: FieldType): unknown {
   return { boolean: false, integer: 0, number: 0, 'int-or-string': 0 }[type.name] ?? '';
 }
 
-function mismatch(raw: unknown, path: string, owner: string, goType: string): DecodeError {
+/** Where a value stands: its path, and the type that has the field. */
+interface Place {
+  readonly path: string;
+  readonly owner: string;
+}
+
+function mismatch(raw: unknown, { path, owner }: Place, goType: string): DecodeError {
   const place = path.replaceAll(/\[\d+\]/g, '');
   return new DecodeError(
     `json: cannot unmarshal ${jsonType(raw)} into Go struct field ${owner}.${place} of type ${goType}`,

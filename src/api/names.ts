@@ -58,12 +58,6 @@ export const dns1123Subdomain: TextCheck = (text) => [
       ]),
 ];
 
-/** A name that is one part of a URL's path, as RBAC objects have. */
-export const pathSegmentName: TextCheck = (text) => {
-  if (text === '.' || text === '..') return [`may not be '${text}'`];
-  return ['/', '%'].filter((c) => text.includes(c)).map((c) => `may not contain '${c}'`);
-};
-
 const namePartMessage =
   "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character";
 

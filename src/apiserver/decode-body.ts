@@ -4,7 +4,7 @@ import type { ParsedBody } from './body.ts';
 import { badRequest } from './status.ts';
 import type { ApiObject } from './stored-object.ts';
 
-export const fieldValidations = ['Strict', 'Warn', 'Ignore'] as const;
+const fieldValidations = ['Strict', 'Warn', 'Ignore'] as const;
 export type FieldValidation = (typeof fieldValidations)[number];
 
 /** The type of a body: what it has to call itself, and its name in the schema. */

@@ -11,8 +11,7 @@ import type { Strategy } from './strategy.ts';
  * @throws StatusError 409 when a precondition does not hold
  */
 export function planDeletion(
-  resource: Resource,
-  strategy: Strategy<ApiObject>,
+  { resource, strategy }: { readonly resource: Resource; readonly strategy: Strategy<ApiObject> },
   current: StoredObject,
   options: DeleteOptions,
 ): ApiObject | 'remove' | 'nothing' {

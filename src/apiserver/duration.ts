@@ -5,21 +5,24 @@ export function humanDuration(milliseconds: number): string {
   if (seconds < 0) return '0s';
   if (seconds < 120) return `${seconds}s`;
   const minutes = Math.floor(seconds / 60);
-  if (minutes < 10) return pair(minutes, 'm', seconds % 60, 's');
+  if (minutes < 10) return pair([minutes, 'm'], [seconds % 60, 's']);
   if (minutes < 180) return `${minutes}m`;
   const hours = Math.floor(minutes / 60);
-  if (hours < 8) return pair(hours, 'h', minutes % 60, 'm');
+  if (hours < 8) return pair([hours, 'h'], [minutes % 60, 'm']);
   if (hours < 48) return `${hours}h`;
   const days = Math.floor(hours / 24);
-  if (hours < 192) return pair(days, 'd', hours % 24, 'h');
+  if (hours < 192) return pair([days, 'd'], [hours % 24, 'h']);
   if (days < 365 * 2) return `${days}d`;
   const years = Math.floor(days / 365);
-  return years < 8 ? pair(years, 'y', days % 365, 'd') : `${years}y`;
+  return years < 8 ? pair([years, 'y'], [days % 365, 'd']) : `${years}y`;
 }
 
-function pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
+function pair([large, largeUnit]: Amount, [small, smallUnit]: Amount): string {
   return small === 0 ? `${large}${largeUnit}` : `${large}${largeUnit}${small}${smallUnit}`;
 }
+
+/** A number and its unit. */
+type Amount = readonly [number, string];
 
 /** The time since an RFC 3339 time, as `humanDuration`; `<unknown>` when there is none. */
 export function age(time: string | undefined): string {

@@ -9,7 +9,7 @@ import { type ApiAnswer, streamed } from './requests.ts';
 import { badRequest, internalError, noSuchPath, type StatusError, tooLarge, unsupportedMediaType } from './status.ts';
 
 /** Largest request body in bytes, as Kubernetes'. */
-export const bodyLimit = 3 * 1024 * 1024;
+const bodyLimit = 3 * 1024 * 1024;
 const stopMs = 5_000;
 const idleMs = 120_000;
 

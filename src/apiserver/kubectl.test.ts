@@ -76,7 +76,7 @@ spec:
   ports: [{port: 80, targetPort: 8080}]
 `;
 
-describe.skipIf(!hasKubectl)('kubectl', () => {
+describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
   test('apply creates, leaves alone and configures', async () => {
     expect(await ok('apply -f -', hello)).toBe('replicaset.apps/hello created\nservice/hello-service created\n');
     expect(await ok('apply -f -', hello)).toBe('replicaset.apps/hello unchanged\nservice/hello-service unchanged\n');
@@ -196,9 +196,9 @@ describe.skipIf(!hasKubectl)('kubectl', () => {
     const events: string[] = [];
     const watcher = spawn('kubectl', ['get', 'cm', '-w', '--no-headers'], { env: environment });
     watcher.stdout.setEncoding('utf8').on('data', (text: string) => events.push(...text.trimEnd().split('\n')));
-    await expect.poll(() => events.length, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(() => events.length, { timeout: 20_000 }).toBeGreaterThan(0);
     await ok('create configmap watched --from-literal=a=b');
-    await expect.poll(() => events.some((line) => /^watched +1 /.test(line)), { timeout: 5_000 }).toBe(true);
+    await expect.poll(() => events.some((line) => /^watched +1 /.test(line)), { timeout: 20_000 }).toBe(true);
     watcher.kill();
     const waiting = ok('wait --for=delete cm/watched --timeout=10s');
     expect(await ok('delete cm watched')).toBe('configmap "watched" deleted\n');

@@ -128,7 +128,7 @@ export class Registry {
     const dryRun = (options.dryRun ?? []).length > 0;
     for (let attempt = 0; attempt < maxTries; attempt++) {
       const current = await this.get(place);
-      const plan = planDeletion(this.resource, this.strategy, current, options);
+      const plan = planDeletion(this, current, options);
       if (plan === 'nothing') return { object: current, gone: false };
       const object =
         plan === 'remove'

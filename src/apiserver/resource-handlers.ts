@@ -91,7 +91,7 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
 async function list({ request, info, registry, environment }: Call): Promise<ApiAnswer | typeof streamed> {
   const { query } = request;
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, info.resource, registry.strategy, query);
+  const view = viewOf(format, registry, query);
   const page = await listObjects(registry, environment.cache, {
     namespace: info.namespace,
     matches: readSelection(query, info.resource, registry.strategy),
@@ -111,7 +111,7 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
   const startsWithState = sendsInitial === null ? revision === undefined || revision === 0 : isTrue(sendsInitial);
   const { cache } = environment;
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, info.resource, registry.strategy, query);
+  const view = viewOf(format, registry, query);
   const matches = readSelection(query, info.resource, registry.strategy);
   const timeoutMs = readWatchTimeout(query.get('timeoutSeconds'));
   if (revision === undefined) await cache.waitUntilFresh();
@@ -146,7 +146,7 @@ async function create(call: Call): Promise<ApiAnswer> {
   const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(call.request.query, 'CreateOptions');
-  return show(call, 201, await registry.create(object, namespace, { dryRun }), warnings);
+  return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun }));
 }
 
 async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Promise<ApiAnswer> {
@@ -158,12 +158,12 @@ async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Pr
   if (registry.strategy.createOnUpdate === true && part === 'main' && !object.metadata.resourceVersion) {
     const key = info.resource.namespaced ? `${namespace}/${place.name}` : place.name;
     if (registry.cache.get(key) === undefined) {
-      return show(call, 201, await registry.create(object, namespace, { dryRun }), warnings);
+      return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun }));
     }
   }
   // Each try gets its own copy, because what is stored is made of it in place.
   const stored = await registry.update(place, () => structuredClone(object), { dryRun, part });
-  return show(call, 200, stored, warnings);
+  return show({ ...call, warnings }, 200, stored);
 }
 
 async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
@@ -183,7 +183,7 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
     },
     { dryRun, part },
   );
-  return show(call, 200, stored, [...warnings]);
+  return show({ ...call, warnings: [...warnings] }, 200, stored);
 }
 
 async function changeScale(call: NamedCall): Promise<ApiAnswer> {
@@ -240,7 +240,7 @@ async function deleteCollection(call: Call): Promise<ApiAnswer> {
     for (const deletion of await Promise.all(group)) if (deletion !== undefined) deleted.push(deletion.object);
   }
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, info.resource, registry.strategy, request.query);
+  const view = viewOf(format, registry, request.query);
   return formattedAnswer(200, view.list(deleted, { resourceVersion: String(environment.cache.revision) }), format.type);
 }
 
@@ -251,13 +251,12 @@ function ignoreMissing(error: unknown): Deletion | undefined {
 }
 
 async function show(
-  { request, info, registry }: Call,
+  { request, registry, warnings = [] }: Call & { readonly warnings?: readonly string[] },
   code: number,
   object: StoredObject,
-  warnings: readonly string[] = [],
 ): Promise<ApiAnswer> {
   const format: Format = negotiate(request.headers.accept);
-  const view = viewOf(format, info.resource, registry.strategy, request.query);
+  const view = viewOf(format, registry, request.query);
   return { ...(await formattedAnswer(code, view.one(object, object.revision), format.type)), warnings };
 }
 

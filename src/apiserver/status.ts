@@ -2,11 +2,30 @@ import { type FieldError, toCause } from '../api/field-error.ts';
 import type { Status, StatusDetails } from '../api/generated/types.ts';
 import type { Resource } from '../api/resources.ts';
 
+/** Kubernetes' words for what went wrong, and the HTTP status code of each. */
+const codes = {
+  BadRequest: 400,
+  Unauthorized: 401,
+  Forbidden: 403,
+  NotFound: 404,
+  MethodNotAllowed: 405,
+  NotAcceptable: 406,
+  AlreadyExists: 409,
+  Conflict: 409,
+  Expired: 410,
+  RequestEntityTooLarge: 413,
+  UnsupportedMediaType: 415,
+  Invalid: 422,
+  InternalError: 500,
+  ServiceUnavailable: 503,
+  Timeout: 504,
+} as const;
+
 /** A request fails with this Status as its answer. */
 export class StatusError extends Error {
   readonly status: Status & { readonly code: number };
 
-  constructor(code: number, reason: string, message: string, details?: StatusDetails) {
+  constructor(reason: keyof typeof codes, message: string, details?: StatusDetails) {
     super(message);
     this.name = 'StatusError';
     this.status = {
@@ -15,9 +34,9 @@ export class StatusError extends Error {
       metadata: {},
       status: 'Failure',
       message,
-      ...(reason === '' ? {} : { reason }),
+      reason,
       ...(details === undefined ? {} : { details }),
-      code,
+      code: codes[reason],
     };
   }
 }
@@ -34,22 +53,22 @@ function detailsOf(resource: Named, name: string): StatusDetails {
 }
 
 export function notFound(resource: Named, name: string): StatusError {
-  return new StatusError(404, 'NotFound', `${qualified(resource)} "${name}" not found`, detailsOf(resource, name));
+  return new StatusError('NotFound', `${qualified(resource)} "${name}" not found`, detailsOf(resource, name));
 }
 
 /** Nothing is served at the path. */
 export function noSuchPath(): StatusError {
-  return new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
+  return new StatusError('NotFound', 'the server could not find the requested resource', {});
 }
 
 export function alreadyExists(resource: Named, name: string): StatusError {
   const message = `${qualified(resource)} "${name}" already exists`;
-  return new StatusError(409, 'AlreadyExists', message, detailsOf(resource, name));
+  return new StatusError('AlreadyExists', message, detailsOf(resource, name));
 }
 
 export function conflict(resource: Named, name: string, problem: string): StatusError {
   const message = `Operation cannot be fulfilled on ${qualified(resource)} "${name}": ${problem}`;
-  return new StatusError(409, 'Conflict', message, detailsOf(resource, name));
+  return new StatusError('Conflict', message, detailsOf(resource, name));
 }
 
 /** The problem of an update made from an old version of the object. */
@@ -58,7 +77,7 @@ export const modifiedMessage =
 
 export function forbidden(resource: Named, name: string, problem: string): StatusError {
   const subject = name === '' ? qualified(resource) : `${qualified(resource)} "${name}"`;
-  return new StatusError(403, 'Forbidden', `${subject} is forbidden: ${problem}`, detailsOf(resource, name));
+  return new StatusError('Forbidden', `${subject} is forbidden: ${problem}`, detailsOf(resource, name));
 }
 
 /** What is wrong with an object's fields; `kind` is empty for a patch that could not be applied. */
@@ -70,7 +89,7 @@ export function invalid(
   const lines = errors.map((error) => `${error.field}: ${error.message}`);
   const all = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
   const subject = group === '' ? kind : `${kind}.${group}`;
-  return new StatusError(422, 'Invalid', `${subject} "${name}" is invalid: ${all}`, {
+  return new StatusError('Invalid', `${subject} "${name}" is invalid: ${all}`, {
     ...(name === '' ? {} : { name }),
     ...(group === '' ? {} : { group }),
     ...(kind === '' ? {} : { kind }),
@@ -79,50 +98,50 @@ export function invalid(
 }
 
 export function badRequest(message: string): StatusError {
-  return new StatusError(400, 'BadRequest', message);
+  return new StatusError('BadRequest', message);
 }
 
 export function unauthorized(): StatusError {
-  return new StatusError(401, 'Unauthorized', 'Unauthorized');
+  return new StatusError('Unauthorized', 'Unauthorized');
 }
 
 export function methodNotAllowed(resource: Named): StatusError {
   const message = 'the server does not allow this method on the requested resource';
-  return new StatusError(405, 'MethodNotAllowed', message, detailsOf(resource, ''));
+  return new StatusError('MethodNotAllowed', message, detailsOf(resource, ''));
 }
 
 /** The revision asked for, or the continue token's, is gone. */
 export function expired(message: string): StatusError {
-  return new StatusError(410, 'Expired', message);
+  return new StatusError('Expired', message);
 }
 
 export function unsupportedMediaType(message: string): StatusError {
-  return new StatusError(415, 'UnsupportedMediaType', message);
+  return new StatusError('UnsupportedMediaType', message);
 }
 
 export function notAcceptable(): StatusError {
   const types = 'application/json, application/yaml';
-  return new StatusError(406, 'NotAcceptable', `only the following media types are accepted: ${types}`);
+  return new StatusError('NotAcceptable', `only the following media types are accepted: ${types}`);
 }
 
 export function tooLarge(limit: number): StatusError {
-  return new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
+  return new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
 }
 
 /** The client knows a revision that this server has not seen yet. */
 export function tooLargeRevision(asked: number, current: number): StatusError {
-  return new StatusError(504, 'Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
+  return new StatusError('Timeout', `Timeout: Too large resource version: ${asked}, current: ${current}`, {
     causes: [{ reason: 'ResourceVersionTooLarge', message: 'Too large resource version' }],
     retryAfterSeconds: 1,
   });
 }
 
 export function internalError(message: string): StatusError {
-  return new StatusError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] });
+  return new StatusError('InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] });
 }
 
 export function unavailable(message: string): StatusError {
-  return new StatusError(503, 'ServiceUnavailable', message, { retryAfterSeconds: 1 });
+  return new StatusError('ServiceUnavailable', message, { retryAfterSeconds: 1 });
 }
 
 /** The answer to a delete that is done. */

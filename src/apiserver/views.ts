@@ -25,8 +25,7 @@ const metaVersion = 'meta.k8s.io/v1';
 /** @throws StatusError 400 for an unknown `includeObject` */
 export function viewOf(
   format: Format,
-  resource: Resource,
-  strategy: Strategy<ApiObject>,
+  { resource, strategy }: { readonly resource: Resource; readonly strategy: Strategy<ApiObject> },
   query: URLSearchParams,
 ): View {
   if (format.view === 'object') return new ObjectView(resource);

@@ -1,7 +1,7 @@
 import type { Resource } from '../api/resources.ts';
 import type { Store, StoreEvent } from '../store/store.ts';
 import { ResourceCache } from './resource-cache.ts';
-import { expired, tooLargeRevision } from './status.ts';
+import { tooLargeRevision } from './status.ts';
 import { type ApiObject, StoredObject, storagePrefix } from './stored-object.ts';
 
 /** How many transactions before the start can still be watched from: clients come back after a restart. */
@@ -129,9 +129,4 @@ export class WatchCache {
     const text = Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString();
     return new StoredObject(key, revision, { text, parsed: JSON.parse(text) as ApiObject });
   }
-}
-
-/** The answer to a watch or list from a revision whose aftermath is no longer known. */
-export function tooOldRevision(asked: number, oldest: number): Error {
-  return expired(`too old resource version: ${asked} (${oldest})`);
 }

@@ -10,10 +10,8 @@ export interface StorePlace {
 const bytes = (text: string) => Buffer.from(text);
 const text = (value: Uint8Array | undefined) => (value === undefined ? undefined : Buffer.from(value).toString());
 
-async function put(store: Store, key: string, value: string, expectRevision?: number): Promise<number> {
-  const result = await store.transact([
-    { type: 'put', key, value: bytes(value), ...(expectRevision === undefined ? {} : { expect: expectRevision }) },
-  ]);
+async function put(store: Store, key: string, value: string): Promise<number> {
+  const result = await store.transact([{ type: 'put', key, value: bytes(value) }]);
   if (!result.ok) throw new Error(`${key} was not as expected`);
   return result.revision;
 }

@@ -4,7 +4,7 @@ import type { Container, PodSpec, PodTemplateSpec, Probe, Volume } from '../gene
  * Sets in place what Kubernetes sets when a Pod spec leaves it open: core/v1 defaults, and those of the
  * ServiceAccount and DefaultTolerationSeconds admission.
  */
-export function defaultPodSpec(spec: PodSpec): void {
+function defaultPodSpec(spec: PodSpec): void {
   spec.restartPolicy ??= 'Always';
   spec.dnsPolicy ??= 'ClusterFirst';
   spec.terminationGracePeriodSeconds ??= 30;

@@ -21,7 +21,8 @@ export function validateEndpoints(object: Endpoints, errors: FieldErrors): void 
     for (const [j, address] of notReadyAddresses.entries()) {
       validateAddress(address, `${field}.notReadyAddresses[${j}]`, errors);
     }
-    for (const [j, port] of ports.entries()) validatePort(port, `${field}.ports[${j}]`, ports.length > 1, errors);
+    for (const [j, port] of ports.entries())
+      validatePort(port, `${field}.ports[${j}]`, { errors, nameRequired: ports.length > 1 });
   }
 }
 
@@ -47,7 +48,11 @@ function validateEndpointIp(text: string, field: string, errors: FieldErrors): v
   }
 }
 
-function validatePort(port: CoreEndpointPort, field: string, nameRequired: boolean, errors: FieldErrors): void {
+function validatePort(
+  port: CoreEndpointPort,
+  field: string,
+  { errors, nameRequired }: { readonly errors: FieldErrors; readonly nameRequired: boolean },
+): void {
   if (port.name !== undefined && port.name !== '')
     errors.invalidEach(`${field}.name`, port.name, dns1123Label(port.name));
   else if (nameRequired) errors.required(`${field}.name`);
@@ -65,7 +70,7 @@ export function validateEndpointSlice(slice: EndpointSlice, errors: FieldErrors)
   const endpoints = slice.endpoints ?? [];
   if (endpoints.length > maxSliceEndpoints) errors.tooMany('endpoints', endpoints.length, maxSliceEndpoints);
   for (const [i, endpoint] of endpoints.entries())
-    validateEndpoint(endpoint, slice.addressType, `endpoints[${i}]`, errors);
+    validateEndpoint(endpoint, `endpoints[${i}]`, { errors, addressType: slice.addressType });
   const ports = slice.ports ?? [];
   if (ports.length > maxSlicePorts) errors.tooMany('ports', ports.length, maxSlicePorts);
   const names = new Set<string>();
@@ -80,7 +85,11 @@ export function validateEndpointSlice(slice: EndpointSlice, errors: FieldErrors)
   }
 }
 
-function validateEndpoint(endpoint: Endpoint, addressType: string, field: string, errors: FieldErrors): void {
+function validateEndpoint(
+  endpoint: Endpoint,
+  field: string,
+  { errors, addressType }: { readonly errors: FieldErrors; readonly addressType: string },
+): void {
   const addresses = endpoint.addresses ?? [];
   if (addresses.length === 0) errors.required(`${field}.addresses`, 'must contain at least 1 address');
   if (addresses.length > maxEndpointAddresses)

@@ -57,7 +57,7 @@ function validatePorts(spec: ServiceSpec, errors: FieldErrors): void {
   const nodePorts = new Set<string>();
   for (const [i, port] of ports.entries()) {
     const field = `spec.ports[${i}]`;
-    validatePort(port, field, ports.length > 1, errors);
+    validatePort(port, field, { errors, nameRequired: ports.length > 1 });
     if (port.name !== undefined && port.name !== '') {
       if (names.has(port.name)) errors.duplicate(`${field}.name`, port.name);
       names.add(port.name);
@@ -75,7 +75,11 @@ function validatePorts(spec: ServiceSpec, errors: FieldErrors): void {
   }
 }
 
-function validatePort(port: ServicePort, field: string, nameRequired: boolean, errors: FieldErrors): void {
+function validatePort(
+  port: ServicePort,
+  field: string,
+  { errors, nameRequired }: { readonly errors: FieldErrors; readonly nameRequired: boolean },
+): void {
   if (port.name === undefined || port.name === '') {
     if (nameRequired) errors.required(`${field}.name`);
   } else errors.invalidEach(`${field}.name`, port.name, dns1123Label(port.name));
