@@ -131,6 +131,13 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
     ]);
     expect(await ok('get svc -A -o name')).toBe('service/hello-service\nservice/kubernetes\n');
     expect((await ok('get all')).match(/^service\/hello-service/m)).not.toBeNull();
+    const sorted = await ok('get svc --sort-by=.spec.ports[0].port --no-headers -o custom-columns=N:.metadata.name');
+    expect(sorted.trim().split('\n')).toEqual(['hello-service', 'kubernetes']);
+    expect(lines(await ok('get svc --sort-by=.metadata.name')).map(([name]) => name)).toEqual([
+      'NAME',
+      'hello-service',
+      'kubernetes',
+    ]);
     expect(await ok('api-resources -o name --api-group=apps')).toBe('deployments.apps\nreplicasets.apps\n');
   });
 

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FieldErrors } from '../api/field-error.ts';
 import type { DeleteOptions, Service } from '../api/generated/types.ts';
-import { type Resource, type ResourceKey, resources } from '../api/resources.ts';
+import { apiVersionOf, type Resource, type ResourceKey, resources } from '../api/resources.ts';
 import { validateMetadata, validateMetadataUpdate } from '../api/validation/metadata.ts';
 import type { Operation, Store } from '../store/store.ts';
 import { planDeletion } from './deletion.ts';
@@ -77,8 +77,9 @@ export class Registry {
     }
     await this.#environment.namespaces.admitCreate(this.resource, namespace, object.metadata.name ?? '');
     const isGenerated = !object.metadata.name;
+    const typed = { ...object, kind: this.resource.kind, apiVersion: apiVersionOf(this.resource) };
     for (let attempt = 0; ; attempt++) {
-      const draft = withNewMetadata(object, namespace, this.strategy.generationOf !== undefined);
+      const draft = withNewMetadata(typed, namespace, this.strategy.generationOf !== undefined);
       this.strategy.defaults?.(draft);
       this.strategy.prepareForCreate?.(draft);
       const created = await this.#store(draft, undefined, options);
