@@ -12,11 +12,17 @@ const server = createServer((request, response) => {
 });
 server.listen(port, () => process.stdout.write(`listening on port ${port}\n`));
 
+// Endpoints leave a Service some milliseconds after their Pod is told to end: until every node knows, a server that is
+// asked is better still there.
+const lameDuckMs = 500;
+
 // As PID 1 a process is not ended by a signal it does not handle.
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
   process.once(signal, () => {
-    server.close(() => process.exit(0));
-    server.closeIdleConnections();
-    setTimeout(() => process.exit(0), 1000).unref();
+    setTimeout(() => {
+      server.close(() => process.exit(0));
+      server.closeIdleConnections();
+      setTimeout(() => process.exit(0), 1000).unref();
+    }, lameDuckMs);
   });
 }

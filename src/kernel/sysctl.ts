@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { SignalboxError } from '../errors/error.ts';
 
 /**
@@ -24,6 +24,11 @@ export function writeSysctl(name: string, value: string | number): void {
   } catch (error) {
     throw refused(name, `cannot be set to ${value}`, error);
   }
+}
+
+/** As `writeSysctl`; does nothing when this kernel has no such parameter. */
+export function writeSysctlIfKnown(name: string, value: string | number): void {
+  if (existsSync(pathOf(name))) writeSysctl(name, value);
 }
 
 /** Dots part the folders, and a slash stands for a dot within a name (`net.ipv4.conf.eth0/100.forwarding`). */

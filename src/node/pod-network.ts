@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openRoutes, type Routes } from '../kernel/links.ts';
 import { createNetns, deleteNetns, inNetns } from '../kernel/netns.ts';
-import { writeSysctl } from '../kernel/sysctl.ts';
+import { writeSysctl, writeSysctlIfKnown } from '../kernel/sysctl.ts';
 import { bits, type Cidr } from '../net/cidr.ts';
 import { familyOf, type Ip, ipToBytes } from '../net/ip.ts';
 import { gatewayOf } from './ipam.ts';
@@ -71,6 +71,9 @@ function layBridge(routes: Routes, bridge: string, cidrs: readonly Cidr[]): void
   const mac = macOf(cidrs[0] === undefined ? undefined : gatewayOf(cidrs[0]));
   if (routes.getLink(bridge) === undefined) routes.createBridge({ name: bridge, mac });
   if (cidrs.some(({ family }) => family === 'IPv6')) skipAddressDetection(bridge.replaceAll('.', '/'));
+  // Frames that only pass the bridge are not to meet the rules a second time: one that a Service leads back to the Pod
+  // it came from would be taken for bridged, and dropped, as a bridge sends nothing out of the port it came in by.
+  for (const family of ['iptables', 'ip6tables']) writeSysctlIfKnown(`net.bridge.bridge-nf-call-${family}`, 0);
   routes.setLink(bridge, { up: true });
   for (const cidr of cidrs) {
     routes.addAddress(bridge, { ip: gatewayOf(cidr), prefix: cidr.prefix });

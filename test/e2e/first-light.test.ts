@@ -236,7 +236,7 @@ describe('an external name', () => {
 });
 
 describe('a Pod replaced under a stream of requests', () => {
-  test('loses no request but those to the Pod that went, and its successor answers', async () => {
+  test('loses no request, and its successor answers', async () => {
     const [victim = ''] = pods;
     const ip = await clusterIp('hello-service');
     const stream = box.must('exec', 'node/node-1', ...requests(`http://${ip}`, 2000));
@@ -247,7 +247,7 @@ describe('a Pod replaced under a stream of requests', () => {
     await box.kubectlMust('wait', '--for=condition=Ready', `pod/${successor}`, '--timeout=30s');
     const lines = (await stream).trim().split('\n');
     expect(lines).toHaveLength(2000);
-    expect(lines.filter((line) => !line.startsWith('200')).length).toBeLessThanOrEqual(2);
+    expect(lines.filter((line) => !line.startsWith('200'))).toEqual([]);
     await eventually('the successor answers', async () =>
       (await answers('node/node-1', `http://${ip}`, 20)).includes(`200 ${successor}`) ? true : undefined,
     );
@@ -293,7 +293,7 @@ describe('kubectl', () => {
     expect(await box.kubectlMust('get', 'deployment', '-l', 'tier=front')).toMatch(/web\s+3\/3\s+3\s+3/);
     await box.kubectlMust('set', 'env', 'deployment/web', 'VERSION=2');
     await box.kubectlMust('rollout', 'status', 'deployment/web', '--timeout=60s');
-    expect(await box.kubectlMust('describe', 'deployment', 'web')).toContain('VERSION:  2');
+    expect(await box.kubectlMust('describe', 'deployment', 'web')).toMatch(/VERSION:\s+2/);
     await box.kubectlMust('delete', 'deployment', 'web');
     await eventually(
       'Pods of the Deployment are gone',
