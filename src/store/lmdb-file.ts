@@ -1,6 +1,8 @@
 import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 
+/** Name of the data file in a store's folder. */
+export const dataFile = 'data.mdb';
 const headerBytes = 56;
 // struct MDB_meta begins after the page header; see lmdb's mdb.c.
 const metaAt = 24;
@@ -13,7 +15,7 @@ const magic = 0xbeefc0de;
  * @throws Error when it does not
  */
 export function checkLmdbFile(folder: string): void {
-  const path = join(folder, 'data.mdb');
+  const path = join(folder, dataFile);
   if (!existsSync(path)) return;
   const file = openSync(path, 'r');
   try {
@@ -24,7 +26,7 @@ export function checkLmdbFile(folder: string): void {
     const second = Buffer.alloc(headerBytes);
     readSync(file, second, 0, headerBytes, header.readUInt32LE(pageSizeAt));
     if (header.readUInt32LE(metaAt) !== magic || second.readUInt32LE(metaAt) !== magic)
-      throw new Error('data.mdb is damaged or not an LMDB file');
+      throw new Error(`${dataFile} is damaged or not an LMDB file`);
   } finally {
     closeSync(file);
   }

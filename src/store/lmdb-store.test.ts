@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -15,4 +15,14 @@ test('openLmdbStore refuses a file that is not a store, by code', async () => {
   await writeFile(join(path, 'data.mdb'), Buffer.alloc(65_536, 7));
   expect(() => openLmdbStore(path)).toThrow(/STORE_UNREADABLE/);
   await rm(path, { recursive: true });
+});
+
+test('openLmdbStore makes the folder, whatever its name, for its owner alone', async () => {
+  const place = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
+  const path = join(place, 'deep', 'data.v1');
+  const store = openLmdbStore(path);
+  expect((await stat(path)).mode & 0o777).toBe(0o700);
+  expect(await readdir(path)).toContain('data.mdb');
+  await store.close();
+  await rm(place, { recursive: true });
 });

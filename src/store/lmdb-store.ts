@@ -1,7 +1,9 @@
+import { chmodSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { SignalboxError } from '../errors/error.ts';
 import { CommitQueue } from './commit-queue.ts';
-import { checkLmdbFile } from './lmdb-file.ts';
+import { checkLmdbFile, dataFile } from './lmdb-file.ts';
 import {
   decodeLog,
   decodePosition,
@@ -42,10 +44,13 @@ interface PendingKey {
  */
 export function openLmdbStore(path: string): Store {
   try {
+    // It holds Secrets.
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    chmodSync(path, 0o700);
     checkLmdbFile(path);
     // Without overlapping syncs a commit ends with fdatasync: what the promise of a batch means then is "on disk".
     const env = open<Buffer, Buffer>({
-      path,
+      path: join(path, dataFile),
       maxDbs: 3,
       encoding: 'binary',
       keyEncoding: 'binary',
