@@ -4,11 +4,10 @@ import type { Pod } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { listChildren } from '../kernel/process.ts';
 import { readContainerPid } from '../node/container-pid.ts';
 import { networkPaths } from './network.ts';
 import { planCluster } from './plan.ts';
-import type { ClusterPaths, ClusterRecord } from './state.ts';
+import { type ClusterPaths, type ClusterRecord, supervisorOf } from './state.ts';
 
 /** Where a command is to run. */
 export type Target =
@@ -96,9 +95,9 @@ export function enterCommand(paths: ClusterPaths, record: ClusterRecord, target:
   });
 }
 
-/** `unshare` runs outside and has one child: the supervisor. */
+/** @throws SignalboxError `CLUSTER_NOT_RUNNING` when it has just ended */
 function supervisorPid(record: ClusterRecord): number {
-  const [pid] = listChildren(record.process.pid);
+  const pid = supervisorOf(record)?.pid;
   if (pid !== undefined) return pid;
   throw new SignalboxError('CLUSTER_NOT_RUNNING', {
     object: `cluster ${record.name}`,

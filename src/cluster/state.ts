@@ -2,7 +2,7 @@ import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
-import { isAlive, type ProcessIdentity } from '../kernel/process.ts';
+import { identify, isAlive, listChildren, type ProcessIdentity } from '../kernel/process.ts';
 
 /** What a cluster's folder says of it; written by `up`, read by every other command. */
 export interface ClusterRecord {
@@ -108,6 +108,15 @@ export function removeFolders(paths: ClusterPaths): void {
 /** Whether the record's process still runs. */
 export function isRunning(record: ClusterRecord | undefined): record is ClusterRecord {
   return record !== undefined && isAlive(record.process);
+}
+
+/**
+ * The first process inside a cluster, as the host counts. The record's own is `unshare`, which waits for it outside
+ * and passes no signal on.
+ */
+export function supervisorOf(record: ClusterRecord): ProcessIdentity | undefined {
+  const [pid] = listChildren(record.process.pid);
+  return pid === undefined ? undefined : identify(pid);
 }
 
 /** Names of all clusters that have a folder. */

@@ -1,7 +1,7 @@
 import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { isAlive, type ProcessIdentity, sendSignal } from '../kernel/process.ts';
-import { type ClusterPaths, isRunning, readRecord, removeFolders } from './state.ts';
+import { isAlive, sendSignal } from '../kernel/process.ts';
+import { type ClusterPaths, type ClusterRecord, isRunning, readRecord, removeFolders, supervisorOf } from './state.ts';
 
 const politeMs = 3_000;
 const killedMs = 5_000;
@@ -18,7 +18,7 @@ export async function stopCluster(
 ): Promise<'running' | 'stopped'> {
   const record = readRecordOrNothing(paths);
   const wasRunning = isRunning(record);
-  if (wasRunning && !(await ended(record.process))) {
+  if (wasRunning && !(await ended(record))) {
     throw new SignalboxError('CLUSTER_NOT_STOPPED', {
       object: `process ${record.process.pid}`,
       problem: 'of the cluster is still there after SIGKILL',
@@ -29,14 +29,15 @@ export async function stopCluster(
   return wasRunning ? 'running' : 'stopped';
 }
 
-async function ended(process: ProcessIdentity): Promise<boolean> {
-  for (const [signal, patience] of [
-    ['SIGTERM', politeMs],
-    ['SIGKILL', killedMs],
+/** Asks the supervisor, which lets the store finish; then ends what holds it, and the kernel ends the supervisor. */
+async function ended(record: ClusterRecord): Promise<boolean> {
+  for (const [target, signal, patience] of [
+    [supervisorOf(record), 'SIGTERM', politeMs],
+    [record.process, 'SIGKILL', killedMs],
   ] as const) {
-    sendSignal(process, signal);
+    if (target !== undefined) sendSignal(target, signal);
     for (const until = Date.now() + patience; Date.now() < until; await sleep(10)) {
-      if (!isAlive(process)) return true;
+      if (!isAlive(record.process)) return true;
     }
   }
   return false;
