@@ -1,11 +1,13 @@
 // Bundles the command line and the programs behind the built-in images. One file of each component instead of some
 // hundred modules is what start-up time is won with: a cluster starts a dozen Node processes.
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { root } from './setup.mjs';
 
-const outdir = join(root, 'dist/bin');
+const target = join(root, 'dist/bin');
+// Beside the old one until it is whole: a cluster that runs goes on with what it was started from.
+const outdir = `${target}.new`;
 rmSync(outdir, { recursive: true, force: true });
 const images = readdirSync(join(root, 'src/images')).filter((f) => f.endsWith('.ts') && !f.endsWith('.test.ts'));
 await build({
@@ -31,3 +33,5 @@ await build({
   },
   logLevel: 'warning',
 });
+rmSync(target, { recursive: true, force: true });
+renameSync(outdir, target);

@@ -44,6 +44,7 @@ const roots = [
   'V1SelfSubjectReview',
   'V1Eviction',
   'V1Scale',
+  'V1Binding',
   'V1Status',
   'V1DeleteOptions',
   'V1ListMeta',
@@ -57,7 +58,11 @@ const plainName = (model) =>
   model.replace(/^(Core)?(?:Authentication|Discovery|Events|Rbac|Storage|Flowcontrol)?V1(?=[A-Z])/, '$1');
 
 function readModel(model) {
-  const text = readFileSync(join(models, `${model}.d.ts`), 'utf8');
+  // A map's type stands on three lines.
+  const text = readFileSync(join(models, `${model}.d.ts`), 'utf8').replace(
+    /\{\s+\[key: string\]: ([^;]+);\s+\}/g,
+    '{ [key: string]: $1; }',
+  );
   const fields = [];
   for (const m of text.matchAll(/^ {4}'([^']+)'(\??): (.+);$/gm))
     fields.push({ name: m[1], required: m[2] === '', type: m[3] });

@@ -20,6 +20,8 @@ export interface ComponentSpec {
 export interface Component {
   readonly name: string;
   readonly pid: number | undefined;
+  /** Resolves when it ends for the first time, with the reason. */
+  readonly firstEnd: Promise<string>;
   /** Asks it to end, kills it after `graceMs`; resolves when it is gone. */
   stop(graceMs: number): Promise<void>;
 }
@@ -35,12 +37,17 @@ export function keepRunning(spec: ComponentSpec, log: Logger): Component {
   let stopping = false;
   let attempt = 0;
   let timer: NodeJS.Timeout | undefined;
+  let tellFirstEnd: (why: string) => void = () => {};
+  const firstEnd = new Promise<string>((resolve) => {
+    tellFirstEnd = resolve;
+  });
 
   const start = () => {
     const startedAt = Date.now();
     child = startOnce(spec);
     const ended = (why: string) => {
       child = undefined;
+      tellFirstEnd(why);
       if (stopping) return;
       attempt = Date.now() - startedAt > settledMs ? 0 : attempt + 1;
       const wait = backoffDelay(attempt, restart);
@@ -53,6 +60,7 @@ export function keepRunning(spec: ComponentSpec, log: Logger): Component {
   start();
   return {
     name: spec.name,
+    firstEnd,
     get pid() {
       return child?.pid;
     },

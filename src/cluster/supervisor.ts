@@ -4,6 +4,7 @@ import { apiServerNames, ensurePki, issueClientCertificate } from '../apiserver/
 import { connect } from '../client/client.ts';
 import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
+import { SignalboxError } from '../errors/error.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs } from '../kernel/mounts.ts';
 import { reapOrphans } from '../kernel/process.ts';
@@ -82,8 +83,10 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   for (const component of planned) {
     components.push(await startComponent(component, { access, program, log, apiSockets }));
   }
-  tell({ stage: 'control-plane' });
-  await createDns(access, program, log);
+  await Promise.race([
+    bringUpApi(access, program),
+    ...components.slice(0, 1).map((apiServer) => endedAtStart(apiServer, paths)),
+  ]);
   return components;
 }
 
@@ -91,6 +94,10 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
 const firstPassedFd = 3;
 
 const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
+const dnsIdentity: Identity = {
+  user: 'system:serviceaccount:kube-system:cluster-dns',
+  groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system'],
+};
 
 interface Access {
   readonly paths: ClusterPaths;
@@ -144,27 +151,35 @@ async function writeAccess(
   });
 }
 
-async function createDns(access: Access, program: string, log: Logger): Promise<void> {
-  const own = join(access.paths.components, 'cluster-dns.kubeconfig');
-  await writeAccess(
-    own,
-    { user: 'system:serviceaccount:kube-system:cluster-dns', groups: ['system:serviceaccounts'] },
-    access,
-  );
+/** Waits for the API server, says so, and creates cluster DNS. */
+async function bringUpApi(access: Access, program: string): Promise<void> {
   const admin = join(access.paths.components, 'supervisor.kubeconfig');
+  const own = join(access.paths.components, 'cluster-dns.kubeconfig');
   await writeAccess(admin, administrator, access);
+  await writeAccess(own, dnsIdentity, access);
   const client = connect(await loadKubeconfig(admin));
   try {
+    await client.raw({ method: 'GET', path: '/readyz' });
+    tell({ stage: 'control-plane' });
     await createClusterDns(client, {
       plan: access.plan,
       kubeconfig: readFileSync(own, 'utf8'),
       program: [process.execPath, program],
     });
-  } catch (error) {
-    log.error({ err: error }, 'cluster DNS could not be created');
   } finally {
     client.close();
   }
+}
+
+/** An API server that does not even start will not do so the next time: better to say why than to wait. */
+async function endedAtStart(component: Component, paths: ClusterPaths): Promise<never> {
+  const why = await component.firstEnd;
+  const logFile = join(paths.components, `${component.name}.log`);
+  throw new SignalboxError('CLUSTER_START_FAILED', {
+    object: component.name,
+    problem: `ended at start (${why})`,
+    remedy: `see the end of ${logFile}`,
+  });
 }
 
 function pidsOf(components: readonly Component[]): Set<number> {
