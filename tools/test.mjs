@@ -53,6 +53,9 @@ function runLevel(level) {
     join(at.cwd, 'node_modules/vitest/vitest.mjs'),
     ...[
       'run',
+      // The default loader writes beside the packages, where not every user may.
+      '--configLoader',
+      'runner',
       '--project',
       level.project,
       '--reporter=default',
