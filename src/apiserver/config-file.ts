@@ -1,9 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ConfigFields, readInteger, readList, readText } from '../component/config-fields.ts';
+import {
+  type ConfigFields,
+  type ConfigValue,
+  readConfig,
+  readFields,
+  readInteger,
+  readList,
+  readText,
+} from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
-import { parseIp } from '../net/ip.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
 
 const readPort = readInteger(1, 65535);
@@ -21,52 +29,44 @@ const readPort = readInteger(1, 65535);
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_ADDRESS`, `INVALID_CIDR`
  */
 export function parseApiServerConfig(value: unknown): ApiServerConfig {
-  const fields = new ConfigFields(value, 'config');
-  const pkiDir = fields.required('pkiDir', readText);
-  const advertise = fields.optional('advertise', readAdvertise);
-  const config: ApiServerConfig = {
-    listen: fields.required('listen', readList(readListen)),
-    dataDir: fields.required('dataDir', readText),
-    serviceCidrs: fields.required('serviceCidrs', readList(readCidr)),
-    nodePortRange: fields.optional('nodePortRange', readPortRange) ?? { from: 30000, to: 32767 },
-    pki: {
-      caCert: readPem(pkiDir, 'ca.crt'),
-      serverCert: readPem(pkiDir, 'apiserver.crt'),
-      serverKey: readPem(pkiDir, 'apiserver.key'),
-    },
-    ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
-  };
-  fields.done();
-  return config;
+  return readConfig(value, { name: 'the API server configuration' }, (fields) => {
+    const pkiDir = fields.required('pkiDir', readText);
+    const advertise = fields.optional('advertise', readFields(advertisedAddress));
+    return {
+      listen: fields.required('listen', readList(readFields(listenAddress))),
+      dataDir: fields.required('dataDir', readText),
+      serviceCidrs: fields.required('serviceCidrs', readList(readCidr)),
+      nodePortRange: fields.optional('nodePortRange', readFields(portRange)) ?? { from: 30000, to: 32767 },
+      pki: {
+        caCert: readPem(pkiDir, 'ca.crt'),
+        serverCert: readPem(pkiDir, 'apiserver.crt'),
+        serverKey: readPem(pkiDir, 'apiserver.key'),
+      },
+      ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
+    };
+  });
 }
 
-function readListen(value: unknown, path: string): Listen {
-  const fields = new ConfigFields(value, path);
+function listenAddress(fields: ConfigFields): Listen {
   const fd = fields.optional('fd', readInteger(0, 1 << 20));
-  const listen =
-    fd === undefined
-      ? { host: parseIp(fields.required('host', readText)), port: fields.required('port', readPort) }
-      : { fd };
-  fields.done();
-  return listen;
+  if (fd !== undefined) return { fd };
+  return { host: fields.required('host', readIp), port: fields.required('port', readPort) };
 }
 
-function readAdvertise(value: unknown, path: string): { ip: string; port: number } {
-  const fields = new ConfigFields(value, path);
-  const address = { ip: parseIp(fields.required('address', readText)), port: fields.required('port', readPort) };
-  fields.done();
-  return address;
+function advertisedAddress(fields: ConfigFields): { ip: string; port: number } {
+  return { ip: fields.required('address', readIp), port: fields.required('port', readPort) };
 }
 
-function readPortRange(value: unknown, path: string): { from: number; to: number } {
-  const fields = new ConfigFields(value, path);
-  const range = { from: fields.required('from', readPort), to: fields.required('to', readPort) };
-  fields.done();
-  return range;
+function portRange(fields: ConfigFields): { from: number; to: number } {
+  return { from: fields.required('from', readPort), to: fields.required('to', readPort) };
 }
 
-function readCidr(value: unknown, path: string): string {
-  const text = readText(value, path);
+function readIp(at: ConfigValue): Ip {
+  return parseIp(readText(at));
+}
+
+function readCidr(at: ConfigValue): string {
+  const text = readText(at);
   parseCidr(text);
   return text;
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../component/duration.ts';
 import { exitStatus } from './report.ts';
 
 /**
@@ -109,11 +110,11 @@ function integer(value: string): number {
   return Number(value);
 }
 
-/** `500ms`, `60s`, `2m`, in milliseconds. */
+/** `500ms`, `60s`, `1m30s`, in milliseconds. */
 function duration(value: string): number {
-  const [, amount, unit] = /^(\d{1,7}(?:\.\d{1,3})?)(ms|s|m)$/.exec(value) ?? [];
-  if (amount === undefined) throw new InvalidArgumentError('It is a number with a unit: 500ms, 60s, 2m.');
-  return Number(amount) * { ms: 1, s: 1000, m: 60_000 }[unit as 'ms' | 's' | 'm'];
+  const milliseconds = parseDuration(value);
+  if (milliseconds === undefined) throw new InvalidArgumentError('It is a number with a unit: 500ms, 60s, 2m.');
+  return milliseconds;
 }
 
 function packageVersion(): string {

@@ -38,13 +38,22 @@ describe('parseControllersConfig', () => {
   });
 
   test.each([
-    ['nothing', null, /is not a set of fields/],
-    ['an unknown field', { clusterCIDR: 'x' }, /clusterCIDR is no setting/],
-    ['an unknown controller', { controllers: ['scheduler', 'job'] }, /choose from namespace, /],
-    ['no controller', { controllers: [] }, /is not a list of controllers/],
-    ['a prefix that does not fit', { nodeCidrMaskSizes: { IPv4: 8 } }, /give an integer from 16 to 32/],
+    ['nothing', null, /^the controllers configuration null is not an object/],
+    ['an unknown field', { clusterCIDR: 'x' }, /^clusterCIDR is no field of the controllers configuration/],
+    [
+      'an unknown controller',
+      { controllers: ['scheduler', 'job'] },
+      /^controllers\[1\] "job" is not .*choose from namespace, /,
+    ],
+    ['no controller', { controllers: [] }, /^controllers is empty/],
+    [
+      'a prefix that does not fit',
+      { nodeCidrMaskSizes: { IPv4: 8 } },
+      /^nodeCidrMaskSizes\.IPv4 8 is not a whole number from 16 to 32/,
+    ],
+    ['a family that there is not', { nodeCidrMaskSizes: { ipv4: 24 } }, /^nodeCidrMaskSizes\.ipv4 is no field/],
     ['two blocks of a family', { clusterCidr: '10.0.0.0/8,11.0.0.0/8' }, /two blocks of one family/],
-    ['an empty path', { kubeconfig: '' }, /kubeconfig is ""/],
+    ['an empty path', { kubeconfig: '' }, /^kubeconfig "" is not a text/],
     ['no grace', { nodeGraceSeconds: 0 }, /from 1 to 3600/],
   ])('parseControllersConfig refuses %s', (_what, object, message) => {
     expect(() => parseControllersConfig(object)).toThrow(message);

@@ -1,5 +1,14 @@
-import { SignalboxError } from '../errors/error.ts';
-import { bits, parseCidr } from '../net/cidr.ts';
+import {
+  type ConfigFields,
+  type ConfigValue,
+  readConfig,
+  readInteger,
+  readOneOf,
+  readSome,
+  readText,
+} from '../component/config-fields.ts';
+import { bits, type Cidr, parseCidr } from '../net/cidr.ts';
+import type { IpFamily } from '../net/ip.ts';
 import type { PodNetwork } from './nodes/pod-cidr.ts';
 
 /** The controllers by the names that Kubernetes has for them. */
@@ -32,9 +41,6 @@ export interface ControllersConfig {
   readonly rootCaFile: string | undefined;
 }
 
-type Fields = { readonly [name: string]: unknown };
-const knownFields = ['kubeconfig', 'controllers', 'clusterCidr', 'nodeCidrMaskSizes', 'nodeGraceSeconds', 'rootCaFile'];
-
 /**
  * Reads the fields of a configuration file:
  *
@@ -48,57 +54,33 @@ const knownFields = ['kubeconfig', 'controllers', 'clusterCidr', 'nodeCidrMaskSi
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_CIDR`
  */
 export function parseControllersConfig(object: unknown): ControllersConfig {
-  const fields = readFields(object, 'the controllers’ configuration');
-  const unknown = Object.keys(fields).find((name) => !knownFields.includes(name));
-  if (unknown !== undefined) throw invalid(unknown, 'is no setting of the controllers', 'leave it out');
-  return {
-    kubeconfig: readText(fields, 'kubeconfig'),
-    controllers: readControllers(fields.controllers),
-    podNetworks: readPodNetworks(fields),
-    nodeGraceMs: readInteger(fields, { name: 'nodeGraceSeconds', fallback: 40, min: 1, max: 3600 }) * 1000,
-    rootCaFile: readText(fields, 'rootCaFile'),
-  };
-}
-
-function readControllers(value: unknown): readonly ControllerName[] {
-  if (value === undefined) return controllerNames;
-  const isName = (name: unknown): name is ControllerName => controllerNames.some((known) => known === name);
-  if (Array.isArray(value) && value.length > 0 && value.every(isName)) return [...new Set(value)];
-  throw invalid('controllers', 'is not a list of controllers', `choose from ${controllerNames.join(', ')}`);
-}
-
-function readPodNetworks(fields: Fields): PodNetwork[] {
-  const sizes = readFields(fields.nodeCidrMaskSizes ?? {}, 'nodeCidrMaskSizes');
-  const networks = (readText(fields, 'clusterCidr') ?? '10.244.0.0/16').split(',').map((text): PodNetwork => {
-    const cidr = parseCidr(text.trim());
-    const fallback = Math.max(cidr.prefix, cidr.family === 'IPv4' ? 24 : 64);
-    const max = bits(cidr.family);
-    return { cidr, nodePrefix: readInteger(sizes, { name: cidr.family, fallback, min: cidr.prefix, max }) };
+  return readConfig(object, { name: 'the controllers configuration' }, (fields) => {
+    const clusterCidrs = fields.optional('clusterCidr', readCidrs) ?? [parseCidr('10.244.0.0/16')];
+    return {
+      kubeconfig: fields.optional('kubeconfig', readText),
+      controllers: [
+        ...new Set(fields.optional('controllers', readSome(readOneOf(controllerNames))) ?? controllerNames),
+      ],
+      podNetworks: fields.group('nodeCidrMaskSizes', (sizes) => podNetworks(clusterCidrs, sizes)),
+      nodeGraceMs: (fields.optional('nodeGraceSeconds', readInteger(1, 3600)) ?? 40) * 1000,
+      rootCaFile: fields.optional('rootCaFile', readText),
+    };
   });
-  if (new Set(networks.map(({ cidr }) => cidr.family)).size === networks.length) return networks;
-  throw invalid('clusterCidr', 'has two blocks of one family', 'give one for IPv4, one for IPv6, or one of each');
 }
 
-function readFields(value: unknown, what: string): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw invalid(what, 'is not a set of fields', 'write `name: value` lines');
+function readCidrs(at: ConfigValue): Cidr[] {
+  const cidrs = readText(at)
+    .split(',')
+    .map((text) => parseCidr(text.trim()));
+  if (new Set(cidrs.map(({ family }) => family)).size === cidrs.length) return cidrs;
+  throw at.error('has two blocks of one family', 'give one for IPv4, one for IPv6, or one of each');
 }
 
-function readText(fields: Fields, name: string): string | undefined {
-  const value = fields[name];
-  if (value === undefined || (typeof value === 'string' && value !== '')) return value;
-  throw invalid(name, `is ${JSON.stringify(value)}`, 'give a text');
-}
-
-function readInteger(
-  fields: Fields,
-  { name, fallback, min, max }: { name: string; fallback: number; min: number; max: number },
-): number {
-  const value = fields[name] ?? fallback;
-  if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
-  throw invalid(name, `is ${JSON.stringify(value)}`, `give an integer from ${min} to ${max}`);
-}
-
-function invalid(object: string, problem: string, remedy: string): SignalboxError {
-  return new SignalboxError('INVALID_CONFIG', { object, problem, remedy });
+function podNetworks(cidrs: readonly Cidr[], sizes: ConfigFields): PodNetwork[] {
+  const nodePrefix = (family: IpFamily, byDefault: number) => {
+    const least = cidrs.find((cidr) => cidr.family === family)?.prefix ?? 0;
+    return sizes.optional(family, readInteger(least, bits(family))) ?? Math.max(least, byDefault);
+  };
+  const nodePrefixes = { IPv4: nodePrefix('IPv4', 24), IPv6: nodePrefix('IPv6', 64) };
+  return cidrs.map((cidr) => ({ cidr, nodePrefix: nodePrefixes[cidr.family] }));
 }

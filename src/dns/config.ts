@@ -1,8 +1,19 @@
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
+import {
+  type ConfigFields,
+  type ConfigValue,
+  readConfig,
+  readFields,
+  readInteger,
+  readList,
+  readOneOf,
+  readParsed,
+  readSome,
+  readText,
+} from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { type Ip, isLoopback, parseIp, tryParseIp } from '../net/ip.ts';
-import { isPort } from '../net/port.ts';
 import { parseServerAddress, type ServerAddress } from './forward/address.ts';
 import { type Name, parseName } from './wire/name.ts';
 
@@ -32,23 +43,8 @@ export interface DnsConfig {
   readonly kubeconfig: string | undefined;
 }
 
-type Fields = { readonly [name: string]: unknown };
-
-const knownFields = new Set([
-  'listen',
-  'clusterDomain',
-  'ttl',
-  'pods',
-  'nameServer',
-  'upstreams',
-  'resolvConf',
-  'maxUdpSize',
-  'health',
-  'ready',
-  'metrics',
-  'kubeconfig',
-]);
-
+const anyIpv4 = parseIp('0.0.0.0');
+const defaultDomain = parseName('cluster.local') as Name;
 /** 5 s is what CoreDNS gives too: as long as clients may keep what has gone. */
 const defaultTtl = 5;
 /** What passes any link unfragmented: the figure DNS servers have agreed on in 2020. */
@@ -71,27 +67,19 @@ const defaultUdpSize = 1232;
  * @throws SignalboxError `INVALID_CONFIG`
  */
 export function parseDnsConfig(object: unknown): DnsConfig {
-  const fields = readObject(object, 'the DNS configuration');
-  const unknown = Object.keys(fields).find((name) => !knownFields.has(name));
-  if (unknown !== undefined) throw invalid(unknown, 'is no setting of the DNS server', 'leave it out');
-  if (fields.upstreams !== undefined && fields.resolvConf !== undefined)
-    throw invalid('upstreams', 'stands beside resolvConf', 'give one of them');
-  return {
-    listen: readListen(fields.listen ?? [{ address: '0.0.0.0', port: 53 }]),
-    clusterDomain: readDomain(fields.clusterDomain ?? 'cluster.local'),
-    ttl: readInteger('ttl', fields.ttl ?? defaultTtl, [0, 3600]),
-    pods: readPods(fields.pods ?? 'insecure'),
-    nameServer: readServiceKey(fields.nameServer ?? 'kube-system/kube-dns'),
-    upstreams:
-      fields.upstreams === undefined
-        ? readText('resolvConf', fields.resolvConf ?? '/etc/resolv.conf')
-        : readList('upstreams', fields.upstreams).map((text) => parseServerAddress(readText('upstreams', text))),
-    maxUdpSize: readInteger('maxUdpSize', fields.maxUdpSize ?? defaultUdpSize, [512, 4096]),
-    health: readHttpAddress('health', fields.health ?? { port: 8080 }),
-    ready: readHttpAddress('ready', fields.ready ?? { port: 8181 }),
-    metrics: readHttpAddress('metrics', fields.metrics ?? { port: 9153 }),
-    kubeconfig: fields.kubeconfig === undefined ? undefined : readText('kubeconfig', fields.kubeconfig),
-  };
+  return readConfig(object, { name: 'the DNS configuration' }, (fields) => ({
+    listen: fields.optional('listen', readSome(readListenAddress)) ?? [{ ip: anyIpv4, port: 53 }],
+    clusterDomain: fields.optional('clusterDomain', readDomain) ?? defaultDomain,
+    ttl: fields.optional('ttl', readInteger(0, 3600)) ?? defaultTtl,
+    pods: fields.optional('pods', readOneOf(['disabled', 'insecure'])) ?? 'insecure',
+    nameServer: fields.optional('nameServer', readServiceKey) ?? 'kube-system/kube-dns',
+    upstreams: upstreamsOf(fields),
+    maxUdpSize: fields.optional('maxUdpSize', readInteger(512, 4096)) ?? defaultUdpSize,
+    health: fields.optional('health', readHttpAddress) ?? { ip: undefined, port: 8080 },
+    ready: fields.optional('ready', readHttpAddress) ?? { ip: undefined, port: 8181 },
+    metrics: fields.optional('metrics', readHttpAddress) ?? { ip: undefined, port: 9153 },
+    kubeconfig: fields.optional('kubeconfig', readText),
+  }));
 }
 
 /** More than any resolver library reads. */
@@ -141,69 +129,37 @@ async function readResolvConf(path: string): Promise<string> {
   }
 }
 
-function readObject(value: unknown, name: string): Fields {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Fields;
-  throw invalid(name, `${show(value)} is not an object`, 'write its fields as name: value');
+function upstreamsOf(fields: ConfigFields): DnsConfig['upstreams'] {
+  const upstreams = fields.optional('upstreams', readList(readParsed(parseServerAddress)));
+  const resolvConf = fields.optional('resolvConf', (at) => {
+    if (upstreams === undefined) return readText(at);
+    throw at.error('stands beside upstreams', 'give one of them');
+  });
+  return upstreams ?? resolvConf ?? '/etc/resolv.conf';
 }
 
-function readList(name: string, value: unknown): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  throw invalid(name, `${show(value)} is not a list`, 'write a list, even of one');
-}
-
-function readText(name: string, value: unknown): string {
-  if (typeof value === 'string' && value !== '') return value;
-  throw invalid(name, `${show(value)} is not a text`, 'put it in quotes');
-}
-
-function readInteger(name: string, value: unknown, [least, most]: readonly [number, number]): number {
-  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw invalid(name, `${show(value)} is not a whole number from ${least} to ${most}`, 'choose one');
-}
-
-function readPods(value: unknown): 'disabled' | 'insecure' {
-  if (value === 'disabled' || value === 'insecure') return value;
-  throw invalid('pods', `${show(value)} is neither disabled nor insecure`, 'choose one');
-}
-
-function readDomain(value: unknown): Name {
-  const domain = parseName(readText('clusterDomain', value));
+function readDomain(at: ConfigValue): Name {
+  const domain = parseName(readText(at));
   // Names below are made from namespaces and Services of up to 63 octets each, with two labels before them.
   if (domain !== undefined && domain.length > 1 && domain.length <= 100) return domain;
-  throw invalid('clusterDomain', `${show(value)} is not a domain`, 'write it as cluster.local');
+  throw at.valueError('is not a domain', 'write it as cluster.local');
 }
 
-function readServiceKey(value: unknown): string {
-  const text = readText('nameServer', value);
+function readServiceKey(at: ConfigValue): string {
+  const text = readText(at);
   if (/^[^/]+\/[^/]+$/.test(text)) return text;
-  throw invalid('nameServer', `${show(value)} is not a Service`, 'write it as kube-system/kube-dns');
+  throw at.valueError('is not a Service', 'write it as kube-system/kube-dns');
 }
 
-function readListen(value: unknown): ServerAddress[] {
-  const addresses = readList('listen', value).map((item) => {
-    const { ip, port } = readHttpAddress('listen', item);
-    return { ip: ip ?? parseIp('0.0.0.0'), port };
-  });
-  if (addresses.length > 0) return addresses;
-  throw invalid('listen', 'is empty', 'name at least one address and port');
+function readListenAddress(at: ConfigValue): ServerAddress {
+  const { ip = anyIpv4, port } = readHttpAddress(at);
+  return { ip, port };
 }
 
-function readHttpAddress(name: string, value: unknown): HttpAddress {
-  const { address, port, ...rest } = readObject(value, name);
-  const ip = address === undefined ? undefined : tryParseIp(readText(name, address));
-  const extra = Object.keys(rest)[0];
-  if (extra !== undefined) throw invalid(`${name}.${extra}`, 'is no setting of an address', 'leave it out');
-  if (address !== undefined && ip === undefined)
-    throw invalid(`${name}.address`, `${show(address)} is not an IP address`, 'write it as 0.0.0.0');
-  // 0 takes a free port, as everywhere.
-  if (port === 0 || isPort(port)) return { ip, port };
-  throw invalid(`${name}.port`, `${show(port)} is not a port`, 'write a whole number from 0 to 65535');
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'nothing' : JSON.stringify(value);
-}
-
-function invalid(object: string, problem: string, remedy: string): SignalboxError {
-  return new SignalboxError('INVALID_CONFIG', { object, problem, remedy });
-}
+const readHttpAddress = readFields(
+  (fields): HttpAddress => ({
+    ip: fields.optional('address', readParsed(parseIp)),
+    // 0 takes a free port, as everywhere.
+    port: fields.required('port', readInteger(0, 65535)),
+  }),
+);

@@ -25,13 +25,14 @@ describe('parseNodeConfig', () => {
 
   it.each<[object | null, RegExp]>([
     [null, /is not an object/],
-    [{ ...least, nodeName: undefined }, /^nodeName is not a text/],
-    [{ ...least, nodeIps: [] }, /^nodeIps is missing or empty/],
+    [{ ...least, nodeName: undefined }, /^nodeName is missing/],
+    [{ ...least, nodeIps: [] }, /^nodeIps is empty/],
     [{ ...least, nodeIps: ['x'] }, /INVALID_ADDRESS/],
     [{ ...least, podCidrs: ['10.0.0.0'] }, /INVALID_CIDR/],
-    [{ ...least, stateDir: 'relative' }, /^stateDir is not an absolute path/],
-    [{ ...least, labels: { a: 1 } }, /^labels is not a map/],
-    [{ ...least, podCidr: '10.0.0.0/8' }, /^podCidr is not a field/],
+    [{ ...least, stateDir: 'relative' }, /^stateDir "relative" is not an absolute path/],
+    [{ ...least, labels: ['a'] }, /^labels .* is not a map/],
+    [{ ...least, labels: { a: 1 } }, /^labels\.a 1 is not a text/],
+    [{ ...least, podCidr: '10.0.0.0/8' }, /^podCidr is no field of the node configuration/],
   ])('parseNodeConfig refuses %j', (value, message) => {
     expect(() => parseNodeConfig(value)).toThrow(message);
   });

@@ -1,5 +1,5 @@
 import { isAbsolute } from 'node:path';
-import { SignalboxError } from '../errors/error.ts';
+import { type ConfigValue, readConfig, readList, readRecord, readSome, readText } from '../component/config-fields.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp } from '../net/ip.ts';
 
@@ -34,79 +34,36 @@ export interface NodeConfig {
  * @throws SignalboxError `INVALID_CONFIG` naming the field; `INVALID_ADDRESS`, `INVALID_CIDR`
  */
 export function parseNodeConfig(value: unknown): NodeConfig {
-  if (typeof value !== 'object' || value === null) throw invalid('the node configuration', 'is not an object');
-  const fields: Readonly<Record<string, unknown>> = { ...value };
-  const unknown = Object.keys(fields).find((key) => !known.has(key));
-  if (unknown !== undefined)
-    throw invalid(unknown, `is not a field of a node configuration, which has ${[...known].join(', ')}`);
-  return {
-    nodeName: text(fields, 'nodeName'),
-    nodeIps: someTexts(fields, 'nodeIps').map(parseIp),
-    podCidrs: someTexts(fields, 'podCidrs').map(parseCidr),
-    clusterDns: texts(fields, 'clusterDns').map(parseIp),
-    clusterDomain: text(fields, 'clusterDomain', 'cluster.local'),
-    stateDir: path(fields, 'stateDir'),
-    runDir: path(fields, 'runDir'),
-    bridge: text(fields, 'bridge', 'cni0'),
-    labels: labels(fields),
-    imageDir: path(fields, 'imageDir'),
-    resolvConf: path(fields, 'resolvConf', '/etc/resolv.conf'),
-  };
+  return readConfig(value, { name: 'the node configuration' }, (fields) => ({
+    nodeName: fields.required('nodeName', readText),
+    nodeIps: fields.required('nodeIps', readSome(readIp)),
+    podCidrs: fields.required('podCidrs', readSome(readCidr)),
+    clusterDns: fields.optional('clusterDns', readList(readIp)) ?? [],
+    clusterDomain: fields.optional('clusterDomain', readText) ?? 'cluster.local',
+    stateDir: fields.required('stateDir', readAbsolutePath),
+    runDir: fields.required('runDir', readAbsolutePath),
+    bridge: fields.optional('bridge', readText) ?? 'cni0',
+    labels: fields.optional('labels', readRecord(readLabel)) ?? {},
+    imageDir: fields.required('imageDir', readAbsolutePath),
+    resolvConf: fields.optional('resolvConf', readAbsolutePath) ?? '/etc/resolv.conf',
+  }));
 }
 
-const known: ReadonlySet<string> = new Set([
-  'nodeName',
-  'nodeIps',
-  'podCidrs',
-  'clusterDns',
-  'clusterDomain',
-  'stateDir',
-  'runDir',
-  'bridge',
-  'labels',
-  'imageDir',
-  'resolvConf',
-] satisfies (keyof NodeConfig)[]);
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function text(fields: Fields, name: string, fallback?: string): string {
-  const value = fields[name] ?? fallback;
-  if (typeof value === 'string' && value !== '') return value;
-  throw invalid(name, 'is not a text');
+function readIp(at: ConfigValue): Ip {
+  return parseIp(readText(at));
 }
 
-function path(fields: Fields, name: string, fallback?: string): string {
-  const value = text(fields, name, fallback);
-  if (isAbsolute(value)) return value;
-  throw invalid(name, 'is not an absolute path');
+function readCidr(at: ConfigValue): Cidr {
+  return parseCidr(readText(at));
 }
 
-function texts(fields: Fields, name: string): string[] {
-  const value = fields[name] ?? [];
-  if (Array.isArray(value) && value.every((v): v is string => typeof v === 'string')) return value;
-  throw invalid(name, 'is not a list of texts');
+function readAbsolutePath(at: ConfigValue): string {
+  const path = readText(at);
+  if (isAbsolute(path)) return path;
+  throw at.valueError('is not an absolute path', 'begin it with /');
 }
 
-function someTexts(fields: Fields, name: string): string[] {
-  const value = texts(fields, name);
-  if (value.length > 0) return value;
-  throw invalid(name, 'is missing or empty');
-}
-
-function labels(fields: Fields): Record<string, string> {
-  const value = fields.labels ?? {};
-  if (typeof value === 'object' && value !== null) {
-    const entries: [string, unknown][] = Object.entries(value);
-    if (entries.every((e): e is [string, string] => typeof e[1] === 'string')) return Object.fromEntries(entries);
-  }
-  throw invalid('labels', 'is not a map from text to text');
-}
-
-function invalid(object: string, problem: string): SignalboxError {
-  return new SignalboxError('INVALID_CONFIG', {
-    object,
-    problem,
-    remedy: 'correct the configuration file of the node agent',
-  });
+/** Unlike other texts, it may be empty. */
+function readLabel(at: ConfigValue): string {
+  return at.value === '' ? '' : readText(at);
 }
