@@ -1,76 +1,71 @@
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { MetricRegistry, metricsContentType } from '../component/metrics.ts';
 import type { ResourceRequest } from './request-info.ts';
 
-const labelNames = ['verb', 'group', 'version', 'resource', 'subresource', 'scope'] as const;
-type Labels = { [L in (typeof labelNames)[number]]: string };
+const labels = ['verb', 'group', 'version', 'resource', 'subresource', 'scope'];
 
 /** The metrics of an API server, by the names that kube-apiserver's have. */
 export class ApiServerMetrics {
-  readonly #registry = new Registry();
-  readonly #requests = new Counter({
+  readonly #registry = new MetricRegistry();
+  readonly #requests = this.#registry.counters({
     name: 'apiserver_request_total',
     help: 'Requests answered, by verb, resource and HTTP status code.',
-    labelNames: [...labelNames, 'code'],
-    registers: [this.#registry],
+    labels: [...labels, 'code'],
   });
-  readonly #durations = new Histogram({
-    name: 'apiserver_request_duration_seconds',
-    help: 'Time from the request to the end of its answer, in seconds. Watches are not counted.',
-    labelNames: [...labelNames],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
-    registers: [this.#registry],
-  });
-  readonly #watches = new Gauge({
+  readonly #durations = this.#registry.histograms(
+    {
+      name: 'apiserver_request_duration_seconds',
+      help: 'Time from the request to the end of its answer, in seconds. Watches are not counted.',
+      labels,
+    },
+    [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
+  );
+  readonly #watches = this.#registry.gauges({
     name: 'apiserver_longrunning_requests',
     help: 'Watches open now.',
-    labelNames: [...labelNames],
-    registers: [this.#registry],
+    labels,
   });
 
   /** Sets gauges that are read when asked for. */
   addObjectCounts(count: () => ReadonlyMap<string, number>): void {
-    new Gauge({
-      name: 'apiserver_storage_objects',
-      help: 'Objects stored, by resource.',
-      labelNames: ['resource'],
-      registers: [this.#registry],
-      collect() {
-        for (const [resource, objects] of count()) this.set({ resource }, objects);
-      },
-    });
+    this.#registry.readGauges(
+      { name: 'apiserver_storage_objects', help: 'Objects stored, by resource.', label: 'resource' },
+      count,
+    );
   }
 
   /** Begins counting a request; the result is to be called with its status code at its end. */
   begin(info: ResourceRequest | undefined, method: string): (code: number) => void {
-    const labels = labelsOf(info, method);
+    const values = labelValues(info, method);
     if (info?.verb === 'watch') {
-      this.#watches.inc(labels);
+      const open = this.#watches.of(...values);
+      open.add(1);
       return (code) => {
-        this.#watches.dec(labels);
-        this.#requests.inc({ ...labels, code });
+        open.add(-1);
+        this.#requests.of(...values, String(code)).add();
       };
     }
     const start = performance.now();
     return (code) => {
-      this.#requests.inc({ ...labels, code });
-      this.#durations.observe(labels, (performance.now() - start) / 1000);
+      this.#requests.of(...values, String(code)).add();
+      this.#durations.of(...values).observe((performance.now() - start) / 1000);
     };
   }
 
   /** In the Prometheus text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
+  text(): string {
+    return this.#registry.text();
   }
 
   get contentType(): string {
-    return this.#registry.contentType;
+    return metricsContentType;
   }
 }
 
-function labelsOf(info: ResourceRequest | undefined, method: string): Labels {
-  if (info === undefined) return { verb: method, group: '', version: '', resource: '', subresource: '', scope: '' };
+/** In the order of `labels`. */
+function labelValues(info: ResourceRequest | undefined, method: string): string[] {
+  if (info === undefined) return [method, '', '', '', '', ''];
   const { resource, subresource = '', name, namespace } = info;
   const scope = name !== undefined ? 'resource' : namespace !== undefined ? 'namespace' : 'cluster';
   const verb = (info.verb ?? method).toUpperCase();
-  return { verb, group: resource.group, version: resource.version, resource: resource.plural, subresource, scope };
+  return [verb, resource.group, resource.version, resource.plural, subresource, scope];
 }

@@ -144,11 +144,11 @@ async function openPages(
 }
 
 function exposeGauges({ registry }: DnsMetrics, zone: ClusterZone, forwarder: Forwarder | undefined): void {
-  registry.gauge({ name: 'signalbox_dns_zone_names', help: 'Names that exist in the zones served.' }, () =>
+  registry.readGauge({ name: 'signalbox_dns_zone_names', help: 'Names that exist in the zones served.' }, () =>
     zone.zones.reduce((sum, { tree }) => sum + tree.size, 0),
   );
-  registry.gauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () => zone.serial);
-  registry.gauge(
+  registry.readGauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () => zone.serial);
+  registry.readGauge(
     { name: 'coredns_cache_entries', help: "Other servers' answers kept." },
     () => forwarder?.cacheSize ?? 0,
   );

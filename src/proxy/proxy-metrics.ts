@@ -1,4 +1,4 @@
-import { Counter, Gauge, Histogram, type Metric } from './exposition.ts';
+import { MetricRegistry } from '../component/metrics.ts';
 
 /** Milliseconds count here, where kube-proxy's own buckets begin at 250; from 1 s on they are its own. */
 const latencyBuckets = [
@@ -19,89 +19,102 @@ export interface MetricSources {
 
 /** The proxy's metrics, under kube-proxy's names where it has the same thing. Times in seconds, moments since the epoch. */
 export class ProxyMetrics {
-  readonly syncDuration = new Histogram({
-    name: 'kubeproxy_sync_proxy_rules_duration_seconds',
-    help: 'Time from the start of a sync to the acknowledgement of the kernel.',
-    buckets: durationBuckets,
-  });
-  readonly fullSyncDuration = new Histogram({
-    name: 'kubeproxy_sync_full_proxy_rules_duration_seconds',
-    help: 'The same, of the first load of all Services and of comparisons of all with the kernel.',
-    buckets: durationBuckets,
-  });
-  readonly partialSyncDuration = new Histogram({
-    name: 'kubeproxy_sync_partial_proxy_rules_duration_seconds',
-    help: 'The same, of syncs that bring changes only.',
-    buckets: durationBuckets,
-  });
-  readonly networkProgrammingDuration = new Histogram({
-    name: 'kubeproxy_network_programming_duration_seconds',
-    help: 'Time from the change that an EndpointSlice was written for, or its arrival here, to the acknowledgement of the kernel.',
-    buckets: latencyBuckets,
-  });
-  readonly lastSync = new Gauge({
+  readonly #registry = new MetricRegistry();
+  readonly syncDuration = this.#registry.histogram(
+    {
+      name: 'kubeproxy_sync_proxy_rules_duration_seconds',
+      help: 'Time from the start of a sync to the acknowledgement of the kernel.',
+    },
+    durationBuckets,
+  );
+  readonly fullSyncDuration = this.#registry.histogram(
+    {
+      name: 'kubeproxy_sync_full_proxy_rules_duration_seconds',
+      help: 'The same, of the first load of all Services and of comparisons of all with the kernel.',
+    },
+    durationBuckets,
+  );
+  readonly partialSyncDuration = this.#registry.histogram(
+    {
+      name: 'kubeproxy_sync_partial_proxy_rules_duration_seconds',
+      help: 'The same, of syncs that bring changes only.',
+    },
+    durationBuckets,
+  );
+  readonly networkProgrammingDuration = this.#registry.histogram(
+    {
+      name: 'kubeproxy_network_programming_duration_seconds',
+      help: 'Time from the change that an EndpointSlice was written for, or its arrival here, to the acknowledgement of the kernel.',
+    },
+    latencyBuckets,
+  );
+  readonly lastSync = this.#registry.gauge({
     name: 'kubeproxy_sync_proxy_rules_last_timestamp_seconds',
     help: 'When a sync last succeeded.',
   });
-  readonly lastQueued = new Gauge({
+  readonly lastQueued = this.#registry.gauge({
     name: 'kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds',
     help: 'When a sync was last asked for.',
   });
-  readonly serviceChanges = new Counter({
+  readonly serviceChanges = this.#registry.counter({
     name: 'kubeproxy_sync_proxy_rules_service_changes_total',
     help: 'Changes of Services that matter to the rules.',
   });
-  readonly endpointChanges = new Counter({
+  readonly endpointChanges = this.#registry.counter({
     name: 'kubeproxy_sync_proxy_rules_endpoint_changes_total',
     help: 'Changes of EndpointSlices that matter to the rules.',
   });
-  readonly syncFailures = new Counter({
+  readonly syncFailures = this.#registry.counter({
     name: 'kubeproxy_sync_proxy_rules_nftables_sync_failures_total',
     help: 'Syncs and comparisons that failed.',
   });
-  readonly repairs = new Counter({
+  readonly repairs = this.#registry.counter({
     name: 'signalbox_proxy_repairs_total',
     help: 'Comparisons with the kernel that found something changed by others, and put it right.',
   });
-  readonly deletedFlows = new Counter({
+  readonly deletedFlows = this.#registry.counter({
     name: 'kubeproxy_conntrack_reconciler_deleted_entries_total',
     help: 'Entries of stale UDP flows removed from connection tracking.',
   });
-  readonly healthz = new Counter({
+  readonly healthz = this.#registry.counters({
     name: 'kubeproxy_proxy_healthz_total',
     help: 'Answers of /healthz.',
-    label: 'code',
+    labels: ['code'],
   });
-  readonly livez = new Counter({ name: 'kubeproxy_proxy_livez_total', help: 'Answers of /livez.', label: 'code' });
+  readonly livez = this.#registry.counters({
+    name: 'kubeproxy_proxy_livez_total',
+    help: 'Answers of /livez.',
+    labels: ['code'],
+  });
+
+  readonly #pendingServices = this.#registry.gauge({
+    name: 'kubeproxy_sync_proxy_rules_service_changes_pending',
+    help: 'Services that wait for a sync.',
+  });
+  readonly #pendingSlices = this.#registry.gauge({
+    name: 'kubeproxy_sync_proxy_rules_endpoint_changes_pending',
+    help: 'EndpointSlices that wait for a sync.',
+  });
+  readonly #refusedServicePorts = this.#registry.gauge({
+    name: 'signalbox_proxy_refused_service_ports',
+    help: 'Service ports that the kernel refused.',
+  });
+
+  constructor() {
+    this.#registry.readGauge({ name: 'process_resident_memory_bytes', help: 'Resident memory.' }, () =>
+      process.memoryUsage.rss(),
+    );
+    this.#registry.readGauge(
+      { name: 'process_start_time_seconds', help: 'When the process started.' },
+      () => performance.timeOrigin / 1000,
+    );
+  }
 
   /** All metrics as text, ready to be sent. */
-  text(sources: MetricSources): string {
-    const all: Metric[] = [
-      ...Object.values(this).filter((value) => typeof value === 'object'),
-      now(
-        'kubeproxy_sync_proxy_rules_service_changes_pending',
-        'Services that wait for a sync.',
-        sources.pendingServices,
-      ),
-      now(
-        'kubeproxy_sync_proxy_rules_endpoint_changes_pending',
-        'EndpointSlices that wait for a sync.',
-        sources.pendingSlices,
-      ),
-      now(
-        'signalbox_proxy_refused_service_ports',
-        'Service ports that the kernel refused.',
-        sources.refusedServicePorts,
-      ),
-      now('process_resident_memory_bytes', 'Resident memory.', process.memoryUsage.rss()),
-      now('process_start_time_seconds', 'When the process started.', performance.timeOrigin / 1000),
-    ];
-    return all.map((metric) => metric.text()).join('');
+  text({ pendingServices, pendingSlices, refusedServicePorts }: MetricSources): string {
+    this.#pendingServices.set(pendingServices);
+    this.#pendingSlices.set(pendingSlices);
+    this.#refusedServicePorts.set(refusedServicePorts);
+    return this.#registry.text();
   }
-}
-
-function now(name: string, help: string, value: number): Gauge {
-  const gauge = new Gauge({ name, help });
-  gauge.set(value);
-  return gauge;
 }

@@ -27,7 +27,7 @@ export function healthRoutes(proxy: NodeProxy): Routes {
     const { eligible, health, metrics } = proxy;
     const good = health.isHealthy(now) && (kind === 'livez' || eligible);
     const status = good ? 200 : 503;
-    metrics[kind].add(1, String(status));
+    metrics[kind].of(String(status)).add();
     return { status, type: 'application/json', body: JSON.stringify(health.report(now, eligible)) };
   };
   return new Map([
