@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
+import { urlHost } from '../net/ip.ts';
 import type { ClientConfig } from './types.ts';
 
 const mountPath = '/var/run/secrets/kubernetes.io/serviceaccount';
@@ -18,7 +19,7 @@ export async function inClusterConfig(folder = mountPath): Promise<ClientConfig 
   const [authority, token, namespace] = await Promise.all(['ca.crt', 'token', 'namespace'].map(read));
   if (authority === undefined || token === undefined) return undefined;
   return {
-    server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
+    server: `https://${urlHost(host)}:${port}`,
     certificateAuthority: authority,
     ...(namespace === undefined ? {} : { namespace: namespace.trim() }),
     ...tokenFromFile(join(folder, 'token')),

@@ -26,3 +26,25 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', done, { once: true });
   });
 }
+
+/** How something is tried again. */
+export interface RetryOptions {
+  /** Ends the tries. */
+  readonly signal: AbortSignal;
+  /** The wait after try number `attempt` (from 0), in milliseconds. */
+  readonly delay: (attempt: number) => number;
+  readonly onError: (error: unknown, attempt: number) => void;
+}
+
+/** Tries until it succeeds, and gives what came of it; `undefined` when the signal aborted before. */
+export async function retry<T>(work: () => Promise<T>, options: RetryOptions): Promise<T | undefined> {
+  for (let attempt = 0; !options.signal.aborted; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      options.onError(error, attempt);
+      await sleep(options.delay(attempt), options.signal);
+    }
+  }
+  return undefined;
+}

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ClientConfig } from '../client/types.ts';
+import { aborted } from '../component/abort.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { createCaches } from './caches.ts';
@@ -50,8 +51,7 @@ export async function runControllers(config: ControllersConfig, signal: AbortSig
     config.rootCaFile === undefined ? client.certificateAuthority : await readCertificate(config.rootCaFile);
   // A single instance runs; an election between several would be won here, before anything is started.
   const running = startControllers(config, { client, rootCertificate, log: createLogger('controllers') });
-  if (!signal.aborted)
-    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  await aborted(signal);
   await running.stop();
 }
 

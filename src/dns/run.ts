@@ -1,14 +1,16 @@
 import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ApiClient } from '../client/types.ts';
+import { aborted } from '../component/abort.ts';
 import { createLogger, type Logger } from '../component/log.ts';
+import { metricsContentType } from '../component/metrics.ts';
+import { type Pages, servePages } from '../component/pages.ts';
 import { Responder } from './answer.ts';
-import { type DnsConfig, readUpstreams } from './config.ts';
+import { type DnsConfig, type HttpAddress, readUpstreams } from './config.ts';
 import { feedZone } from './feed.ts';
 import { formatServerAddress, type ServerAddress } from './forward/address.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { DnsMetrics } from './metrics.ts';
-import { type PageServer, servePages } from './server/pages.ts';
 import { defaultTcpLimits, listenTcp } from './server/tcp.ts';
 import { type Listener, listenUdp } from './server/udp.ts';
 import { formatName } from './wire/name.ts';
@@ -123,22 +125,18 @@ async function openPages(
   { metrics, isReady }: { metrics: DnsMetrics; isReady: () => boolean },
   closers: { close(): unknown }[],
 ): Promise<DnsServer['ports']> {
-  const open = async (...page: Parameters<typeof servePages>) => {
-    const server: PageServer = await servePages(...page);
+  const open = async ({ ip, port }: HttpAddress, pages: Pages) => {
+    const server = await servePages({ host: ip, port }, pages);
     closers.push(server);
     return server.port;
   };
   return {
-    health: await open(config.health, { '/health': () => ({ status: 200, body: 'OK' }) }),
+    health: await open(config.health, { '/health': () => ({ body: 'OK' }) }),
     ready: await open(config.ready, {
-      '/ready': () => (isReady() ? { status: 200, body: 'OK' } : { status: 503, body: 'kubernetes' }),
+      '/ready': () => (isReady() ? { body: 'OK' } : { status: 503, body: 'kubernetes' }),
     }),
     metrics: await open(config.metrics, {
-      '/metrics': () => ({
-        status: 200,
-        body: metrics.registry.text(),
-        type: 'text/plain; version=0.0.4; charset=utf-8',
-      }),
+      '/metrics': () => ({ type: metricsContentType, body: metrics.registry.text() }),
     }),
   };
 }
@@ -157,11 +155,4 @@ function exposeGauges({ registry }: DnsMetrics, zone: ClusterZone, forwarder: Fo
 function probing(forwarder: Forwarder): { close(): void } {
   const timers = probeTimes.map((ms) => setTimeout(() => forwarder.probeForLoops(), ms));
   return { close: () => timers.forEach(clearTimeout) };
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }

@@ -89,3 +89,8 @@ export function ipFromBigInt(value: bigint, family: IpFamily): Ip {
 export function isLoopback(ip: Ip): boolean {
   return ip === '::1' || ip.startsWith('127.');
 }
+
+/** A host as it stands before a port, in a URL or alone: IPv6 addresses in brackets (RFC 3986). */
+export function urlHost(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

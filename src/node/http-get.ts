@@ -1,4 +1,5 @@
 import { type IncomingMessage, type RequestOptions, request as requestPlain } from 'node:http';
+import { urlHost } from '../net/ip.ts';
 
 /** A GET request of a probe. */
 export interface HttpGetOptions {
@@ -21,7 +22,7 @@ const maxRedirects = 10;
  */
 export async function httpGet(options: HttpGetOptions): Promise<number> {
   const signal = AbortSignal.timeout(options.timeoutMs);
-  let url = new URL(`${options.secure ? 'https' : 'http'}://${bracketed(options.host)}:${options.port}`);
+  let url = new URL(`${options.secure ? 'https' : 'http'}://${urlHost(options.host)}:${options.port}`);
   let path = options.path.startsWith('/') ? options.path : `/${options.path}`;
   for (let redirects = 0; ; redirects++) {
     const { statusCode = 0, headers } = await ask(url, path, { headers: options.headers, signal });
@@ -86,8 +87,4 @@ function grouped(headers: readonly (readonly [string, string])[]): Record<string
     result[name] = before === undefined ? value : [...(Array.isArray(before) ? before : [before]), value];
   }
   return result;
-}
-
-function bracketed(host: string): string {
-  return host.includes(':') ? `[${host}]` : host;
 }

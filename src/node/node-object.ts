@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { arch, cpus, release, totalmem } from 'node:os';
 import type { Lease, Node, NodeCondition, NodeStatus, NodeSystemInfo } from '../api/generated/types.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
-import { backoffDelay, sleep } from '../component/backoff.ts';
+import { backoffDelay, retry, sleep } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import { formatCidr } from '../net/cidr.ts';
 import type { NodeConfig } from './config.ts';
@@ -17,7 +17,7 @@ const leaseNamespace = 'kube-node-lease';
 const leaseSeconds = 40;
 const leaseEveryMs = 10_000;
 const statusEveryMs = 300_000;
-const retry = { initial: 200, max: 5000 };
+const laterTries = { initial: 200, max: 5000 };
 /** At first all components of a cluster start at once, the API server among them: so the first tries come quickly. */
 const firstTries = { count: 50, initial: 20, max: 100 };
 
@@ -122,20 +122,15 @@ export interface NodeRegistration {
 }
 
 /** Makes the Node object, or brings the one that is there up to date. Tries until it is done or the signal aborts. */
-export async function registerNode(at: NodeRegistration): Promise<Node | undefined> {
-  for (let attempt = 0; !at.signal.aborted; attempt++) {
-    try {
-      return await createOrUpdate(at);
-    } catch (err) {
-      const early = attempt < firstTries.count;
-      at.log[early ? 'debug' : 'warn']({ reason: reasonOf(err) }, 'the node could not be registered yet');
-      await sleep(
-        early ? backoffDelay(attempt, firstTries) : backoffDelay(attempt - firstTries.count, retry),
-        at.signal,
-      );
-    }
-  }
-  return undefined;
+export function registerNode(at: NodeRegistration): Promise<Node | undefined> {
+  const isEarly = (attempt: number) => attempt < firstTries.count;
+  return retry(() => createOrUpdate(at), {
+    signal: at.signal,
+    delay: (attempt) =>
+      isEarly(attempt) ? backoffDelay(attempt, firstTries) : backoffDelay(attempt - firstTries.count, laterTries),
+    onError: (err, attempt) =>
+      at.log[isEarly(attempt) ? 'debug' : 'warn']({ reason: reasonOf(err) }, 'the node could not be registered yet'),
+  });
 }
 
 async function createOrUpdate({ config, client }: NodeRegistration): Promise<Node> {
@@ -186,7 +181,7 @@ export async function keepNodeAlive(at: NodeRegistration, registered: Node): Pro
     } catch (err) {
       if (isNotFound(err)) node = (await registerNode(at)) ?? node;
       at.log.warn({ reason: reasonOf(err) }, 'the lease of the node could not be renewed');
-      await sleep(backoffDelay(attempt++, retry), at.signal);
+      await sleep(backoffDelay(attempt++, laterTries), at.signal);
     }
   }
 }

@@ -1,7 +1,7 @@
 import type { Container, Pod, PodStatus } from '../api/generated/types.ts';
 import type { EventRecorder } from '../client/events.ts';
 import { ApiError } from '../client/types.ts';
-import { backoffDelay, sleep } from '../component/backoff.ts';
+import { backoffDelay, retry } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import { isSignalboxError } from '../errors/error.ts';
 import {
@@ -320,18 +320,20 @@ class StatefulPodWorker implements PodWorker {
   async #deletePod(): Promise<void> {
     const { namespace, name = '', uid } = this.#pod.metadata ?? {};
     await this.#status.flush();
-    for (let attempt = 0; !this.#over.signal.aborted; attempt++) {
+    const options = { gracePeriodSeconds: 0, ...(uid === undefined ? {} : { uid }) };
+    const deletePod = async () => {
       try {
-        const options = { gracePeriodSeconds: 0, ...(uid === undefined ? {} : { uid }) };
         await this.#host.client.delete('pods', { namespace, name }, options);
-        return;
-      } catch (err) {
+      } catch (error) {
         // 404: it went without us. 409: another Pod has the name by now. The informer tells either.
-        if (err instanceof ApiError && (err.code === 404 || err.code === 409)) return;
-        this.#log.warn({ err }, 'a Pod that ended could not be deleted');
-        await sleep(backoffDelay(attempt, deleteRetry), this.#over.signal);
+        if (!(error instanceof ApiError && (error.code === 404 || error.code === 409))) throw error;
       }
-    }
+    };
+    await retry(deletePod, {
+      signal: this.#over.signal,
+      delay: (attempt) => backoffDelay(attempt, deleteRetry),
+      onError: (err) => this.#log.warn({ err }, 'a Pod that ended could not be deleted'),
+    });
   }
 
   #event(type: 'Normal' | 'Warning', reason: string, message: string): void {

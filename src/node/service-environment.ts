@@ -1,4 +1,5 @@
 import type { Service } from '../api/generated/types.ts';
+import { urlHost } from '../net/ip.ts';
 
 /**
  * The environment variables by which a Pod of `namespace` finds Services, in the order they are to be defined:
@@ -54,7 +55,7 @@ function variablesOf(name: string, service: Service | undefined): Record<string,
 }
 
 function url(host: string, port: number, protocol = 'TCP'): string {
-  return `${protocol.toLowerCase()}://${host.includes(':') ? `[${host}]` : host}:${port}`;
+  return `${protocol.toLowerCase()}://${urlHost(host)}:${port}`;
 }
 
 function variableName(name: string): string {

@@ -2,11 +2,12 @@ import { hostname } from 'node:os';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger } from '../component/log.ts';
+import { keepServingPages } from '../component/pages.ts';
 import type { ProxyConfig } from './config.ts';
 import { informerEvents } from './informer-events.ts';
 import { openNodeKernel } from './node-kernel.ts';
 import { NodeProxy } from './node-proxy.ts';
-import { healthRoutes, metricsRoutes, serve } from './servers.ts';
+import { healthPages, metricsPages } from './pages.ts';
 
 /**
  * The node proxy as a component: follows the API and keeps the kernel of the network namespace it is in at what
@@ -31,8 +32,8 @@ export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promis
     await proxy.prepare();
     await Promise.all([
       begun,
-      serve(healthRoutes(proxy), config.healthzBindAddress, { signal, log }),
-      serve(metricsRoutes(proxy, config.mode), config.metricsBindAddress, { signal, log }),
+      keepServingPages(config.healthzBindAddress, healthPages(proxy), { signal, log }),
+      keepServingPages(config.metricsBindAddress, metricsPages(proxy, config.mode), { signal, log }),
     ]);
   } finally {
     stream.stop();

@@ -1,5 +1,5 @@
 import { SignalboxError } from '../../errors/error.ts';
-import { familyOf, type Ip, type IpFamily, tryParseIp } from '../../net/ip.ts';
+import { type Ip, type IpFamily, tryParseIp, urlHost } from '../../net/ip.ts';
 import { isPort } from '../../net/port.ts';
 
 /** Where a server listens. */
@@ -28,7 +28,7 @@ export function parseServerAddress(text: string): ServerAddress {
 
 /** The inverse of `parseServerAddress`, always with the port. */
 export function formatServerAddress({ ip, port }: ServerAddress): string {
-  return familyOf(ip) === 'IPv6' ? `[${ip}]:${port}` : `${ip}:${port}`;
+  return `${urlHost(ip)}:${port}`;
 }
 
 /** The datagram socket type of a family, as Node spells it. */

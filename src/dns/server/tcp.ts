@@ -1,12 +1,12 @@
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import type { Logger } from '../../component/log.ts';
+import { portTaken } from '../../component/port-taken.ts';
 import { familyOf } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
 import type { Client } from '../metrics.ts';
 import { headerLength } from '../wire/constants.ts';
-import { portTaken } from './port-taken.ts';
 import type { Listener } from './udp.ts';
 
 /** Bounds of connections; times in milliseconds. */

@@ -1,11 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Logger } from '../../component/log.ts';
+import { portTaken } from '../../component/port-taken.ts';
 import { familyOf } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, lookupNothing, type ServerAddress, socketType } from '../forward/address.ts';
 import type { Client } from '../metrics.ts';
-import { portTaken } from './port-taken.ts';
 
 /** A socket that answers, and how to end it. */
 export interface Listener {

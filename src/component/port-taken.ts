@@ -1,4 +1,4 @@
-import { SignalboxError } from '../../errors/error.ts';
+import { SignalboxError } from '../errors/error.ts';
 
 /** What a refused `bind` means to whoever chose the address. */
 export function portTaken(address: string, cause: unknown): SignalboxError {
