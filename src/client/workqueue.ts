@@ -2,8 +2,11 @@ import { type BackoffOptions, backoffDelay } from '../component/backoff.ts';
 
 /** How a queue works through its keys. */
 export interface WorkQueueOptions {
-  /** One key's work. A rejection puts the key back after a delay that doubles with each failure in a row. */
-  readonly work: (key: string) => Promise<void>;
+  /**
+   * One key's work. A rejection puts the key back after a delay that doubles with each failure in a row. `idle` says
+   * that there was nothing to do: it does not make the key wait the next time.
+   */
+  readonly work: (key: string) => Promise<'idle' | undefined>;
   /** Keys at work at the same time. */
   readonly concurrency: number;
   readonly backoff?: BackoffOptions;
@@ -139,16 +142,17 @@ class KeyedQueue implements WorkQueue {
 
   async #workOn(key: string): Promise<void> {
     try {
-      await this.#options.work(key);
+      const outcome = await this.#options.work(key);
+      if (outcome !== 'idle') this.#notePace(key);
       this.#failures.delete(key);
     } catch (error) {
       const failures = (this.#failures.get(key) ?? 0) + 1;
       this.#failures.set(key, failures);
+      this.#notePace(key);
       this.#options.onError?.(key, error, failures);
       this.addAfter(key, backoffDelay(failures - 1, this.#options.backoff ?? defaultBackoff));
     }
     this.#working.delete(key);
-    this.#notePace(key);
     if (this.#again.delete(key)) this.add(key);
     this.#begin();
     if (this.#isIdle()) for (const resolve of this.#idleListeners.splice(0)) resolve();

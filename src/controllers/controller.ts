@@ -81,17 +81,23 @@ export function startController(
     ...(controller.coalesce === undefined ? {} : { coalesce: controller.coalesce }),
     work: async (key) => {
       await ready;
-      if (!ownWrites.allSeen(key)) return queue.addAfter(key, catchUpMs);
+      if (!ownWrites.allSeen(key)) {
+        queue.addAfter(key, catchUpMs);
+        return 'idle';
+      }
+      let wrote = false;
       await controller.reconcile(key, {
         now: context.now(),
         apply: (writes, done) =>
           applyWrites(context.client, writes, (write, stored) => {
+            wrote = true;
             ownWrites.note(key, write, stored);
             done?.(write, stored);
           }),
         requeueAfter: (ms) => queue.addAfter(key, ms),
         record: (about, event) => events.record(about, event),
       });
+      return wrote ? undefined : 'idle';
     },
     onError: (key, error, failures) => {
       // Conflicts are the ordinary way to learn that the caches were old; what lasts is told once.

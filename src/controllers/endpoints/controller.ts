@@ -15,7 +15,7 @@ export function endpointsController({ caches }: ControllerContext): Controller {
   return {
     name: 'endpoints',
     concurrency: 16,
-    coalesce: { initial: 5, max: 100 },
+    coalesce: { initial: 2, max: 50 },
     watch(enqueue) {
       services.onChange(({ key }) => enqueue(key));
       caches.informer('pods').onChange((change) => {

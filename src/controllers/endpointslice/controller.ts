@@ -28,7 +28,7 @@ export function endpointSliceController({ caches }: ControllerContext): Controll
   return {
     name: 'endpointslice',
     concurrency: 16,
-    coalesce: { initial: 5, max: 100 },
+    coalesce: { initial: 2, max: 50 },
     watch(enqueue) {
       services.onChange(({ key }) => enqueue(key));
       caches.informer('pods').onChange((change) => {

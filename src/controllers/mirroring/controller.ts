@@ -26,7 +26,7 @@ export function mirroringController({ caches }: ControllerContext): Controller {
   return {
     name: 'endpointslicemirroring',
     concurrency: 8,
-    coalesce: { initial: 5, max: 100 },
+    coalesce: { initial: 2, max: 50 },
     watch(enqueue) {
       services.onChange(({ key }) => enqueue(key));
       endpoints.onChange(({ key }) => enqueue(key));
