@@ -1,0 +1,50 @@
+// `npm run bench NAME [ARGUMENTS]`: bundles bench/NAME.ts and runs it. What programs the kernel runs in network
+// namespaces of its own, never in the machine's.
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fail, root, setUp } from './setup.mjs';
+
+const [name, ...args] = process.argv.slice(2);
+const names = readdirSync(join(root, 'bench'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -3));
+if (name === undefined || !names.includes(name))
+  fail(`usage: npm run bench NAME [ARGUMENTS]\nNAME is one of: ${names.join(', ')}`);
+
+setUp();
+const dir = mkdtempSync(join(existsSync(join(root, 'dist')) ? join(root, 'dist') : tmpdir(), 'bench-'));
+try {
+  const { build } = await import('esbuild');
+  await build({
+    entryPoints: [join(root, 'bench', `${name}.ts`)],
+    outfile: join(dir, `${name}.mjs`),
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20',
+    external: ['koffi', 'lmdb', 'esbuild'],
+    banner: {
+      js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
+    },
+    logLevel: 'warning',
+  });
+  const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
+  // A cluster makes namespaces of its own, and is looked at from outside.
+  const wrap = ['start', 'freshness', 'api-server'].includes(name)
+    ? []
+    : ['unshare', ...user, '--net', '--mount', '--'];
+  const [command, ...rest] = [
+    ...wrap,
+    process.execPath,
+    '--expose-gc',
+    '--enable-source-maps',
+    join(dir, `${name}.mjs`),
+    ...args,
+  ];
+  const { status } = spawnSync(command, rest, { cwd: root, stdio: 'inherit' });
+  process.exitCode = status ?? 1;
+} finally {
+  rmSync(dir, { recursive: true, force: true });
+}
