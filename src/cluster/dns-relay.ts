@@ -1,6 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { readFileSync, statSync } from 'node:fs';
-import { familyOf, type Ip, tryParseIp } from '../net/ip.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
+import { parseResolvConf, resolverAddresses } from '../net/resolv-conf.ts';
 
 /** Where the relay listens, and what it asks through. */
 export interface DnsRelayOptions {
@@ -108,7 +109,5 @@ export function readResolvers(path: string): readonly Ip[] {
 
 /** The IPv4 resolvers a resolv.conf(5) names. */
 export function parseResolvers(text: string): Ip[] {
-  return [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)]
-    .map((match) => tryParseIp(match[1] ?? ''))
-    .filter((ip): ip is Ip => ip !== undefined && familyOf(ip) === 'IPv4');
+  return resolverAddresses(parseResolvConf(text)).filter((ip) => familyOf(ip) === 'IPv4');
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseDnsConfig, parseResolvConf, readUpstreams } from './config.ts';
+import { parseDnsConfig, readUpstreams } from './config.ts';
 import { formatServerAddress, parseServerAddress } from './forward/address.ts';
 import { name } from './testing/objects.ts';
 
@@ -88,14 +88,6 @@ describe('parseServerAddress', () => {
   });
 });
 
-describe('parseResolvConf', () => {
-  test('takes name servers in their order, and nothing else', () => {
-    const text =
-      '# nameserver 192.0.2.9\nnameserver 192.0.2.1\n  nameserver\t2001:db8::1 # x\nnameserver fe80::1%eth0\nsearch a\noptions ndots:5\nnameserver host';
-    expect(parseResolvConf(text).map(formatServerAddress)).toEqual(['192.0.2.1:53', '[2001:db8::1]:53']);
-  });
-});
-
 describe('readUpstreams', () => {
   const upstreamsOf = async (object: object) => (await readUpstreams(parseDnsConfig(object))).map(formatServerAddress);
 
@@ -112,6 +104,9 @@ describe('readUpstreams', () => {
     const folder = await mkdtemp(join(tmpdir(), 'dns-config-'));
     await writeFile(join(folder, 'resolv.conf'), 'nameserver 127.0.0.53\nnameserver 192.0.2.1\n');
     expect(await upstreamsOf({ resolvConf: join(folder, 'resolv.conf') })).toEqual(['192.0.2.1:53']);
+    const many = Array.from({ length: 20 }, (_, i) => `nameserver 198.51.100.${i}`);
+    await writeFile(join(folder, 'resolv.conf'), many.join('\n'));
+    expect(await upstreamsOf({ resolvConf: join(folder, 'resolv.conf') })).toHaveLength(15);
     await expect(upstreamsOf({ resolvConf: join(folder, 'gone') })).rejects.toThrow(
       /gone cannot be read.*INVALID_CONFIG/,
     );

@@ -14,6 +14,7 @@ import {
 } from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { type Ip, isLoopback, parseIp, tryParseIp } from '../net/ip.ts';
+import { parseResolvConf, resolverAddresses } from '../net/resolv-conf.ts';
 import { parseServerAddress, type ServerAddress } from './forward/address.ts';
 import { type Name, parseName } from './wire/name.ts';
 
@@ -85,16 +86,6 @@ export function parseDnsConfig(object: unknown): DnsConfig {
 /** More than any resolver library reads. */
 const maxUpstreams = 15;
 
-/** The servers a resolv.conf names, in its order; lines that are not understood are passed over. */
-export function parseResolvConf(text: string): ServerAddress[] {
-  return text
-    .split('\n')
-    .map((line) => tryParseIp(/^\s*nameserver\s+(\S+)/.exec(line)?.[1] ?? ''))
-    .filter((ip) => ip !== undefined)
-    .slice(0, maxUpstreams)
-    .map((ip) => ({ ip, port: 53 }));
-}
-
 /**
  * The servers to ask for other names, without this one itself: a resolv.conf copied from a host may well name a
  * loopback address at which, in here, nobody else listens.
@@ -102,7 +93,7 @@ export function parseResolvConf(text: string): ServerAddress[] {
  */
 export async function readUpstreams(config: DnsConfig): Promise<ServerAddress[]> {
   const { upstreams, listen } = config;
-  const named = typeof upstreams === 'string' ? parseResolvConf(await readResolvConf(upstreams)) : upstreams;
+  const named = typeof upstreams === 'string' ? await readResolvConf(upstreams) : upstreams;
   const own = Object.values(networkInterfaces()).flatMap((addresses = []) =>
     addresses.map(({ address }) => tryParseIp(address)),
   );
@@ -116,9 +107,11 @@ function isAny(ip: Ip): boolean {
   return ip === '0.0.0.0' || ip === '::';
 }
 
-async function readResolvConf(path: string): Promise<string> {
+/** The servers that a resolv.conf names, in its order. */
+async function readResolvConf(path: string): Promise<ServerAddress[]> {
   try {
-    return await readFile(path, 'utf8');
+    const addresses = resolverAddresses(parseResolvConf(await readFile(path, 'utf8')));
+    return addresses.slice(0, maxUpstreams).map((ip) => ({ ip, port: 53 }));
   } catch (cause) {
     throw new SignalboxError('INVALID_CONFIG', {
       object: path,

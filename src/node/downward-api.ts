@@ -1,7 +1,7 @@
 import type { Container, Pod, ResourceFieldSelector } from '../api/generated/types.ts';
+import { parseQuantity } from '../api/quantity.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { Ip } from '../net/ip.ts';
-import { parseQuantity } from './quantity.ts';
 
 /** What a Pod can be told about itself, beside what its object says. */
 export interface PodFacts {

@@ -5,6 +5,7 @@ import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
 import type { ContainerMount } from '../kernel/container-mounts.ts';
 import type { Ip } from '../net/ip.ts';
+import { formatResolvConf, parseResolvConf } from '../net/resolv-conf.ts';
 import type { NodeConfig } from './config.ts';
 import { configurationReferences, type PodConfiguration } from './container-environment.ts';
 import type { PodFacts } from './downward-api.ts';
@@ -12,7 +13,7 @@ import { podHostname, podHostsFile } from './hosts-file.ts';
 import type { Ipam } from './ipam.ts';
 import { admitPod } from './pod-admission.ts';
 import type { PodNetwork } from './pod-network.ts';
-import { formatResolvConf, parseResolvConf, podResolvConf } from './resolv-conf.ts';
+import { podResolvConf } from './resolv-conf.ts';
 import { prepareVolumes } from './volumes.ts';
 
 /** What a node gives to each of its Pods: an address, a network, a folder. */

@@ -6,6 +6,7 @@ import type {
   PodCondition,
   PodStatus,
 } from '../api/generated/types.ts';
+import { podQosClass } from '../api/pod-qos.ts';
 import type { Ip } from '../net/ip.ts';
 import { deadlineOf, isInitialized, podOutcome } from './pod-plan.ts';
 import {
@@ -16,7 +17,6 @@ import {
   restarts,
   type Termination,
 } from './pod-state.ts';
-import { qosClass } from './qos-class.ts';
 
 /** What a Pod's status is computed from. */
 export interface StatusSource {
@@ -50,7 +50,7 @@ export function podStatus(source: StatusSource, previous: PodStatus = source.pod
     conditions: conditions(source, phase, previous),
     ...addressFields(state.ips, hostIps),
     startTime: timestamp(state.startTime),
-    qosClass: pod.status?.qosClass ?? qosClass(pod),
+    qosClass: pod.status?.qosClass ?? podQosClass(pod.spec),
     ...(pod.metadata?.generation === undefined ? {} : { observedGeneration: pod.metadata.generation }),
     ...(inits.length === 0
       ? {}

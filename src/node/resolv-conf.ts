@@ -1,13 +1,6 @@
 import type { Pod } from '../api/generated/types.ts';
 import type { Ip } from '../net/ip.ts';
-
-/** The three kinds of lines of a resolv.conf: resolv.conf(5). */
-export interface ResolvConf {
-  readonly nameservers: readonly string[];
-  readonly searches: readonly string[];
-  /** `name`, or `name:value`. */
-  readonly options: readonly string[];
-}
+import type { ResolvConf } from '../net/resolv-conf.ts';
 
 /** What a Pod's resolv.conf is made from, beside the Pod. */
 export interface ResolvConfSource {
@@ -47,32 +40,6 @@ function byPolicy(pod: Pod, { clusterDns, clusterDomain, host }: ResolvConfSourc
     searches: [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain, ...host.searches],
     options: ['ndots:5'],
   };
-}
-
-/** The file's text. */
-export function formatResolvConf({ nameservers, searches, options }: ResolvConf): string {
-  const lines = [];
-  if (searches.length > 0) lines.push(`search ${searches.join(' ')}`);
-  for (const server of nameservers) lines.push(`nameserver ${server}`);
-  if (options.length > 0) lines.push(`options ${options.join(' ')}`);
-  return lines.map((line) => `${line}\n`).join('');
-}
-
-/** Reads the text of a resolv.conf; the last of several `search` or `options` lines counts, as for the C library. */
-export function parseResolvConf(text: string): ResolvConf {
-  const nameservers: string[] = [];
-  let searches: string[] = [];
-  let options: string[] = [];
-  for (const line of text.split('\n')) {
-    const [keyword, ...values] = line
-      .replace(/[#;].*/, '')
-      .trim()
-      .split(/\s+/);
-    if (keyword === 'nameserver' && values[0] !== undefined) nameservers.push(values[0]);
-    if (keyword === 'search' || keyword === 'domain') searches = values.filter((domain) => domain !== '.');
-    if (keyword === 'options') options = values;
-  }
-  return { nameservers, searches, options };
 }
 
 function distinct(values: readonly string[]): string[] {

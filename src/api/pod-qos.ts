@@ -1,8 +1,8 @@
-import type { Pod } from '../api/generated/types.ts';
+import type { PodSpec } from './generated/types.ts';
 
 /** A Pod's quality-of-service class, from the CPU and memory its containers ask for. */
-export function qosClass(pod: Pod): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const containers = [...(pod.spec?.initContainers ?? []), ...(pod.spec?.containers ?? [])];
+export function podQosClass(spec: PodSpec | undefined): 'Guaranteed' | 'Burstable' | 'BestEffort' {
+  const containers = [...(spec?.initContainers ?? []), ...(spec?.containers ?? [])];
   const resources = containers.map(({ resources: { limits = {}, requests = {} } = {} }) => ({ limits, requests }));
   const names = ['cpu', 'memory'];
   const none = resources.every(({ limits, requests }) =>

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
-import type { ResourceRequirements } from '../api/generated/types.ts';
-import { qosClass } from './qos-class.ts';
+import type { ResourceRequirements } from './generated/types.ts';
+import { podQosClass } from './pod-qos.ts';
 
 const both = { cpu: '1', memory: '1Gi' };
 
-describe('qosClass', () => {
+describe('podQosClass', () => {
   it.each<[string, ResourceRequirements[]]>([
     ['BestEffort', [{}]],
     ['Guaranteed', [{ limits: both }]],
@@ -12,8 +12,8 @@ describe('qosClass', () => {
     ['Burstable', [{ limits: both }, {}]],
     ['Burstable', [{ limits: both, requests: { cpu: '500m' } }]],
     ['Burstable', [{ requests: { cpu: '1' } }]],
-  ])('qosClass is %s for %j', (expected, all) => {
+  ])('podQosClass is %s for %j', (expected, all) => {
     const containers = all.map((resources, i) => ({ name: `c${i}`, resources }));
-    expect(qosClass({ spec: { containers } })).toBe(expected);
+    expect(podQosClass({ containers })).toBe(expected);
   });
 });
