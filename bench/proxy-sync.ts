@@ -1,0 +1,246 @@
+/**
+ * What the node proxy takes to bring Services into the kernel (nftables mode, 2 endpoints a Service): the way through
+ * tracker, model and compiler to the kernel's acknowledgement, for a full load, the change of one endpoint and the
+ * periodic check; and the whole component from its start, with its memory.
+ *
+ *     npm run bench proxy-sync [services…]
+ *
+ * It makes tables in the network namespace it runs in, which must be one of its own. A process for each measurement.
+ */
+import { type ChildProcess, fork, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { tableName } from '../src/backends/nftables/names.ts';
+import { writeKubeconfig } from '../src/client/kubeconfig.ts';
+import { createLogger } from '../src/component/log.ts';
+import { openNftables } from '../src/kernel/nftables/table.ts';
+import { ServiceModel } from '../src/model/service-model.ts';
+import { parseProxyConfig } from '../src/proxy/config.ts';
+import { NftablesBackend } from '../src/proxy/nftables-backend.ts';
+import { runProxy } from '../src/proxy/run.ts';
+import { ChangeTracker } from '../src/tracker/change-tracker.ts';
+import { endpointSlice, node, service } from './shared/services.ts';
+import { formatTable, quantile, timed } from './shared/figures.ts';
+
+type Figures = Readonly<Record<string, number>>;
+
+const changes = 500;
+const checks = 3;
+const checkPeriodMs = 1000;
+
+/** One stage after another in this process. Kernel time is the process's system time: netlink works within the call. */
+async function measureStages(services: number): Promise<Figures> {
+  const kernel = openNftables(tableName);
+  const backend = new NftablesBackend(kernel, createLogger('bench'));
+  const tracker = new ChangeTracker(Date.now());
+  const model = new ServiceModel(node, { masqueradeAll: false });
+  const sync = () => {
+    const step = model.apply(tracker.take());
+    return backend.sync(node, new Map(step.servicePorts.map(({ name, current }) => [name, current])));
+  };
+  const prepared = await usage(() => backend.prepare(node));
+  let tracked = 0;
+  for (let i = 0; i < services; i++) {
+    const [object, slice] = [service(i), endpointSlice(i)];
+    const [ms] = timed(() => {
+      tracker.recordService(`default/service-${i}`, object, 0);
+      tracker.recordSlice(`default/service-${i}-x`, slice, 0);
+    });
+    tracked += ms;
+  }
+  const loaded = await usage(sync);
+
+  const times: number[] = [];
+  const changed = await usage(async () => {
+    for (let k = 0; k < changes; k++) {
+      const i = (k * 7919) % services;
+      const start = performance.now();
+      tracker.recordSlice(`default/service-${i}-x`, endpointSlice(i, 1 + Math.floor(k / services)), 0);
+      await sync();
+      times.push(performance.now() - start);
+    }
+  });
+
+  const quiet = await usage(() => backend.check());
+  const whole: Usage[] = [];
+  let longestBlock = 0;
+  for (let k = 0; k < checks; k++) {
+    const others = openNftables('others');
+    others.apply({ family: 'ip', table: 'others', commands: [{ verb: 'add', object: 'table' }], units: [] });
+    others.remove('IPv4');
+    others.close();
+    const blocks = watchBlocks();
+    whole.push(await usage(() => backend.check()));
+    longestBlock = Math.max(longestBlock, blocks.longest());
+  }
+  await backend.cleanup();
+  backend.close();
+  return {
+    services,
+    'empty tables ms': prepared.wall,
+    'track ms': tracked,
+    'load ms': loaded.wall,
+    'load kernel ms': loaded.kernel,
+    'change p50 ms': quantile(times, 0.5),
+    'change p99 ms': quantile(times, 0.99),
+    'change kernel ms': changed.kernel / changes,
+    'check, undisturbed ms': quiet.wall,
+    'check, whole ms': quantile(
+      whole.map(({ wall }) => wall),
+      0.5,
+    ),
+    'longest block ms': longestBlock,
+  };
+}
+
+interface Usage {
+  readonly wall: number;
+  readonly kernel: number;
+}
+
+/** Milliseconds that something took: by the clock, and of the process in the kernel. */
+async function usage(run: () => Promise<unknown>): Promise<Usage> {
+  const before = process.cpuUsage();
+  const start = performance.now();
+  await run();
+  return { wall: performance.now() - start, kernel: process.cpuUsage(before).system / 1000 };
+}
+
+/** The longest time, in milliseconds, for which nothing else in the process could run. */
+function watchBlocks(): { longest(): number } {
+  let longest = 0;
+  let last = performance.now();
+  const look = () => {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const timer = setInterval(look, 1);
+  return {
+    longest: () => {
+      clearInterval(timer);
+      look();
+      return longest;
+    },
+  };
+}
+
+/** The whole component, over an API that serves as many Services; every check is a whole one. */
+async function measureComponent(services: number): Promise<Figures> {
+  const folder = mkdtempSync(join(tmpdir(), 'signalbox-bench-'));
+  const api = createServer((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://api');
+    response.setHeader('content-type', 'application/json');
+    if (searchParams.has('watch')) response.flushHeaders();
+    else response.end(listText(pathname.split('/').at(-1) ?? '', services));
+  });
+  await once(api.listen(0, '127.0.0.1'), 'listening');
+  const kubeconfig = join(folder, 'kubeconfig');
+  await writeKubeconfig(kubeconfig, {
+    name: 'bench',
+    server: `http://127.0.0.1:${(api.address() as AddressInfo).port}`,
+    certificateAuthority: '',
+    clientCertificate: '',
+    clientKey: '',
+  });
+  const config = join(folder, 'config.json');
+  const periods = { syncPeriod: `${checkPeriodMs}ms` };
+  const addresses = { healthzBindAddress: '127.0.0.1:0', metricsBindAddress: '127.0.0.1:0' };
+  const settings = { hostnameOverride: node.name, clusterCIDR: '10.128.0.0/9', nftables: periods, ...addresses };
+  writeFileSync(config, JSON.stringify({ ...settings, clientConnection: { kubeconfig } }));
+  const started = performance.now();
+  const child = fork(ownFile, ['--proxy', config], {
+    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+    execArgv: proxyFlags,
+  });
+  const { sync, at } = await firstSync(child);
+  const afterLoad = memory(child.pid);
+  const others = openNftables('others');
+  for (let k = 0; k < checks; k++) {
+    others.apply({ family: 'ip', table: 'others', commands: [{ verb: 'add', object: 'table' }], units: [] });
+    others.remove('IPv4');
+    await sleep(checkPeriodMs * 1.5);
+  }
+  others.close();
+  const afterChecks = memory(child.pid);
+  child.kill('SIGTERM');
+  await once(child, 'exit');
+  api.close();
+  api.closeAllConnections();
+  rmSync(folder, { recursive: true });
+  const tables = openNftables(tableName);
+  for (const family of ['IPv4', 'IPv6'] as const) tables.remove(family);
+  tables.close();
+  return {
+    services,
+    'start to served ms': at - started,
+    'of it first sync ms': sync,
+    'RSS MiB': afterLoad.now,
+    'RSS after checks MiB': afterChecks.now,
+    'RSS at most MiB': afterChecks.most,
+  };
+}
+
+/** Node options the proxy is started with: see the supervisor. */
+const proxyFlags = process.env['BENCH_PROXY_FLAGS']?.split(' ') ?? [];
+
+const [, ownFile = ''] = process.argv;
+
+function listText(plural: string, services: number): string {
+  const make = { services: service, endpointslices: endpointSlice }[plural];
+  const items = make === undefined ? [] : Array.from({ length: services }, (_, i) => make(i));
+  return JSON.stringify({ metadata: { resourceVersion: `${services + 1}` }, items });
+}
+
+/** Waits for the component's word that it has served all; the word's time, and what it says of the sync. */
+async function firstSync(child: ChildProcess): Promise<{ sync: number; at: number }> {
+  let text = '';
+  for await (const chunk of child.stderr ?? []) {
+    text += chunk;
+    const line = text.split('\n').find((candidate) => candidate.includes('the kernel has all Services'));
+    if (line === undefined) continue;
+    child.stderr?.resume();
+    return { sync: (JSON.parse(line) as { ms: number }).ms, at: performance.now() };
+  }
+  throw new Error(`the proxy ended early: ${text}`);
+}
+
+/** MiB, from /proc/PID/status. */
+function memory(pid: number | undefined): { now: number; most: number } {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const field = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0) / 1024;
+  return { now: field('VmRSS'), most: field('VmHWM') };
+}
+
+/** The figures of one measurement in a process of its own. */
+function inOwnProcess(measurement: string, services: number): Figures {
+  const { stdout, status } = spawnSync(process.execPath, [ownFile, measurement, String(services)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+  });
+  if (status !== 0) throw new Error(`${measurement} ${services} ended with status ${status}`);
+  return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
+}
+
+const [first = '', second = ''] = process.argv.slice(2);
+if (first === '--proxy') {
+  const stop = new AbortController();
+  process.once('SIGTERM', () => stop.abort());
+  await runProxy(parseProxyConfig(JSON.parse(readFileSync(second, 'utf8'))), stop.signal);
+  process.exit(0);
+} else if (first === '--stages' || first === '--component') {
+  const measure = first === '--stages' ? measureStages : measureComponent;
+  process.stdout.write(`${JSON.stringify(await measure(Number(second)))}\n`);
+} else {
+  const given = process.argv.slice(2).map(Number);
+  const sizes = given.length > 0 ? given : [1_000, 10_000, 50_000];
+  for (const measurement of ['--stages', '--component']) {
+    const rows = sizes.map((size) => inOwnProcess(measurement, size));
+    process.stdout.write(`${formatTable(rows)}\n`);
+  }
+}
