@@ -119,9 +119,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
           {
             timeoutMs: waitMs,
             onProgress: (missing) => {
-              const waiting = `waiting for ${missing.map(({ what }) => what).join(', ')}`;
-              // A terminal shows the last line only; anywhere else each would be a line of its own.
-              if (process.stdout.isTTY && task.output !== waiting) task.output = waiting;
+              task.output = `waiting for ${missing.map(({ what }) => what).join(', ')}`;
             },
           },
         ),
@@ -130,9 +128,9 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
   try {
     await new Listr<Context>(tasks, {
       ctx: context,
-      fallbackRenderer: 'simple',
+      // Where nobody watches the summary says it all, and a failure is one line.
+      fallbackRenderer: 'silent',
       rendererOptions: { timer: PRESET_TIMER, showErrorMessage: false, collapseErrors: false },
-      fallbackRendererOptions: { timer: PRESET_TIMER },
     }).run();
     return context.applied;
   } finally {
@@ -177,8 +175,7 @@ function applyTask(manifests: Manifests, api: () => Promise<ApiClient>): ListrTa
 
 function summarize(settled: Settled, tookMs: number): void {
   const name = settled.name === 'default' ? '' : ` --name ${settled.name}`;
-  console.log(`
-Cluster ${settled.name} is up after ${(tookMs / 1000).toFixed(1)} s: ${settled.nodeCount} ${settled.nodeCount === 1 ? 'node' : 'nodes'}, proxy mode ${settled.proxyMode}.
+  console.log(`Cluster ${settled.name} is up after ${(tookMs / 1000).toFixed(1)} s: ${settled.nodeCount} ${settled.nodeCount === 1 ? 'node' : 'nodes'}, proxy mode ${settled.proxyMode}.
 
   export KUBECONFIG=$(signalbox kubeconfig${name})
   kubectl get pods,services,endpointslices -o wide

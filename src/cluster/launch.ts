@@ -5,7 +5,7 @@ import { isSignalboxError, SignalboxError } from '../errors/error.ts';
 import type { ErrorCode } from '../errors/registry.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { isKernelError } from '../kernel/ffi.ts';
-import { requireUserNamespaces } from '../kernel/probe.ts';
+import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
 import { identify, type ProcessIdentity } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import { type ClusterPaths, makeFolders, writeRecord } from './state.ts';
@@ -52,6 +52,7 @@ export async function launchCluster(
 ): Promise<{ process: ProcessIdentity; apiPort: number }> {
   const rootless = process.getuid?.() !== 0;
   if (rootless) requireUserNamespaces();
+  else requireNamespaces();
   makeFolders(paths);
 
   // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's

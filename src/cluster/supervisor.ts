@@ -7,6 +7,7 @@ import { createLogger, type Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs } from '../kernel/mounts.ts';
+import { requireKernelFeature } from '../kernel/probe.ts';
 import { reapOrphans } from '../kernel/process.ts';
 import { createClusterDns } from './cluster-dns.ts';
 import { apiPortInside, type Identity, type PlannedComponent, planComponents } from './component-specs.ts';
@@ -52,6 +53,7 @@ export async function runSupervisor(options: SupervisorOptions, program: string)
 async function start(options: SupervisorOptions, program: string, log: Logger): Promise<Component[]> {
   const plan = planCluster(options.nodes);
   const paths = pathsIn(options.dir);
+  for (const feature of ['veth', 'bridge', 'nftables', 'conntrack'] as const) requireKernelFeature(feature);
   mountTmpfs(paths.run, { sizeBytes: runSizeBytes, mode: 0o700 });
   const network = buildNetwork(plan, paths.run);
   tell({ stage: 'network' });

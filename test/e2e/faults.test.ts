@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { eventually, root, run, Signalbox } from './signalbox.ts';
 
 const hello = join(root, 'examples/hello.yaml');
+const signalbox = join(root, 'bin/signalbox');
 let box: Signalbox;
 beforeEach(() => {
   box = new Signalbox();
@@ -153,6 +154,26 @@ describe('up', () => {
     expect(status).toBe(1);
     expect(stderr).toContain(`127.0.0.1:${port} is in use by another program`);
     expect(stderr).toContain('[PORT_TAKEN]');
+    expect(processesOf(box.home)).toEqual([]);
+  });
+
+  test('where no user namespaces are allowed says so', async () => {
+    // In a user namespace that may have one more, and in that one: a user who is not root and may make none.
+    const script = 'echo 1 > /proc/sys/user/max_user_namespaces && exec unshare --user -- "$@"';
+    const outer = ['--user', '--map-root-user', 'sh', '-c', script, 'sh'];
+    const { status, stderr } = await run('unshare', [...outer, process.execPath, signalbox, 'up'], { env: box.env });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('[USER_NAMESPACES_FORBIDDEN]') });
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    expect(processesOf(box.home)).toEqual([]);
+  });
+
+  test('on a kernel without nf_tables says so, and leaves nothing running', async () => {
+    const without = join(root, 'test/e2e/without-netfilter.mjs');
+    const { status, stderr } = await run(process.execPath, [without, process.execPath, signalbox, 'up'], {
+      env: box.env,
+    });
+    expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('[KERNEL_LACKS_NFTABLES]') });
+    expect(stderr.trim().split('\n')).toHaveLength(1);
     expect(processesOf(box.home)).toEqual([]);
   });
 
