@@ -26,7 +26,7 @@ function markdownFiles(folder: string): string[] {
 
 function readPage(path: string): Page {
   const text = readFileSync(join(root, path), 'utf8');
-  return { path, text, prose: text.replace(/^```[\s\S]*?^```$/gm, '').replace(/^ {4}\S.*$/gm, '') };
+  return { path, text, prose: text.replace(/^```[\s\S]*?^```$/gm, '').replace(/\n\n(?: {4}.*\n)+/g, '\n\n') };
 }
 
 const pages = markdownFiles(root).map(readPage);
