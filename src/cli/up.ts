@@ -1,4 +1,4 @@
-import { Listr, type ListrTask, PRESET_TIMER } from 'listr2';
+import { type DefaultRenderer, Listr, type ListrTask, PRESET_TIMER, type SilentRenderer } from 'listr2';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ApiClient } from '../client/types.ts';
@@ -94,6 +94,8 @@ interface Context {
   applied: Applied;
 }
 
+type Task = ListrTask<Context, typeof DefaultRenderer, typeof SilentRenderer>;
+
 interface Work {
   readonly manifests: Manifests;
   readonly waitMs: number;
@@ -107,7 +109,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
     context.client ??= connect(await loadKubeconfig(settled.paths.kubeconfig));
     return context.client;
   };
-  const tasks: ListrTask<Context>[] = [
+  const tasks: Task[] = [
     ...(settled.running ? [] : launchTasks(settled, entry)),
     ...(manifests.documents.length === 0 ? [] : [applyTask(manifests, api)]),
     {
@@ -126,7 +128,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
     },
   ];
   try {
-    await new Listr<Context>(tasks, {
+    await new Listr<Context, 'default', 'silent'>(tasks, {
       ctx: context,
       // Where nobody watches the summary says it all, and a failure is one line.
       fallbackRenderer: 'silent',
@@ -139,7 +141,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
 }
 
 /** One start, shown as the two stages its supervisor tells of. */
-function launchTasks(settled: Settled, entry: string): ListrTask<Context>[] {
+function launchTasks(settled: Settled, entry: string): Task[] {
   const network = deferred();
   const controlPlane = launchCluster(
     settled.paths,
@@ -163,7 +165,7 @@ function deferred(): { promise: Promise<void>; resolve: () => void; reject: (rea
   return { promise, resolve, reject };
 }
 
-function applyTask(manifests: Manifests, api: () => Promise<ApiClient>): ListrTask<Context> {
+function applyTask(manifests: Manifests, api: () => Promise<ApiClient>): Task {
   return {
     title: 'Manifests',
     task: async (context, task) => {
