@@ -3,11 +3,13 @@ import { labelValue, qualifiedName } from './names.ts';
 
 export type Labels = { readonly [key: string]: string };
 
-/** One condition on labels. `values` has one element for `gt` and `lt`, none for `exists` and `missing`. */
-interface Requirement {
+/** One condition on labels or on fields, as `LabelSelectorRequirement` and `NodeSelectorRequirement` have it. */
+export interface Requirement {
   readonly key: string;
-  readonly operator: 'in' | 'notin' | 'exists' | 'missing' | 'gt' | 'lt';
-  readonly values: readonly string[];
+  /** `In`, `NotIn`, `Exists`, `DoesNotExist`, `Gt` or `Lt`; any other is never fulfilled. */
+  readonly operator: string;
+  /** One element for `Gt` and `Lt`, none for `Exists` and `DoesNotExist`. */
+  readonly values?: readonly string[];
 }
 
 /** Whether labels fulfil a selector. */
@@ -33,18 +35,9 @@ export function parseLabelSelector(text: string): LabelMatcher {
 /** The matcher of a `LabelSelector` of an object's spec: an absent one matches nothing, an empty one all. */
 export function matchLabelSelector(selector: LabelSelector | undefined): LabelMatcher {
   if (selector === undefined) return () => false;
-  const operators = { In: 'in', NotIn: 'notin', Exists: 'exists', DoesNotExist: 'missing' } as const;
   const requirements: Requirement[] = [
-    ...Object.entries(selector.matchLabels ?? {}).map(
-      ([key, value]): Requirement => ({ key, operator: 'in', values: [value] }),
-    ),
-    ...(selector.matchExpressions ?? []).map(
-      ({ key, operator, values = [] }): Requirement => ({
-        key,
-        operator: operators[operator as keyof typeof operators] ?? 'missing',
-        values,
-      }),
-    ),
+    ...Object.entries(selector.matchLabels ?? {}).map(([key, value]) => ({ key, operator: 'In', values: [value] })),
+    ...(selector.matchExpressions ?? []),
   ];
   return (labels) => requirements.every((requirement) => fulfils(requirement, labels ?? {}));
 }
@@ -60,21 +53,24 @@ export function formatLabelSelector(selector: LabelSelector | undefined): string
   return [...labels.sort(), ...expressions].join(',');
 }
 
-function fulfils({ key, operator, values }: Requirement, labels: Labels): boolean {
+/** Whether labels (or what stands in their place) fulfil one condition. */
+export function fulfils({ key, operator, values = [] }: Requirement, labels: Labels): boolean {
   const value = Object.hasOwn(labels, key) ? labels[key] : undefined;
   switch (operator) {
-    case 'in':
+    case 'In':
       return value !== undefined && values.includes(value);
-    case 'notin':
+    case 'NotIn':
       return value === undefined || !values.includes(value);
-    case 'exists':
+    case 'Exists':
       return value !== undefined;
-    case 'missing':
+    case 'DoesNotExist':
       return value === undefined;
-    case 'gt':
+    case 'Gt':
       return isInteger(value) && Number(value) > Number(values[0]);
-    case 'lt':
+    case 'Lt':
       return isInteger(value) && Number(value) < Number(values[0]);
+    default:
+      return false;
   }
 }
 
@@ -111,24 +107,24 @@ class SelectorParser {
   #requirement(): Requirement {
     if (this.#peek() === '!') {
       this.#take();
-      return { key: this.#key(), operator: 'missing', values: [] };
+      return { key: this.#key(), operator: 'DoesNotExist' };
     }
     const key = this.#key();
     const operator = this.#peek();
-    if (operator === undefined || operator === ',') return { key, operator: 'exists', values: [] };
+    if (operator === undefined || operator === ',') return { key, operator: 'Exists' };
     this.#take();
     switch (operator) {
       case '=':
       case '==':
-        return { key, operator: 'in', values: [this.#value(key)] };
+        return { key, operator: 'In', values: [this.#value(key)] };
       case '!=':
-        return { key, operator: 'notin', values: [this.#value(key)] };
+        return { key, operator: 'NotIn', values: [this.#value(key)] };
       case '>':
       case '<':
-        return { key, operator: operator === '>' ? 'gt' : 'lt', values: [this.#integer(key)] };
+        return { key, operator: operator === '>' ? 'Gt' : 'Lt', values: [this.#integer(key)] };
       case 'in':
       case 'notin':
-        return { key, operator, values: this.#values(key) };
+        return { key, operator: operator === 'in' ? 'In' : 'NotIn', values: this.#values(key) };
       default:
         throw new SelectorError(
           `unable to parse requirement: found '${operator}', expected: in, notin, =, ==, !=, gt, lt`,

@@ -78,7 +78,7 @@ describe('readConfig', () => {
     [{ text: 't', wait: '5' }, /^wait "5" is not a duration/],
     [{ text: 't', block: '10.0.0.0/33' }, /^block "10\.0\.0\.0\/33" is not a block of addresses/],
     [{ text: 't', labels: { a: { b: 1 } } }, /^labels\.a \{"b":1\} is not a text/],
-    [{ text: 't', labels: [] }, /^labels \[\] is not a map/],
+    [{ text: 't', labels: [] }, /^labels \[\] is not an object/],
     [{ text: 't', some: [] }, /^some is empty/],
     [{ text: 't', some: ['x', 1] }, /^some\[1\] 1 is not a text/],
     [{ text: 't', listen: {} }, /^listen \{\} is not a list/],

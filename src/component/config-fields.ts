@@ -61,11 +61,8 @@ export class ConfigFields {
 
   /** @throws SignalboxError `INVALID_CONFIG` when the value is no object */
   constructor(at: ConfigValue) {
-    const { value } = at;
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw at.valueError('is not an object', 'write its fields as name: value');
     this.#at = at;
-    this.#fields = { ...value };
+    this.#fields = objectAt(at);
   }
 
   /** The field as `read` makes it of its value; `undefined` when it is absent. */
@@ -147,11 +144,15 @@ export function readSome<T>(read: ConfigReader<T>): ConfigReader<T[]> {
 /** An object whose fields have names of the user's own, each read alike. */
 export function readRecord<T>(read: ConfigReader<T>): ConfigReader<{ [name: string]: T }> {
   return (at) => {
-    const { value } = at;
-    if (typeof value !== 'object' || value === null || Array.isArray(value))
-      throw at.valueError('is not a map', 'write its entries as name: value');
-    return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, read(at.field(name, each))]));
+    const entries = Object.entries(objectAt(at));
+    return Object.fromEntries(entries.map(([name, value]) => [name, read(at.field(name, value))]));
   };
+}
+
+function objectAt(at: ConfigValue): { readonly [name: string]: unknown } {
+  const { value } = at;
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
+  throw at.valueError('is not an object', 'write its fields as name: value');
 }
 
 /** A text that is not empty. */

@@ -30,7 +30,7 @@ describe('parseNodeConfig', () => {
     [{ ...least, nodeIps: ['x'] }, /INVALID_ADDRESS/],
     [{ ...least, podCidrs: ['10.0.0.0'] }, /INVALID_CIDR/],
     [{ ...least, stateDir: 'relative' }, /^stateDir "relative" is not an absolute path/],
-    [{ ...least, labels: ['a'] }, /^labels .* is not a map/],
+    [{ ...least, labels: ['a'] }, /^labels .* is not an object/],
     [{ ...least, labels: { a: 1 } }, /^labels\.a 1 is not a text/],
     [{ ...least, podCidr: '10.0.0.0/8' }, /^podCidr is no field of the node configuration/],
   ])('parseNodeConfig refuses %j', (value, message) => {

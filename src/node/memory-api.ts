@@ -1,3 +1,4 @@
+import { isPlainObject } from '../api/decode.ts';
 import type { KubernetesObject, Stored } from '../api/object.ts';
 import { objectKey } from '../api/object.ts';
 import { type ResourceKey, type ResourceTypes, resources } from '../api/resources.ts';
@@ -141,8 +142,8 @@ function selects({ namespace, fieldSelector }: ListOptions, object: KubernetesOb
 }
 
 function merge(into: unknown, patch: unknown): unknown {
-  if (!isMap(patch)) return patch;
-  const result: Record<string, unknown> = isMap(into) ? { ...into } : {};
+  if (!isPlainObject(patch)) return patch;
+  const result: Record<string, unknown> = isPlainObject(into) ? { ...into } : {};
   for (const [key, value] of Object.entries(patch)) {
     if (value === null) delete result[key];
     else if (key === 'conditions') result[key] = mergeConditions(result[key], value);
@@ -154,13 +155,9 @@ function merge(into: unknown, patch: unknown): unknown {
 function mergeConditions(into: unknown, patch: unknown): unknown[] {
   const byType = new Map<unknown, unknown>();
   for (const condition of [into, patch].flat()) {
-    if (isMap(condition)) byType.set(condition.type, merge(byType.get(condition.type), condition));
+    if (isPlainObject(condition)) byType.set(condition.type, merge(byType.get(condition.type), condition));
   }
   return [...byType.values()];
-}
-
-function isMap(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function failure(code: number, reason: string, name: string): ApiError {

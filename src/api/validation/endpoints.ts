@@ -1,13 +1,13 @@
-import { familyOf, isLoopback, tryParseIp } from '../../net/ip.ts';
+import { familyOf, tryParseIp } from '../../net/ip.ts';
 import { isProtocol, protocols } from '../../net/port.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { CoreEndpointPort, Endpoint, EndpointAddress, EndpointSlice, Endpoints } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, labelValue, portNumber } from '../names.ts';
+import { validateReachableIp } from './reachable-ip.ts';
 
 const maxSliceEndpoints = 1_000;
 const maxSlicePorts = 20_000;
 const maxEndpointAddresses = 100;
-const badIp = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
 
 /** Checks Endpoints with defaults set. */
 export function validateEndpoints(object: Endpoints, errors: FieldErrors): void {
@@ -27,25 +27,12 @@ export function validateEndpoints(object: Endpoints, errors: FieldErrors): void 
 }
 
 function validateAddress(address: EndpointAddress, field: string, errors: FieldErrors): void {
-  validateEndpointIp(address.ip ?? '', `${field}.ip`, errors);
+  validateReachableIp(address.ip ?? '', `${field}.ip`, errors);
   if (address.hostname !== undefined && address.hostname !== '') {
     errors.invalidEach(`${field}.hostname`, address.hostname, dns1123Label(address.hostname));
   }
   if (address.nodeName !== undefined)
     errors.invalidEach(`${field}.nodeName`, address.nodeName, dns1123Subdomain(address.nodeName));
-}
-
-/** Endpoints may not point at where a node's own or link-local services are. */
-function validateEndpointIp(text: string, field: string, errors: FieldErrors): void {
-  const ip = tryParseIp(text);
-  if (ip === undefined) errors.invalid(field, text, badIp);
-  else if (ip === '0.0.0.0' || ip === '::') errors.invalid(field, text, `may not be unspecified (${ip})`);
-  else if (isLoopback(ip)) errors.invalid(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)');
-  else if (ip.startsWith('169.254.') || /^fe[89ab]/i.test(ip)) {
-    errors.invalid(field, text, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)');
-  } else if (/^224\.0\.0\./.test(ip) || /^ff02:/i.test(ip)) {
-    errors.invalid(field, text, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)');
-  }
 }
 
 function validatePort(
@@ -98,7 +85,7 @@ function validateEndpoint(
     const at = `${field}.addresses[${i}]`;
     if (addressType === 'FQDN') errors.invalidEach(at, address, dns1123Subdomain(address));
     else {
-      validateEndpointIp(address, at, errors);
+      validateReachableIp(address, at, errors);
       const ip = tryParseIp(address);
       if (ip !== undefined && familyOf(ip) !== addressType) {
         errors.invalid(at, address, `must be an ${addressType} address`);

@@ -1,5 +1,6 @@
 import { tryParseIp } from '../../net/ip.ts';
 import { isProtocol, protocols } from '../../net/port.ts';
+import { canonicalJson } from '../canonical-json.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { Container, EnvVar, HTTPGetAction, Pod, PodSpec, Probe, Volume } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber } from '../names.ts';
@@ -240,7 +241,7 @@ export function validatePodUpdate(next: Pod, old: Pod, errors: FieldErrors): voi
     const { activeDeadlineSeconds: _, tolerations: __, ...rest } = spec ?? { containers: [] };
     const withoutImage = (containers: readonly Container[] | undefined) =>
       containers?.map((c) => ({ ...c, image: '' }));
-    return sortedJson({
+    return canonicalJson({
       ...rest,
       containers: withoutImage(rest.containers),
       initContainers: withoutImage(rest.initContainers),
@@ -248,18 +249,10 @@ export function validatePodUpdate(next: Pod, old: Pod, errors: FieldErrors): voi
   };
   const kept = (old.spec?.tolerations ?? []).every((was) =>
     (next.spec?.tolerations ?? []).some(
-      (is) => sortedJson({ ...is, tolerationSeconds: 0 }) === sortedJson({ ...was, tolerationSeconds: 0 }),
+      (is) => canonicalJson({ ...is, tolerationSeconds: 0 }) === canonicalJson({ ...was, tolerationSeconds: 0 }),
     ),
   );
   if (!kept)
     errors.forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds');
   if (stable(next.spec) !== stable(old.spec)) errors.forbidden('spec', immutableMessage);
-}
-
-function sortedJson(value: unknown): string {
-  return JSON.stringify(value, (_, part: unknown) =>
-    typeof part === 'object' && part !== null && !Array.isArray(part)
-      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : part,
-  );
 }

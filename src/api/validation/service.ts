@@ -1,11 +1,12 @@
 import { parseCidr } from '../../net/cidr.ts';
-import { isLoopback, tryParseIp } from '../../net/ip.ts';
+import { tryParseIp } from '../../net/ip.ts';
 import { isProtocol, protocols } from '../../net/port.ts';
 import { isExternallyReachable } from '../defaults/service.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { Service, ServicePort, ServiceSpec } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber, qualifiedName } from '../names.ts';
 import { validateLabels } from './metadata.ts';
+import { validateReachableIp } from './reachable-ip.ts';
 
 const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
 const maxAffinitySeconds = 86_400;
@@ -138,18 +139,8 @@ function validateFamilies(spec: ServiceSpec, errors: FieldErrors): void {
 }
 
 function validateExternalIps(spec: ServiceSpec, errors: FieldErrors): void {
-  for (const [i, text] of (spec.externalIPs ?? []).entries()) {
-    const field = `spec.externalIPs[${i}]`;
-    const ip = tryParseIp(text);
-    if (ip === undefined) errors.invalid(field, text, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)');
-    else if (ip === '0.0.0.0' || ip === '::') errors.invalid(field, text, `may not be unspecified (${ip})`);
-    else if (isLoopback(ip)) errors.invalid(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)');
-    else if (ip.startsWith('169.254.') || /^fe[89ab]/i.test(ip)) {
-      errors.invalid(field, text, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)');
-    } else if (/^224\.0\.0\./.test(ip) || /^ff02:/i.test(ip)) {
-      errors.invalid(field, text, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)');
-    }
-  }
+  for (const [i, text] of (spec.externalIPs ?? []).entries())
+    validateReachableIp(text, `spec.externalIPs[${i}]`, errors);
 }
 
 function validateTrafficPolicies(service: Service, errors: FieldErrors): void {

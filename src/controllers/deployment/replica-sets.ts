@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { canonicalJson } from '../../api/canonical-json.ts';
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
 import { controllerReference } from '../ownership.ts';
@@ -65,14 +66,6 @@ function templateHash({ spec, status }: Deployment): string {
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
   return [...String(hash)].map((digit) => hashAlphabet[digit.charCodeAt(0) % hashAlphabet.length]).join('');
-}
-
-function canonicalJson(value: unknown): string {
-  return JSON.stringify(value, (_key, inner: unknown) =>
-    inner !== null && typeof inner === 'object' && !Array.isArray(inner)
-      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
-      : inner,
-  );
 }
 
 /** The ReplicaSet for the Deployment's present template. */

@@ -6,10 +6,10 @@ import { controllerReference } from '../ownership.ts';
 import { concernedServices, createSelection } from '../selection.ts';
 import { deletion } from '../write.ts';
 import { desiredGroups } from './desired.ts';
+import { managedByLabel, managedSlices } from './managed-slices.ts';
 import { packSlices } from './pack.ts';
 import { TriggerTimes } from './trigger-times.ts';
 
-export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
 export const headlessLabel = 'service.kubernetes.io/headless';
 const zoneLabel = 'topology.kubernetes.io/zone';
 const managedBy = 'endpointslice-controller.k8s.io';
@@ -20,7 +20,7 @@ const serviceType = { apiVersion: 'v1', kind: 'Service' } as const;
 export function endpointSliceController({ caches }: ControllerContext): Controller {
   const services = caches.informer('services');
   const nodes = caches.informer('nodes');
-  const slicesByService = caches.index('slicesByService');
+  const slices = managedSlices(caches, managedBy);
   const selection = createSelection(caches);
   const triggerTimes = new TriggerTimes();
   const zoneOf = (node: string) => nodes.store.get(node)?.metadata.labels?.[zoneLabel];
@@ -38,18 +38,11 @@ export function endpointSliceController({ caches }: ControllerContext): Controll
         if (previous?.metadata.labels?.[zoneLabel] === current?.metadata.labels?.[zoneLabel]) return;
         for (const key of services.store.keys()) enqueue(key);
       });
-      caches.informer('endpointSlices').onChange(({ previous, current }) => {
-        const { namespace, labels } = (current ?? previous)?.metadata ?? {};
-        if (labels?.[managedByLabel] === managedBy) enqueue(`${namespace}/${labels[serviceNameLabel]}`);
-      });
+      slices.onChange(enqueue);
     },
     async reconcile(key, round) {
       const service = services.store.get(key);
-      const existing = slicesByService
-        .get(key)
-        .filter(
-          ({ metadata }) => metadata.labels?.[managedByLabel] === managedBy && metadata.deletionTimestamp === undefined,
-        );
+      const existing = slices.of(key);
       if (service === undefined) {
         triggerTimes.forget(key);
         return round.apply(existing.map((slice) => deletion('endpointSlices', slice)));

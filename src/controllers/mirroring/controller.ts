@@ -2,7 +2,7 @@ import type { Endpoints, Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
 import { serviceNameLabel } from '../caches.ts';
 import type { Controller, ControllerContext } from '../controller.ts';
-import { managedByLabel } from '../endpointslice/controller.ts';
+import { managedByLabel, managedSlices } from '../endpointslice/managed-slices.ts';
 import { packSlices } from '../endpointslice/pack.ts';
 import { triggerTimeAnnotation } from '../endpointslice/trigger-times.ts';
 import { controllerReference } from '../ownership.ts';
@@ -22,7 +22,7 @@ const endpointsType = { apiVersion: 'v1', kind: 'Endpoints' } as const;
 export function mirroringController({ caches }: ControllerContext): Controller {
   const services = caches.informer('services');
   const endpoints = caches.informer('endpoints');
-  const slicesByService = caches.index('slicesByService');
+  const slices = managedSlices(caches, managedBy);
   return {
     name: 'endpointslicemirroring',
     concurrency: 8,
@@ -30,17 +30,10 @@ export function mirroringController({ caches }: ControllerContext): Controller {
     watch(enqueue) {
       services.onChange(({ key }) => enqueue(key));
       endpoints.onChange(({ key }) => enqueue(key));
-      caches.informer('endpointSlices').onChange(({ previous, current }) => {
-        const { namespace, labels } = (current ?? previous)?.metadata ?? {};
-        if (labels?.[managedByLabel] === managedBy) enqueue(`${namespace}/${labels[serviceNameLabel]}`);
-      });
+      slices.onChange(enqueue);
     },
     async reconcile(key, round) {
-      const existing = slicesByService
-        .get(key)
-        .filter(
-          ({ metadata }) => metadata.labels?.[managedByLabel] === managedBy && metadata.deletionTimestamp === undefined,
-        );
+      const existing = slices.of(key);
       const source = endpoints.store.get(key);
       const service = services.store.get(key);
       if (source === undefined || service === undefined || !isMirrored(source, service))

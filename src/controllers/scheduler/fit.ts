@@ -1,5 +1,5 @@
-import type { Node, NodeSelectorRequirement, NodeSelectorTerm, Pod } from '../../api/generated/types.ts';
-import { matchLabelSelector } from '../../api/label-selector.ts';
+import type { Node, NodeSelectorTerm, Pod } from '../../api/generated/types.ts';
+import { fulfils, matchLabelSelector } from '../../api/label-selector.ts';
 import type { Stored } from '../../api/object.ts';
 import { isFinished } from '../pod-state.ts';
 import { untolerated } from '../taints.ts';
@@ -56,27 +56,4 @@ function fitsTerm({ matchExpressions = [], matchFields = [] }: NodeSelectorTerm,
     matchExpressions.every((requirement) => fulfils(requirement, metadata.labels ?? {})) &&
     matchFields.every((requirement) => fulfils(requirement, fields))
   );
-}
-
-function fulfils(
-  { key, operator, values = [] }: NodeSelectorRequirement,
-  labels: { readonly [key: string]: string },
-): boolean {
-  const value = labels[key];
-  switch (operator) {
-    case 'In':
-      return value !== undefined && values.includes(value);
-    case 'NotIn':
-      return value === undefined || !values.includes(value);
-    case 'Exists':
-      return value !== undefined;
-    case 'DoesNotExist':
-      return value === undefined;
-    case 'Gt':
-      return value !== undefined && Number(value) > Number(values[0]);
-    case 'Lt':
-      return value !== undefined && Number(value) < Number(values[0]);
-    default:
-      return false;
-  }
 }
