@@ -94,7 +94,7 @@ function serverFailure(query: Buffer): Buffer {
 const resolversByFile = new Map<string, { readonly changed: number; readonly resolvers: readonly Ip[] }>();
 
 /** The IPv4 `nameserver` lines of a resolv.conf(5), in order; none when it cannot be read. */
-export function readResolvers(path: string): readonly Ip[] {
+function readResolvers(path: string): readonly Ip[] {
   try {
     const changed = statSync(path).mtimeMs;
     const known = resolversByFile.get(path);

@@ -3,7 +3,7 @@ import { type Cidr, cidrAddress, parseCidr } from '../net/cidr.ts';
 import type { Ip } from '../net/ip.ts';
 
 /** The networks of a single-machine cluster, as texts about Kubernetes like to show them. */
-export const defaultNetworks = {
+const defaultNetworks = {
   nodes: parseCidr('192.168.101.0/24'),
   outside: parseCidr('192.168.102.0/24'),
   pods: parseCidr('10.244.0.0/16'),

@@ -32,7 +32,7 @@ export interface ClusterPaths {
 }
 
 /** `$SIGNALBOX_HOME`, by default `~/.local/share/signalbox`. */
-export function signalboxHome(env: NodeJS.ProcessEnv = process.env): string {
+function signalboxHome(env: NodeJS.ProcessEnv = process.env): string {
   return env.SIGNALBOX_HOME ?? join(env.XDG_DATA_HOME ?? join(homedir(), '.local/share'), 'signalbox');
 }
 
