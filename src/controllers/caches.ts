@@ -1,6 +1,7 @@
 import type { Pod, Service } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
+import { serviceKeyOf } from '../api/well-known.ts';
 import { createIndex, type Index } from '../client/index-of.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Informer } from '../client/types.ts';
@@ -16,9 +17,6 @@ export interface Caches {
 }
 
 type IndexName = keyof typeof indexes;
-
-/** Label that names the Service a slice belongs to (KEP-0752). */
-export const serviceNameLabel = 'kubernetes.io/service-name';
 
 const byNamespace = (object: { metadata: { namespace?: string } }) => [object.metadata.namespace ?? ''];
 const byController = (object: Stored<{ metadata?: Pod['metadata'] & object }>) => {
@@ -71,9 +69,9 @@ const indexes = {
   /** EndpointSlices by `namespace/service`. */
   slicesByService: {
     resource: 'endpointSlices',
-    valuesOf: ({ metadata }: Stored<ResourceTypes['endpointSlices']>) => {
-      const service = metadata.labels?.[serviceNameLabel];
-      return service === undefined ? [] : [`${metadata.namespace}/${service}`];
+    valuesOf: (slice: Stored<ResourceTypes['endpointSlices']>) => {
+      const service = serviceKeyOf(slice);
+      return service === undefined ? [] : [service];
     },
   },
 } as const satisfies { [name: string]: { resource: ResourceKey; valuesOf: (object: never) => readonly string[] } };

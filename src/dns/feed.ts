@@ -1,5 +1,6 @@
 import type { Endpoint, EndpointSlice, Service } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
+import { serviceKeyOf, triggerTimeAnnotation } from '../api/well-known.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Change, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
@@ -23,8 +24,6 @@ export interface Feed {
   readonly synced: Promise<void>;
   close(): void;
 }
-
-const triggerTime = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /** Follows the objects a zone is made from: each change is in the zone when its watch event has been read. */
 export function feedZone({ zone, client, log, metrics }: FeedParts): Feed {
@@ -56,10 +55,9 @@ function noteProgramming(
   services: Informer<'services'>,
   metrics: DnsMetrics,
 ): void {
-  const { namespace, labels, annotations } = current?.metadata ?? {};
-  const noted = annotations?.[triggerTime];
-  if (noted === undefined || previous === undefined) return;
-  const service = services.store.get(`${namespace}/${labels?.['kubernetes.io/service-name']}`);
+  const noted = current?.metadata.annotations?.[triggerTimeAnnotation];
+  if (current === undefined || noted === undefined || previous === undefined) return;
+  const service = services.store.get(serviceKeyOf(current) ?? '');
   if (service !== undefined && isHeadless(service))
     metrics.observeProgramming(Math.max(0, Date.now() - Date.parse(noted)) / 1000);
 }

@@ -1,4 +1,5 @@
 import type { EndpointSlice, Service } from '../api/generated/types.ts';
+import { serviceNameLabel } from '../api/well-known.ts';
 import { type NameNode, NameTree, type ZoneRecord } from './name-tree.ts';
 import { recordType } from './wire/constants.ts';
 import { isWithin, joinName, labelsOf, type Name, parentName } from './wire/name.ts';
@@ -240,7 +241,7 @@ export class ClusterZone {
 const noRecords: readonly ZoneRecord[] = [];
 
 function serviceOfSlice(key: string, slice: EndpointSlice): string | undefined {
-  const name = slice.metadata?.labels?.['kubernetes.io/service-name'];
+  const name = slice.metadata?.labels?.[serviceNameLabel];
   return name === undefined || name === '' ? undefined : `${splitKey(key).namespace}/${name}`;
 }
 

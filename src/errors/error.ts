@@ -1,4 +1,4 @@
-import { type ErrorCode, errorRegistry } from './registry.ts';
+import { type ErrorCode, type ErrorKind, errorRegistry } from './registry.ts';
 
 /** What went wrong, in parts, so that every message has them all. */
 export interface ErrorDetails {
@@ -31,7 +31,7 @@ export class SignalboxError extends Error {
   }
 
   /** The registry's class of this error: whose turn it is. */
-  get kind(): 'input' | 'environment' | 'conflict' | 'unavailable' | 'internal' {
+  get kind(): ErrorKind {
     return errorRegistry[this.code].kind;
   }
 }

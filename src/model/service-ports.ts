@@ -18,7 +18,7 @@ export interface ServiceContext {
 }
 
 /** `namespace/name:port`, or `namespace/name` for an unnamed port. */
-export function servicePortName(service: ServiceFacts, port: ServicePortFacts): string {
+function servicePortName(service: ServiceFacts, port: ServicePortFacts): string {
   return port.name === '' ? service.key : `${service.key}:${port.name}`;
 }
 

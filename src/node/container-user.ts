@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import type { Container, Pod } from '../api/generated/types.ts';
-import { SignalboxError } from '../errors/error.ts';
+
 import type { ContainerUser } from '../kernel/container.ts';
+import { unsupported } from './pod-admission.ts';
 
 /** Ranges of ids that exist in a user namespace: first and count. */
 export type IdRanges = readonly { readonly first: number; readonly count: number }[];
@@ -49,8 +50,4 @@ export function containerUser(
 
 function has(ranges: IdRanges, id: number): boolean {
   return ranges.some(({ first, count }) => id >= first && id < first + count);
-}
-
-function unsupported(object: string, problem: string, remedy: string): SignalboxError {
-  return new SignalboxError('POD_UNSUPPORTED', { object, problem, remedy });
 }

@@ -47,6 +47,7 @@ function admitProbe(container: string, probe: Probe): void {
   );
 }
 
-function unsupported(object: string, problem: string, remedy: string): SignalboxError {
+/** What a Pod asks for that nodes do not do here. */
+export function unsupported(object: string, problem: string, remedy: string): SignalboxError {
   return new SignalboxError('POD_UNSUPPORTED', { object, problem, remedy });
 }

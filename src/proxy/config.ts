@@ -16,13 +16,13 @@ import { type Ip, parseIp, tryParseIp } from '../net/ip.ts';
 export type ProxyMode = 'nftables';
 
 /** An address and port to listen on; port 0 takes a free one, which the log tells. */
-export interface ListenAddress {
+interface ListenAddress {
   readonly host: Ip;
   readonly port: number;
 }
 
 /** How the proxy tells Pods of the cluster from other sources (KEP-2450). */
-export type LocalSources =
+type LocalSources =
   | { readonly mode: 'ClusterCIDR'; readonly blocks: readonly Cidr[] }
   /** The Node object's `spec.podCIDRs`. */
   | { readonly mode: 'NodeCIDR' };

@@ -9,7 +9,7 @@ export interface EventSink {
 }
 
 /** Events on their way. */
-export interface EventStream {
+interface EventStream {
   /** Resolves when the whole present state of all three kinds has been told; rejects when stopped before. */
   readonly synced: Promise<void>;
   stop(): void;

@@ -1,12 +1,13 @@
 import { objectKey, type Stored } from '../api/object.ts';
 import type { ResourceTypes } from '../api/resources.ts';
+import { headlessLabel, serviceProxyNameLabel } from '../api/well-known.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import type { EventSource } from './events.ts';
 
 /** Leaves out what no rule comes from: headless Services, and those that another proxy serves (KEP-2447). */
-const labelSelector = '!service.kubernetes.io/headless,!service.kubernetes.io/service-proxy-name';
+const labelSelector = `!${headlessLabel},!${serviceProxyNameLabel}`;
 
 /** Which API, and whose proxy. */
 export interface InformerEventsOptions {

@@ -1,4 +1,5 @@
 import type { Node } from '../api/generated/types.ts';
+import { zoneLabel } from '../api/well-known.ts';
 import type { NodeFacts } from '../model/types.ts';
 import { type Cidr, cidrContains, parseCidr } from '../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily, isLoopback, tryParseIp } from '../net/ip.ts';
@@ -13,7 +14,6 @@ export interface NodeSources {
   readonly interfaceAddresses: () => readonly Ip[];
 }
 
-const zoneLabel = 'topology.kubernetes.io/zone';
 /** Where the cluster autoscaler says that a node is about to be removed. */
 const autoscalerTaint = 'ToBeDeletedByClusterAutoscaler';
 

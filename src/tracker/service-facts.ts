@@ -1,12 +1,10 @@
 import type { LoadBalancerIngress, Service, ServicePort } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
+import { serviceProxyNameLabel } from '../api/well-known.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
 import { compact } from './compact.ts';
-
-/** Label of Services that another implementation serves, and of the EndpointSlices that belong to them. */
-export const serviceProxyNameLabel = 'service.kubernetes.io/service-proxy-name';
 
 /** Which endpoints a kind of traffic may go to: all of the cluster's, or those on the node it came to. */
 export type TrafficPolicy = 'Cluster' | 'Local';

@@ -1,15 +1,9 @@
 import type { Endpoint, EndpointSlice } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
+import { serviceKeyOf, serviceProxyNameLabel, triggerTimeAnnotation } from '../api/well-known.ts';
 import { familyOf, type Ip, type IpFamily, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
 import { compact } from './compact.ts';
-import { serviceProxyNameLabel } from './service-facts.ts';
-
-/** Label that says which Service of its namespace an EndpointSlice belongs to. */
-export const serviceNameLabel = 'kubernetes.io/service-name';
-
-/** When the change happened that made the controller write this EndpointSlice; RFC 3339. */
-const triggerTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /** All that the node proxy reads of an EndpointSlice. Two slices with equal facts are the same to it. */
 export interface SliceFacts {
@@ -24,7 +18,7 @@ export interface SliceFacts {
 }
 
 /** The port that all endpoints of a slice answer on for the Service port of the same name and protocol. */
-export interface SlicePortFacts {
+interface SlicePortFacts {
   readonly name: string;
   readonly protocol: Protocol;
   readonly port: number;
@@ -45,13 +39,13 @@ export interface EndpointFacts {
  */
 export function readSlice(slice: EndpointSlice): SliceFacts | undefined {
   const labels = slice.metadata?.labels ?? {};
-  const service = labels[serviceNameLabel];
+  const service = serviceKeyOf(slice);
   const { addressType: family } = slice;
-  if (service === undefined || service === '' || labels[serviceProxyNameLabel] !== undefined) return undefined;
+  if (service === undefined || labels[serviceProxyNameLabel] !== undefined) return undefined;
   if (family !== 'IPv4' && family !== 'IPv6') return undefined;
   return {
     key: objectKey(slice),
-    service: `${slice.metadata?.namespace ?? ''}/${service}`,
+    service,
     family,
     // A port without number would mean all ports of the endpoint, which no Service port can ask for.
     ports: compact(

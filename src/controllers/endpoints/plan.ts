@@ -8,7 +8,8 @@ import type {
   Service,
 } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
-import { headlessLabel, isHeadless } from '../endpointslice/controller.ts';
+import { headlessLabel, triggerTimeAnnotation } from '../../api/well-known.ts';
+import { isHeadless } from '../endpointslice/controller.ts';
 import {
   addressTypes,
   endpointHostname,
@@ -16,7 +17,6 @@ import {
   portsOn,
   targetReference,
 } from '../endpointslice/pod-endpoints.ts';
-import { triggerTimeAnnotation } from '../endpointslice/trigger-times.ts';
 import { isFinished, isReady, isTerminating } from '../pod-state.ts';
 import type { Write } from '../write.ts';
 

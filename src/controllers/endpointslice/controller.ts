@@ -1,6 +1,6 @@
 import type { Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
-import { serviceNameLabel } from '../caches.ts';
+import { headlessLabel, serviceNameLabel, zoneLabel } from '../../api/well-known.ts';
 import type { Controller, ControllerContext } from '../controller.ts';
 import { controllerReference } from '../ownership.ts';
 import { concernedServices, createSelection } from '../selection.ts';
@@ -10,8 +10,6 @@ import { managedByLabel, managedSlices } from './managed-slices.ts';
 import { packSlices } from './pack.ts';
 import { TriggerTimes } from './trigger-times.ts';
 
-export const headlessLabel = 'service.kubernetes.io/headless';
-const zoneLabel = 'topology.kubernetes.io/zone';
 const managedBy = 'endpointslice-controller.k8s.io';
 const reserved: ReadonlySet<string> = new Set([serviceNameLabel, managedByLabel, headlessLabel]);
 const serviceType = { apiVersion: 'v1', kind: 'Service' } as const;

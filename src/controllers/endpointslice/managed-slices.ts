@@ -1,6 +1,7 @@
 import type { EndpointSlice } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
-import { type Caches, serviceNameLabel } from '../caches.ts';
+import { serviceKeyOf } from '../../api/well-known.ts';
+import type { Caches } from '../caches.ts';
 
 /** Which controller has made an EndpointSlice and may change it. */
 export const managedByLabel = 'endpointslice.kubernetes.io/managed-by';
@@ -25,8 +26,9 @@ export function managedSlices(caches: Caches, managedBy: string): ManagedSlices 
         ),
     onChange: (enqueue) => {
       caches.informer('endpointSlices').onChange(({ previous, current }) => {
-        const { namespace, labels } = (current ?? previous)?.metadata ?? {};
-        if (labels?.[managedByLabel] === managedBy) enqueue(`${namespace}/${labels[serviceNameLabel]}`);
+        const slice = current ?? previous;
+        const key = slice?.metadata.labels?.[managedByLabel] === managedBy ? serviceKeyOf(slice) : undefined;
+        if (key !== undefined) enqueue(key);
       });
     },
   };

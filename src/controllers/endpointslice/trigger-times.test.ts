@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest';
 import type { Pod, Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
-import { TriggerTimes, triggerTimeAnnotation } from './trigger-times.ts';
+import { triggerTimeAnnotation } from '../../api/well-known.ts';
+import { TriggerTimes } from './trigger-times.ts';
 
 const stored = { uid: 'u', resourceVersion: '1', creationTimestamp: '2026-01-01T00:00:00Z' };
 const service: Stored<Service> = { metadata: { ...stored, name: 's' } };

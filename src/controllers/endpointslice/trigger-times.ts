@@ -1,10 +1,8 @@
 import type { Pod, Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
+import { triggerTimeAnnotation } from '../../api/well-known.ts';
 import { podCondition } from '../pod-state.ts';
 import { formatTime, parseTime } from '../time.ts';
-
-/** Annotation with the time of the change that made the endpoints be written: what latency is measured from. */
-export const triggerTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /** Remembers, for each Service, when its Pods changed last, to tell the time of the next change. */
 export class TriggerTimes {

@@ -1,10 +1,9 @@
 import type { Endpoints, Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
-import { serviceNameLabel } from '../caches.ts';
+import { serviceNameLabel, triggerTimeAnnotation } from '../../api/well-known.ts';
 import type { Controller, ControllerContext } from '../controller.ts';
 import { managedByLabel, managedSlices } from '../endpointslice/managed-slices.ts';
 import { packSlices } from '../endpointslice/pack.ts';
-import { triggerTimeAnnotation } from '../endpointslice/trigger-times.ts';
 import { controllerReference } from '../ownership.ts';
 import { deletion } from '../write.ts';
 import { mirroredGroups } from './mirrored-groups.ts';
