@@ -28,14 +28,24 @@ export function lowestFree(cidr: Cidr, taken: ReadonlySet<Ip>): Ip | undefined {
   return undefined;
 }
 
+/** As `lowestFree`, from the other end. */
+function highestFree(cidr: Cidr, taken: ReadonlySet<Ip>): Ip | undefined {
+  const size = cidrSize(cidr);
+  for (let offset = cidr.family === 'IPv4' ? size - 2n : size - 1n; offset >= 2n; offset--) {
+    const ip = cidrAddress(cidr, offset);
+    if (!taken.has(ip)) return ip;
+  }
+  return undefined;
+}
+
 /** Addresses of a node's Pods, one of each block; kept in a file, so that they outlive the agent. */
 export interface Ipam {
   readonly assignments: Assignments;
   /**
-   * The Pod's addresses: those it has, or new ones.
+   * The Pod's addresses: those it has, or new ones from that end of each block.
    * @throws SignalboxError `POD_ADDRESSES_EXHAUSTED`
    */
-  assign(uid: string): readonly Ip[];
+  assign(uid: string, from?: 'start' | 'end'): readonly Ip[];
   /** Does nothing for a Pod without addresses. */
   release(uid: string): void;
 }
@@ -54,11 +64,12 @@ export function openIpam(cidrs: readonly Cidr[], file: string): Ipam {
   };
   return {
     assignments,
-    assign: (uid) => {
+    assign: (uid, from = 'start') => {
       const existing = assignments.get(uid);
       if (existing !== undefined) return existing;
+      const free = from === 'start' ? lowestFree : highestFree;
       const taken = new Set([...assignments.values()].flat());
-      const ips = cidrs.map((cidr) => lowestFree(cidr, taken) ?? exhausted(cidr, taken));
+      const ips = cidrs.map((cidr) => free(cidr, taken) ?? exhausted(cidr, taken));
       assignments.set(uid, ips);
       save();
       return ips;
