@@ -48,6 +48,6 @@ The cluster goes on. Have a look:
   export PATH=$PWD/bin:$PATH KUBECONFIG=$(bin/signalbox kubeconfig)${hasCommand('kubectl') ? '' : '     (kubectl is not installed here: https://kubernetes.io/docs/tasks/tools/)'}
   kubectl get pods,services,endpointslices -o wide
   kubectl delete pod ${from}              its successor answers in its place
-  signalbox exec node/node-1 -- nft list ruleset   the rules in the kernel of a node (package nftables)
-  signalbox down                                   leaves nothing behind
+  signalbox exec node/node-1 -- /usr/sbin/nft list ruleset    the rules in a node's kernel (package nftables)
+  signalbox down                              leaves nothing behind
 `);

@@ -95,6 +95,10 @@ function copyForOrdinaryUser() {
   mkdirSync(join(copy, 'home'), { recursive: true });
   for (const name of [
     'package.json',
+    'package-lock.json',
+    'README.md',
+    'docs',
+    'tools',
     'tsconfig.json',
     'vitest.config.ts',
     'biome.json',

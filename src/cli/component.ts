@@ -35,9 +35,9 @@ export async function runComponent(
   name: keyof typeof components,
   options: { readonly kubeconfig?: string; readonly config: string },
 ): Promise<void> {
+  const config = await readConfig(options.config);
   // Every component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
   if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
-  const config = await readConfig(options.config);
   const run = await components[name]();
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());

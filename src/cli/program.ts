@@ -27,13 +27,21 @@ function addClusterCommands(program: Command, entry: string): void {
   program
     .command('up')
     .description('start a cluster, or go on with one that was stopped, and apply manifests')
-    .option('-f, --filename <file|dir|->', 'manifests to apply (may be given several times)', collect, [])
+    .addOption(
+      new Option('-f, --filename <file|dir|->', 'manifests to apply (may be given several times)')
+        .argParser(collect)
+        .default([], 'none'),
+    )
     .option('--nodes <count>', 'how many nodes (default: 3, or as before)', integer)
     .option('--proxy-mode <mode>', 'how nodes program their kernel (default: nftables, or as before)')
     .addOption(nameOption())
     .option('--ip-family <family>', 'addresses of Pods and Services', 'ipv4')
     .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
-    .option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m', duration, 60_000)
+    .addOption(
+      new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
+        .argParser(duration)
+        .default(60_000, '60s'),
+    )
     .option('--foreground', 'stay until interrupted, then take the cluster down')
     .action(async (options) => (await import('./up.ts')).up(options, entry));
 

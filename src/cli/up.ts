@@ -33,6 +33,8 @@ interface Settled {
   readonly proxyMode: string;
   readonly apiPort: number;
   readonly running: boolean;
+  /** When a cluster that runs was started. */
+  readonly startedAt: string | undefined;
 }
 
 /** Brings a cluster up, or goes on with one that was stopped or killed; applies manifests; waits until all is Ready. */
@@ -60,6 +62,7 @@ function settle(options: UpOptions): Settled {
     proxyMode: options.proxyMode ?? record?.proxyMode ?? 'nftables',
     apiPort: options.apiPort ?? 0,
     running: isRunning(record),
+    startedAt: isRunning(record) ? record.startedAt : undefined,
   };
   planCluster(settled.nodeCount);
   if (isRunning(record)) requireSame(record, settled, options);
@@ -104,6 +107,7 @@ interface Work {
 
 async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Promise<Applied> {
   const plan = planCluster(settled.nodeCount);
+  const since = settled.startedAt ?? new Date().toISOString();
   const context: Context = { applied: { documents: [], errors: manifests.errors } };
   const api = async () => {
     context.client ??= connect(await loadKubeconfig(settled.paths.kubeconfig));
@@ -117,7 +121,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
       task: async (_, task) =>
         waitUntilReady(
           await api(),
-          { nodes: plan.nodes.map((node) => node.name), documents: context.applied.documents },
+          { nodes: plan.nodes.map((node) => node.name), documents: context.applied.documents, since },
           {
             timeoutMs: waitMs,
             onProgress: (missing) => {
@@ -181,7 +185,7 @@ function summarize(settled: Settled, tookMs: number): void {
 
   export KUBECONFIG=$(signalbox kubeconfig${name})
   kubectl get pods,services,endpointslices -o wide
-  signalbox exec${name} client -- ping -c1 192.168.101.3
+  signalbox status${name}
   signalbox down${name}`);
 }
 

@@ -54,6 +54,7 @@ export async function launchCluster(
   if (rootless) requireUserNamespaces();
   else requireNamespaces();
   makeFolders(paths);
+  const startedAt = new Date().toISOString();
 
   // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
   // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out.
@@ -96,7 +97,7 @@ export async function launchCluster(
     proxyMode: options.proxyMode,
     apiPort: api.port,
     process: identity,
-    startedAt: new Date().toISOString(),
+    startedAt,
   });
   child.disconnect();
   child.unref();

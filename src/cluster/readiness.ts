@@ -15,6 +15,8 @@ export interface NotReady {
 export interface Expected {
   readonly nodes: readonly string[];
   readonly documents: readonly ManifestDocument[];
+  /** ISO 8601: when the cluster started. What was reported before is of an earlier run, and says nothing of this one. */
+  readonly since: string;
 }
 
 const pollMs = 20;
@@ -55,6 +57,8 @@ async function notReady(client: ApiClient, expected: Expected): Promise<NotReady
     client.list('replicaSets'),
   ]);
   const world: World = {
+    // Times of the API are whole seconds.
+    since: Math.floor(Date.parse(expected.since) / 1000) * 1000,
     pods: pods.items,
     workloads: new Map<string, Deployment | ReplicaSet>([
       ...deployments.items.map((d) => [`deployment/${objectKey(d)}`, d] as const),
@@ -62,26 +66,36 @@ async function notReady(client: ApiClient, expected: Expected): Promise<NotReady
     ]),
   };
   return [
-    ...expected.nodes.flatMap((name) => nodeFault(name, nodes.items)),
+    ...expected.nodes.flatMap((name) => nodeFault(name, nodes.items, world.since)),
     ...workloadFault('deployment/kube-system/cluster-dns', world),
     ...expected.documents.flatMap((document) => documentFault(document, world)),
   ];
 }
 
 interface World {
+  /** Milliseconds since the epoch. */
+  readonly since: number;
   readonly pods: readonly Pod[];
   readonly workloads: ReadonlyMap<string, Deployment | ReplicaSet>;
 }
 
-function nodeFault(name: string, nodes: readonly Node[]): NotReady[] {
+function nodeFault(name: string, nodes: readonly Node[], since: number): NotReady[] {
   const node = nodes.find((n) => n.metadata?.name === name);
   const ready = node?.status?.conditions?.find((c) => c.type === 'Ready');
-  if (ready?.status === 'True') return [];
+  if (ready?.status === 'True') {
+    const isFresh = Date.parse(ready.lastHeartbeatTime ?? '') >= since;
+    return isFresh ? [] : [{ what: `node/${name}`, why: 'has not reported since the start' }];
+  }
   return [{ what: `node/${name}`, why: ready?.message ?? 'has not registered' }];
 }
 
 function documentFault({ resource, object }: ManifestDocument, world: World): NotReady[] {
-  if (resource.kind === 'Pod') return podFault(world.pods.find((pod) => objectKey(pod) === objectKey(object)));
+  if (resource.kind === 'Pod') {
+    return podFault(
+      world.pods.find((pod) => objectKey(pod) === objectKey(object)),
+      world.since,
+    );
+  }
   if (resource.kind !== 'Deployment' && resource.kind !== 'ReplicaSet') return [];
   return workloadFault(`${resource.singular}/${objectKey(object)}`, world);
 }
@@ -89,27 +103,37 @@ function documentFault({ resource, object }: ManifestDocument, world: World): No
 function workloadFault(key: string, world: World): NotReady[] {
   const workload = world.workloads.get(key);
   const wanted = workload?.spec?.replicas ?? 1;
-  const ready = workload?.status?.readyReplicas ?? 0;
+  const faults = podsOf(workload, world.pods).map((pod) => podFault(pod, world.since));
+  const ready = Math.min(workload?.status?.readyReplicas ?? 0, faults.filter((fault) => fault.length === 0).length);
   const seen = (workload?.status?.observedGeneration ?? 0) >= (workload?.metadata?.generation ?? 1);
   if (workload !== undefined && seen && ready >= wanted) return [];
-  const labels = Object.entries(workload?.spec?.selector?.matchLabels ?? {});
-  const pods = world.pods.filter(
-    (pod) =>
-      pod.metadata?.namespace === workload?.metadata?.namespace &&
-      labels.length > 0 &&
-      labels.every(([name, value]) => pod.metadata?.labels?.[name] === value),
-  );
-  const reasons = pods.flatMap((pod) => podFault(pod)).map(({ what, why }) => `${what}: ${why}`);
+  const reasons = faults.flat().map(({ what, why }) => `${what}: ${why}`);
   return [{ what: key, why: [`${ready} of ${wanted} Pods Ready`, ...new Set(reasons)].join('; ') }];
 }
 
-function podFault(pod: Pod | undefined): NotReady[] {
+function podsOf(workload: Deployment | ReplicaSet | undefined, pods: readonly Pod[]): Pod[] {
+  const labels = Object.entries(workload?.spec?.selector?.matchLabels ?? {});
+  if (labels.length === 0) return [];
+  return pods.filter(
+    ({ metadata }) =>
+      metadata?.namespace === workload?.metadata?.namespace &&
+      metadata?.deletionTimestamp === undefined &&
+      labels.every(([name, value]) => metadata?.labels?.[name] === value),
+  );
+}
+
+function podFault(pod: Pod | undefined, since: number): NotReady[] {
   if (pod === undefined) return [{ what: 'pod', why: 'is not there' }];
   const ready = pod.status?.conditions?.find((c) => c.type === 'Ready');
-  if (ready?.status === 'True' || pod.status?.phase === 'Succeeded') return [];
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];
+  if (pod.status?.phase === 'Succeeded') return [];
+  const what = `pod/${pod.metadata?.name}`;
+  if (ready?.status === 'True') {
+    const isFresh = statuses.every(({ state }) => Date.parse(state?.running?.startedAt ?? '9999') >= since);
+    return isFresh ? [] : [{ what, why: 'has not been started again' }];
+  }
   const [why = ready?.message ?? pod.status?.phase ?? 'Pending'] = statuses.flatMap(containerReason);
-  return [{ what: `pod/${pod.metadata?.name}`, why }];
+  return [{ what, why }];
 }
 
 function containerReason({ state }: ContainerStatus): string[] {

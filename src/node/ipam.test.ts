@@ -28,6 +28,13 @@ describe('openIpam', () => {
     expect(ipam.assign('c')).toEqual(['10.244.1.2', 'fd00:1::2']);
   });
 
+  it('openIpam gives addresses from the end of the blocks too, and never the broadcast address', () => {
+    const ipam = openIpam([four, six], file);
+    expect(ipam.assign('a', 'end')).toEqual(['10.244.1.254', 'fd00:1::ffff:ffff:ffff:ffff']);
+    expect(ipam.assign('b', 'end')).toEqual(['10.244.1.253', 'fd00:1::ffff:ffff:ffff:fffe']);
+    expect(ipam.assign('c')).toEqual(['10.244.1.2', 'fd00:1::2']);
+  });
+
   it('openIpam finds the assignments of an earlier agent', () => {
     openIpam([four], file).assign('a');
     const again = openIpam([four], file);

@@ -54,7 +54,7 @@ export async function createSandbox(pod: Pod, host: SandboxHost): Promise<Sandbo
   const { config, network, ipam } = host;
   const { uid = '' } = pod.metadata ?? {};
   const hostNetwork = pod.spec?.hostNetwork === true;
-  const ips = hostNetwork ? config.nodeIps : ipam.assign(uid);
+  const ips = hostNetwork ? config.nodeIps : ipam.assign(uid, addressEnd(pod));
   const folder = podFolder(config, uid);
   const volumeFolder = join(folder, 'volumes');
   prepareVolumes(volumeFolder, { ...podFacts(pod, ips, host), configuration });
@@ -70,6 +70,11 @@ export async function createSandbox(pod: Pod, host: SandboxHost): Promise<Sandbo
       return path;
     },
   };
+}
+
+/** The cluster's own Pods keep out of the way: a user's first Pod on node-1 is 10.244.1.2, whatever started before. */
+function addressEnd(pod: Pod): 'start' | 'end' {
+  return pod.metadata?.namespace === 'kube-system' ? 'end' : 'start';
 }
 
 /** Removes all there is of a Pod's sandbox, and frees its addresses. */

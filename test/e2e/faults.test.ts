@@ -76,11 +76,15 @@ describe('down', () => {
   });
 
   test('with --keep-data keeps the objects for the next up', async () => {
-    await box.must('up');
+    await box.must('up', '-f', hello);
     await box.kubectlMust('create', 'configmap', 'kept', '--from-literal=a=b');
     await box.must('down', '--keep-data');
     expect(processesOf(box.home)).toEqual([]);
-    await box.must('up');
+    await box.must('up', '-f', hello);
+    // What `up` waits for is of this start: the Pods kept as Ready are so again when it returns.
+    const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
+    for (let i = 0; i < 6; i++)
+      await box.must('exec', 'node/node-1', '--', 'curl', '-sSf', '--max-time', '2', `http://${ip}`);
     expect(await box.kubectlMust('get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}')).toBe('b');
   });
 });
