@@ -24,8 +24,8 @@ import { parseProxyConfig } from '../src/proxy/config.ts';
 import { NftablesBackend } from '../src/proxy/nftables-backend.ts';
 import { runProxy } from '../src/proxy/run.ts';
 import { ChangeTracker } from '../src/tracker/change-tracker.ts';
-import { endpointSlice, node, service } from './shared/services.ts';
 import { formatTable, quantile, timed } from './shared/figures.ts';
+import { endpointSlice, node, service } from './shared/services.ts';
 
 type Figures = Readonly<Record<string, number>>;
 
@@ -66,7 +66,7 @@ async function measureStages(services: number): Promise<Figures> {
     }
   });
 
-  const quiet = await usage(() => backend.check());
+  const quiet = await usage(() => backend.check(new AbortController().signal));
   const whole: Usage[] = [];
   let longestBlock = 0;
   for (let k = 0; k < checks; k++) {
@@ -75,7 +75,7 @@ async function measureStages(services: number): Promise<Figures> {
     others.remove('IPv4');
     others.close();
     const blocks = watchBlocks();
-    whole.push(await usage(() => backend.check()));
+    whole.push(await usage(() => backend.check(new AbortController().signal)));
     longestBlock = Math.max(longestBlock, blocks.longest());
   }
   await backend.cleanup();
@@ -187,7 +187,7 @@ async function measureComponent(services: number): Promise<Figures> {
 }
 
 /** Node options the proxy is started with: see the supervisor. */
-const proxyFlags = process.env['BENCH_PROXY_FLAGS']?.split(' ') ?? [];
+const proxyFlags = process.env.BENCH_PROXY_FLAGS?.split(' ') ?? [];
 
 const [, ownFile = ''] = process.argv;
 

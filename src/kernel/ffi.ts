@@ -32,6 +32,7 @@ export function isKernelError(error: unknown, ...codes: readonly string[]): erro
 export const errnoNumber = {
   ...constants.errno,
   ENOTUNIQ: 76,
+  ERESTART: 85,
   EUSERS: 87,
   ESHUTDOWN: 108,
   // From the kernel's include/linux/errno.h: never meant for user space, yet netfilter lets it out.

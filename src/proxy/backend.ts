@@ -35,8 +35,11 @@ export interface Backend {
    * moment in between in which a Service is gone.
    */
   sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult>;
-  /** Compares with the kernel and repairs. */
-  check(): Promise<CheckResult>;
+  /**
+   * Compares with the kernel and repairs. Lets others have the thread every few milliseconds; if the signal aborts it
+   * gives up soon, and what it says then is not all.
+   */
+  check(signal: AbortSignal): Promise<CheckResult>;
   /** Removes all that this mode has in the kernel. */
   cleanup(): Promise<void>;
   /** Lets go of the kernel; rules stay. */

@@ -30,8 +30,9 @@ export class NftablesBackend implements Backend {
     return merge(this.#tables.map((table) => table.sync(node, expressible)));
   }
 
-  async check(): Promise<CheckResult> {
-    const results = this.#tables.map((table) => table.check());
+  async check(signal: AbortSignal): Promise<CheckResult> {
+    const results: CheckResult[] = [];
+    for (const table of this.#tables) results.push(await table.check(signal));
     return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 

@@ -5,9 +5,9 @@ import type { NftablesKernel } from '../kernel/nftables/interface.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import type { NodeFacts, ServicePort } from '../model/types.ts';
 import { parseCidr } from '../net/cidr.ts';
-import { parseIp } from '../net/ip.ts';
+import { type IpFamily, parseIp } from '../net/ip.ts';
 import { printProgram } from '../rules/nftables/print.ts';
-import type { Transaction } from '../rules/nftables/syntax.ts';
+import type { Element, Program, Transaction } from '../rules/nftables/syntax.ts';
 import { NftablesBackend } from './nftables-backend.ts';
 import { NftablesTable } from './nftables-table.ts';
 
@@ -40,14 +40,30 @@ const updates = (...ports: readonly ServicePort[]) => new Map(ports.map((p) => [
 /** The kernel, with a memory of what it was asked for. */
 class Watched implements NftablesKernel {
   readonly transactions: Transaction[] = [];
+  /** How it was read, since last asked. */
+  readings: string[] = [];
   readonly #kernel: NftablesKernel;
 
   constructor(kernel: NftablesKernel) {
     this.#kernel = kernel;
   }
 
-  load(family: 'IPv4' | 'IPv6') {
+  has(family: IpFamily): boolean {
+    return this.#kernel.has(family);
+  }
+
+  load(family: IpFamily) {
+    this.#note('load');
     return this.#kernel.load(family);
+  }
+
+  verify(program: Program, groups: Iterable<readonly Element[]>) {
+    this.#note('verify');
+    return this.#kernel.verify(program, groups);
+  }
+
+  foreignChanges(): number {
+    return this.#kernel.foreignChanges();
   }
 
   apply(transaction: Transaction): void {
@@ -56,16 +72,22 @@ class Watched implements NftablesKernel {
     if (commands.length + units.length > 0) this.transactions.push(transaction);
   }
 
-  remove(family: 'IPv4' | 'IPv6'): void {
+  remove(family: IpFamily): void {
     this.#kernel.remove(family);
   }
 
   close(): void {
     this.#kernel.close();
   }
+
+  #note(reading: string): void {
+    this.readings.push(reading);
+  }
 }
 
 let kernel: Watched;
+/** Somebody else, who may change the same tables. */
+let others: NftablesKernel;
 const listing = () => {
   const program = kernel.load('IPv4');
   return program === undefined ? 'no table' : printProgram(program);
@@ -73,11 +95,18 @@ const listing = () => {
 
 beforeEach(() => {
   kernel = new Watched(openNftables(tableName));
+  others = openNftables(tableName);
 });
 afterEach(() => {
   kernel.remove('IPv4');
   kernel.close();
+  others.close();
 });
+
+/** What a check that nothing interrupts puts right. */
+async function repaired(table: NftablesTable): Promise<readonly string[]> {
+  return (await table.check(new AbortController().signal)).repaired;
+}
 
 const a = port('default/a', '10.96.0.1', ['10.244.1.2', '10.244.2.2']);
 const b = port('default/b', '10.96.0.2', ['10.244.1.3']);
@@ -124,30 +153,77 @@ describe('NftablesTable, in the kernel', () => {
     expect(listing()).not.toContain('10.96.0.1 ');
   });
 
-  it('repairs what others changed, and says what that was', () => {
+  it('repairs what others changed, and says what that was', async () => {
     const table = new NftablesTable(kernel, 'IPv4');
     table.sync(node, updates(a, b));
     const right = listing();
-    expect(table.check().repaired).toEqual([]);
+    expect(await repaired(table)).toEqual([]);
 
     const elements = kernel.load('IPv4')?.elements ?? [];
     const unit = { delete: elements.filter(({ set }) => set === 'endpoints'), add: [] };
-    kernel.apply({ family: 'ip', table: tableName, commands: [], units: [unit] });
-    expect(table.check().repaired).toEqual(['ip signalbox: 3 elements were missing or changed']);
+    others.apply({ family: 'ip', table: tableName, commands: [], units: [unit] });
+    expect(await repaired(table)).toEqual(['ip signalbox: 3 elements were missing or changed']);
     expect(listing()).toBe(right);
 
     const commands = [{ verb: 'flush', object: 'chain', name: 'nat-postrouting' }] as const;
-    kernel.apply({ family: 'ip', table: tableName, commands, units: [] });
-    expect(table.check().repaired).toEqual(['ip signalbox: chain nat-postrouting was missing or changed']);
+    others.apply({ family: 'ip', table: tableName, commands, units: [] });
+    expect(await repaired(table)).toEqual(['ip signalbox: chain nat-postrouting was missing or changed']);
     expect(listing()).toBe(right);
   });
 
-  it('comes back at the next change when somebody deletes the table', () => {
+  it('neither reads nor compares anything as long as nobody else has changed a table', async () => {
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.prepare(node);
+    table.sync(node, updates(a));
+    table.sync(node, updates(b));
+    kernel.readings = [];
+    expect(await repaired(table)).toEqual([]);
+    expect(kernel.readings).toEqual([]);
+  });
+
+  it('compares once, without loading, when somebody has changed a table of his own', async () => {
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.sync(node, updates(a, b));
+    const theirs = openNftables('theirs');
+    theirs.apply({ family: 'ip', table: 'theirs', commands: [{ verb: 'add', object: 'table' }], units: [] });
+    table.sync(node, new Map([['default/b', undefined]]));
+    kernel.readings = [];
+    expect(await repaired(table)).toEqual([]);
+    expect(await repaired(table)).toEqual([]);
+    expect(kernel.readings).toEqual(['verify']);
+    theirs.remove('IPv4');
+    theirs.close();
+  });
+
+  it('sees what others changed just before a change of its own, though that came in', async () => {
     const table = new NftablesTable(kernel, 'IPv4');
     table.sync(node, updates(a));
-    kernel.remove('IPv4');
-    expect(table.check().repaired).toEqual(['ip signalbox: was missing']);
-    kernel.remove('IPv4');
+    const commands = [{ verb: 'flush', object: 'chain', name: 'nat-postrouting' }] as const;
+    others.apply({ family: 'ip', table: tableName, commands, units: [] });
+    expect(table.sync(node, updates(b)).refused.size).toBe(0);
+    expect(await repaired(table)).toEqual(['ip signalbox: chain nat-postrouting was missing or changed']);
+  });
+
+  it('gives a comparison up at once when told, and begins it anew at the next check', async () => {
+    const table = new NftablesTable(kernel, 'IPv4');
+    const many = Array.from({ length: 2000 }, (_, i) =>
+      port(`default/${i}`, `10.97.${i >> 8}.${i & 255}`, ['10.1.2.3']),
+    );
+    table.sync(node, updates(...many));
+    others.remove('IPv4');
+    const stop = new AbortController();
+    const check = table.check(stop.signal);
+    stop.abort();
+    expect((await check).repaired).toEqual([]);
+    expect(await repaired(table)).toEqual(['ip signalbox: was missing']);
+  });
+
+  it('comes back at the next change when somebody deletes the table', async () => {
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.sync(node, updates(a));
+    others.remove('IPv4');
+    expect(await repaired(table)).toEqual(['ip signalbox: was missing']);
+    others.remove('IPv4');
     expect(table.sync(node, updates(b)).refused.size).toBe(0);
     expect(listing()).toContain('10.244.2.2');
     expect(listing()).toContain('10.244.1.3');

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises';
 import { compileBase } from '../backends/nftables/compile.ts';
 import { compileServicePort } from '../backends/nftables/service.ts';
 import { SignalboxError } from '../errors/error.ts';
@@ -17,7 +18,15 @@ const hopeless = ['EPERM', 'EACCES', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS'];
 /** When units are tried apart, so many elements at once fit in a batch of any size the kernel may have been set to. */
 const elementsApart = 500;
 
+/** Milliseconds that a comparison takes before it lets others have the thread. */
+const sliceMs = 2;
+
+/** Comparisons that somebody else's change interrupts, one after another, before it is done without a pause. */
+const comparisons = 3;
+
 type Refused = Map<string, SignalboxError>;
+
+const unchanged: CheckResult = { repaired: [], refused: new Map() };
 
 /** Our table of one family: what should be in it, and how that gets into the kernel. */
 export class NftablesTable {
@@ -29,6 +38,8 @@ export class NftablesTable {
   #base: Program | undefined;
   /** Whether the kernel is known to have what base and store say; not before the first call, nor after a failure. */
   #certain = false;
+  /** The kernel's word for the changes of others when it was last seen to have that. */
+  #foreignChanges = Number.NaN;
 
   constructor(kernel: NftablesKernel, family: IpFamily) {
     this.#kernel = kernel;
@@ -37,11 +48,13 @@ export class NftablesTable {
 
   /** Makes the table without any Service if there is none; one that an earlier run left stays as it is. */
   prepare(node: NodeFacts): void {
-    if (this.#kernel.load(this.#family) !== undefined) return;
+    const foreignChanges = this.#kernel.foreignChanges();
+    if (this.#kernel.has(this.#family)) return;
     const base = compileBase(node, this.#family);
     this.#kernel.apply(diff(undefined, base));
     this.#base = base;
     this.#certain = true;
+    this.#foreignChanges = foreignChanges;
   }
 
   /**
@@ -65,10 +78,32 @@ export class NftablesTable {
     }
   }
 
-  /** Compares with the kernel and puts right what differs. */
-  check(): CheckResult {
-    if (this.#base === undefined) return { repaired: [], refused: new Map() };
+  /**
+   * Puts right what differs in the kernel. If nobody else has changed anything there since it was last compared, it
+   * is as it should be. If somebody has, be it in a table of his own, it is compared in slices. Only if something
+   * differs is the table read as a whole.
+   */
+  async check(signal: AbortSignal): Promise<CheckResult> {
+    if (this.#base === undefined) return unchanged;
+    if (this.#certain) {
+      const foreignChanges = this.#kernel.foreignChanges();
+      if (foreignChanges === this.#foreignChanges) return unchanged;
+      const same = await this.#verify(this.#base, signal);
+      if (signal.aborted) return unchanged;
+      if (same) {
+        this.#foreignChanges = foreignChanges;
+        return unchanged;
+      }
+    }
     return this.#reconcile(this.#base, new Map());
+  }
+
+  async #verify(base: Program, signal: AbortSignal): Promise<boolean> {
+    for (let attempt = 0; attempt < comparisons; attempt++) {
+      const verdict = await inSlices(this.#kernel.verify(base, this.#store.groups()), signal);
+      if (verdict !== 'interrupted') return verdict === 'same';
+    }
+    return false;
   }
 
   /** The table without Services on this node: the same object as before unless it differs. */
@@ -105,6 +140,7 @@ export class NftablesTable {
     const { before, refused } = this.#replace(updates);
     this.#base = base;
     this.#certain = false;
+    this.#foreignChanges = this.#kernel.foreignChanges();
     try {
       const difference = this.#difference(base);
       try {
@@ -168,6 +204,21 @@ export class NftablesTable {
       if (groups.some(({ elements }) => elements.some((element) => element === wanted))) return name;
     }
     return undefined;
+  }
+}
+
+/** Carries steps out, a few milliseconds at a time. Gives `undefined` when the signal aborts before the end. */
+async function inSlices<T>(steps: Generator<undefined, T, undefined>, signal: AbortSignal): Promise<T | undefined> {
+  let began = performance.now();
+  for (let step = steps.next(); ; step = steps.next()) {
+    if (step.done === true) return step.value;
+    if (performance.now() - began < sliceMs) continue;
+    await setImmediate();
+    if (signal.aborted) {
+      steps.return(undefined as never);
+      return undefined;
+    }
+    began = performance.now();
   }
 }
 

@@ -184,7 +184,7 @@ describe('NodeProxy', () => {
     tell(proxy, ...hello());
     proxy.begin();
     await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
-    kernel.remove('IPv4');
+    kernel.flushRuleset();
     await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
     await vi.waitFor(() => expect(proxy.metricsText()).toContain('signalbox_proxy_repairs_total 1\n'));
     expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([

@@ -57,7 +57,7 @@ export class NodeProxy implements EventSink {
     this.health = new SyncHealth(2 * syncPeriod);
     this.#loop = new SyncLoop({
       sync: (retry) => this.#sync(retry),
-      check: () => this.#check(),
+      check: (signal) => this.#check(signal),
       onError: (error) => this.#failed(error),
       minPeriod: minSyncPeriod,
       checkPeriod: syncPeriod,
@@ -213,11 +213,12 @@ export class NodeProxy implements EventSink {
     }
   }
 
-  async #check(): Promise<boolean> {
+  async #check(signal: AbortSignal): Promise<boolean> {
     const began = performance.now();
     if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
     if (this.#syncedNode === undefined) return false;
-    const result = await this.#options.backend.check();
+    const result = await this.#options.backend.check(signal);
+    if (signal.aborted) return true;
     this.metrics.fullSyncDuration.observe((performance.now() - began) / 1000);
     this.#noteRefused(result);
     if (result.repaired.length > 0) {

@@ -124,6 +124,37 @@ describe('SyncLoop', () => {
     expect(steps).toHaveLength(3);
   });
 
+  /** A check that takes 50 ms and gives up within 1 ms when told. */
+  const longCheck = (note: (what: string) => void) => async (signal: AbortSignal) => {
+    for (let t = 0; t < 50 && !signal.aborted; t++) await new Promise((resolve) => setTimeout(resolve, 1));
+    note(signal.aborted ? 'check given up' : 'check done');
+    return true;
+  };
+
+  it('interrupts a check for a sync, and begins the check anew soon after', async () => {
+    const { loop, steps, note } = observed({ check: (signal) => longCheck(note)(signal) });
+    loop.startChecks();
+    await vi.advanceTimersByTimeAsync(1020);
+    loop.request();
+    await vi.advanceTimersByTimeAsync(500);
+    expect(steps.map((step) => step.replace(/\d+ /, ''))).toEqual(['check given up', 'sync', 'check done']);
+    const [givenUp = 0, synced = 0, done = 0] = steps.map((step) => Number.parseInt(step, 10));
+    expect(synced - 1020).toBeLessThanOrEqual(2);
+    expect(synced).toBeGreaterThanOrEqual(givenUp);
+    expect(done - synced).toBeLessThan(1000);
+  });
+
+  it('lets a check come to its end when syncs keep interrupting it', async () => {
+    const { loop, steps, note } = observed({ minPeriod: 5, check: (signal) => longCheck(note)(signal) });
+    loop.startChecks();
+    for (let t = 0; t < 2500; t += 10) {
+      loop.request();
+      await vi.advanceTimersByTimeAsync(10);
+    }
+    expect(steps.filter((step) => step.endsWith('check given up'))).toHaveLength(5);
+    expect(steps.filter((step) => step.endsWith('check done'))).toHaveLength(1);
+  });
+
   it('ends with what runs, and starts nothing more', async () => {
     const { loop, steps, note } = observed({
       sync: async () => {

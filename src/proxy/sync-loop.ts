@@ -7,8 +7,11 @@ export interface SyncLoopOptions {
    * again after a while with `retry` set. Never called again before it has settled.
    */
   readonly sync: (retry: boolean) => Promise<boolean>;
-  /** Compares everything, every `checkPeriod`. Same promise as `sync`. */
-  readonly check: () => Promise<boolean>;
+  /**
+   * Compares everything, every `checkPeriod`. Same promise as `sync`. When the signal aborts a sync waits, and the
+   * check is to give up and will be begun anew; what it resolves to does not matter then.
+   */
+  readonly check: (signal: AbortSignal) => Promise<boolean>;
   /** Told of every rejection. */
   readonly onError: (error: unknown) => void;
   /** Least time from the start of one sync to the start of the next. */
@@ -16,6 +19,13 @@ export interface SyncLoopOptions {
   readonly checkPeriod: number;
   readonly backoff: BackoffOptions;
 }
+
+/** Checks that a sync may interrupt, one after another, before one is let come to its end; and how soon each follows. */
+const interruptedChecks = 5;
+const interruptedCheckPause = 0.1;
+
+/** Milliseconds by which a timer may go off too early. */
+const timerEarliness = 1;
 
 /**
  * Runs syncs one at a time: at once for the first request after a pause, then at most one in `minPeriod`, however many
@@ -28,9 +38,12 @@ export class SyncLoop {
   #running: Promise<void> | undefined;
   #stopped = false;
   #earliest = 0;
+  #pausedUntil = 0;
   #failures = 0;
   #retryAt = Number.POSITIVE_INFINITY;
   #checkAt = Number.POSITIVE_INFINITY;
+  #interrupted = 0;
+  #check: AbortController | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -41,6 +54,7 @@ export class SyncLoop {
   /** Asks for a sync. Requests until it starts are one. */
   request(): void {
     this.#requested = true;
+    if (this.#interrupted < interruptedChecks) this.#check?.abort();
     this.#schedule();
   }
 
@@ -60,8 +74,8 @@ export class SyncLoop {
   #schedule(): void {
     if (this.#stopped || this.#running !== undefined) return;
     this.#unschedule();
-    const due = this.#requested ? this.#earliest : Math.min(this.#retryAt, this.#checkAt);
-    const wait = Math.max(due, this.#earliest) - performance.now();
+    const syncAt = Math.max(this.#requested ? 0 : this.#retryAt, this.#earliest);
+    const wait = Math.min(syncAt, Math.max(this.#checkAt, this.#pausedUntil)) - performance.now();
     const start = () => {
       this.#running = this.#run().finally(() => {
         this.#running = undefined;
@@ -82,20 +96,36 @@ export class SyncLoop {
     const { minPeriod, checkPeriod, backoff, onError } = this.#options;
     const now = performance.now();
     const retry = now >= this.#retryAt;
-    const check = !retry && now >= this.#checkAt;
-    this.#earliest = now + minPeriod;
-    if (!check) this.#requested = false;
+    const check = this.#checkIsNext(now) ? new AbortController() : undefined;
+    this.#check = check;
+    if (check === undefined) {
+      this.#earliest = now + minPeriod;
+      this.#requested = false;
+    }
     try {
-      const done = await (check ? this.#options.check() : this.#options.sync(retry));
-      if (done) this.#succeed();
+      const done = await (check === undefined ? this.#options.sync(retry) : this.#options.check(check.signal));
+      if (check?.signal.aborted === true) this.#interrupted++;
+      else if (done) this.#succeed();
       else if (retry || this.#retryAt === Number.POSITIVE_INFINITY) this.#fail();
     } catch (error) {
       onError(error);
       this.#earliest = performance.now() + backoffDelay(this.#failures, backoff);
+      this.#pausedUntil = this.#earliest;
       this.#retryAt = this.#earliest;
       this.#failures++;
     }
-    if (check) this.#checkAt = performance.now() + checkPeriod;
+    this.#check = undefined;
+    if (check === undefined) return;
+    const { aborted } = check.signal;
+    if (!aborted) this.#interrupted = 0;
+    this.#checkAt = performance.now() + (aborted ? checkPeriod * interruptedCheckPause : checkPeriod);
+  }
+
+  /** Whether a check is due and no sync is, or too many have come in its way already. */
+  #checkIsNext(now: number): boolean {
+    if (now < this.#checkAt || now >= this.#retryAt) return false;
+    if (!this.#requested || now < this.#earliest - timerEarliness) return true;
+    return this.#interrupted++ >= interruptedChecks;
   }
 
   #succeed(): void {

@@ -33,6 +33,8 @@ export type NetlinkProtocol = 'route' | 'netfilter' | 'generic';
 export interface NetlinkOptions {
   /** Milliseconds to wait for one reply: 10,000 unless told. */
   readonly timeout?: number;
+  /** Size to ask the kernel for instead of the largest it gives; it gives twice this. See `transact`. */
+  readonly sendBuffer?: number;
 }
 
 /**
@@ -55,6 +57,13 @@ export interface NetlinkSocket {
    */
   dump(request: NetlinkRequest): Iterable<NetlinkReply>;
   /**
+   * As `dump`, one datagram a step. `read` is given the payload of every message where it lies in the receive buffer,
+   * to be read at once. Nothing else can be asked through this socket until the end, which says whether the picture is
+   * consistent: if not, a change came in between.
+   * @throws KernelError the kernel's refusal
+   */
+  dumpInSteps(request: NetlinkRequest, read: (payload: Uint8Array) => void): Generator<undefined, boolean, undefined>;
+  /**
    * Sends messages in one system call and gives what the kernel echoed. Whether they are one atomic change is the
    * protocol's affair: nftables messages between batch begin and end are, rtnetlink messages each stand alone.
    * @throws TransactionError every refusal, with the index of the message it answers
@@ -71,7 +80,7 @@ export interface NetlinkSocket {
  * @throws KernelError `EPROTONOSUPPORT` when the kernel lacks the protocol
  */
 export function openNetlink(protocol: NetlinkProtocol, options: NetlinkOptions = {}): NetlinkSocket {
-  return new KernelSocket(protocol, options.timeout ?? defaultTimeout);
+  return new KernelSocket(protocol, options);
 }
 
 const defaultTimeout = 10_000;
@@ -105,12 +114,14 @@ class KernelSocket implements NetlinkSocket {
   readonly #protocol: NetlinkProtocol;
   #sequence = 1;
 
-  constructor(protocol: NetlinkProtocol, timeout: number) {
+  constructor(protocol: NetlinkProtocol, { timeout = defaultTimeout, sendBuffer }: NetlinkOptions) {
     this.#protocol = protocol;
     this.#fd = openSocket(protocol);
     try {
       setBufferSize(this.#fd, { force: SO_RCVBUFFORCE, plain: SO_RCVBUF }, receiveBuffer);
-      setBufferSize(this.#fd, { force: SO_SNDBUFFORCE, plain: SO_SNDBUF }, largestBuffer);
+      if (sendBuffer === undefined) {
+        setBufferSize(this.#fd, { force: SO_SNDBUFFORCE, plain: SO_SNDBUF }, largestBuffer);
+      } else setSocketOption(this.#fd, SOL_SOCKET, SO_SNDBUF, sendBuffer);
       this.maxMessageBytes = getSocketOption(this.#fd, SOL_SOCKET, SO_SNDBUF) - sendOverhead;
       setSocketOptionBytes(this.#fd, { level: SOL_SOCKET, name: SO_RCVTIMEO }, timeval(timeout));
       for (const option of [NETLINK_CAP_ACK, NETLINK_EXT_ACK, NETLINK_GET_STRICT_CHK]) {
@@ -135,6 +146,24 @@ class KernelSocket implements NetlinkSocket {
       if (!interrupted) return replies;
     }
     throw new KernelError(this.#operation(request), errnoNumber.EINTR, 'changed while it was read, each time');
+  }
+
+  *dumpInSteps(request: NetlinkRequest, read: (payload: Uint8Array) => void): Generator<undefined, boolean, undefined> {
+    const sequence = this.#send(request, NLM_F_DUMP);
+    let consistent = true;
+    for (;;) {
+      const length = this.#receive(this.#operation(request));
+      for (const message of messagesIn(length)) {
+        if (message.sequence !== sequence) continue;
+        if ((message.flags & NLM_F_DUMP_INTR) !== 0) consistent = false;
+        if (message.type === NLMSG_ERROR || message.type === NLMSG_DONE) {
+          throwFailure(this.#operation(request), message);
+          return consistent;
+        }
+        if (message.type !== NLMSG_NOOP) read(payloadInPlace(message));
+      }
+      yield;
+    }
   }
 
   transact(parts: readonly NetlinkRequest[] | MessageBatch): NetlinkReply[] {

@@ -19,6 +19,7 @@ function deafSocket(errno: number): NetlinkSocket {
       throw refusal(errno);
     },
     dump: () => [],
+    dumpInSteps: vi.fn(),
     transact: () => [],
     close: vi.fn(),
   };

@@ -9,8 +9,8 @@ import type {
   TableName,
   Transaction,
 } from '../../rules/nftables/syntax.ts';
-import { type Attribute, be32, bytes, nested, text } from '../netlink/attributes.ts';
-import { MessageBatch, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts';
+import { type Attribute, attributeHeaderLength, be32, bytes, nested, text } from '../netlink/attributes.ts';
+import { MessageBatch, messageHeaderLength, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts';
 import * as nf from './constants.ts';
 import { elementBytes, elementLists } from './element-codec.ts';
 import { concatenatedType, type ElementLayout, familyNumber, keyBytes } from './fields.ts';
@@ -55,6 +55,17 @@ function bytesOf(elements: readonly Element[], layoutOf: LayoutOf): number {
   return sum;
 }
 
+/**
+ * Makes the kernel refuse a batch with `ERESTART` unless the ruleset of the network namespace is of this generation;
+ * 0: whichever it is of.
+ */
+export function expectGeneration(batch: MessageBatch, generation: number): void {
+  const { buffer, byteOffset } = batch.bytes;
+  new DataView(buffer, byteOffset).setUint32(generationOffset, generation);
+}
+/** In the first message: behind its header, `nfgenmsg`, and the attribute's header. */
+const generationOffset = messageHeaderLength + 4 + attributeHeaderLength;
+
 /** One batch in the making. */
 class BatchWriter {
   readonly #batch = new MessageBatch();
@@ -65,7 +76,7 @@ class BatchWriter {
   constructor(table: TableName) {
     this.#table = table;
     this.#header = nfnetlinkHeader(familyNumber(table));
-    this.#bound(nf.NFNL_MSG_BATCH_BEGIN);
+    this.#bound(nf.NFNL_MSG_BATCH_BEGIN, [be32(nf.NFNL_BATCH_GENID, 0)]);
   }
 
   get byteLength(): number {
@@ -76,7 +87,7 @@ class BatchWriter {
   finish(units: readonly ElementUnit[], layoutOf: LayoutOf): MessageBatch {
     this.#elements('delete', units, layoutOf);
     this.#elements('add', units, layoutOf);
-    this.#bound(nf.NFNL_MSG_BATCH_END);
+    this.#bound(nf.NFNL_MSG_BATCH_END, []);
     return this.#batch;
   }
 
@@ -97,9 +108,9 @@ class BatchWriter {
     }
   }
 
-  #bound(type: number): void {
+  #bound(type: number, attributes: readonly Attribute[]): void {
     const header = Uint8Array.of(nf.NFPROTO_UNSPEC, 0, 0, nf.NFNL_SUBSYS_NFTABLES);
-    this.#batch.addMessage({ type, flags: 0, header }, []);
+    this.#batch.addMessage({ type, flags: 0, header }, attributes);
   }
 
   #message(head: { type: number; flags: number; operation: string }, attributes: readonly Attribute[]): void {

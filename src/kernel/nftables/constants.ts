@@ -26,12 +26,15 @@ export const nftMessage = {
 /** nfnetlink.h: what stands around the messages of one transaction. */
 export const NFNL_MSG_BATCH_BEGIN = 16;
 export const NFNL_MSG_BATCH_END = 17;
+export const NFNL_BATCH_GENID = 1;
 
 export const NFPROTO_UNSPEC = 0;
 export const NFPROTO_IPV4 = 2;
 export const NFPROTO_IPV6 = 10;
 
 export const NFTA_LIST_ELEM = 1;
+
+export const NFTA_GEN_ID = 1;
 
 export const NFTA_TABLE_NAME = 1;
 export const NFTA_TABLE_USERDATA = 6;

@@ -94,10 +94,17 @@ class ElementList implements Attribute {
     // The pieces below leave out their padding and the high bytes of small fields.
     target.bytes.fill(0, offset, offset + align(this.length));
     writeHeader(target, offset, { type: this.type, length: this.length });
-    const write = this.#layout.interval ? writeInterval : writeElement;
     let at = offset + header;
-    for (const element of this.#elements) at = write(element, this.#layout, { target, at });
+    for (const element of this.#elements) at = encodeElement(element, this.#layout, { target, at });
   }
+}
+
+/**
+ * Writes an element as `NFTA_LIST_ELEM`, or as the two that are the ends of a block. All must be zero there, for
+ * `elementBytes` bytes. Gives the offset behind it.
+ */
+export function encodeElement(element: Element, layout: ElementLayout, place: Place): number {
+  return layout.interval ? writeInterval(element, layout, place) : writeElement(element, layout, place);
 }
 
 interface Place {

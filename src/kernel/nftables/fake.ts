@@ -17,7 +17,7 @@ import type {
   Transaction,
 } from '../../rules/nftables/syntax.ts';
 import { errnoNumber, KernelError } from '../ffi.ts';
-import type { NftablesKernel } from './interface.ts';
+import type { NftablesKernel, Verdict } from './interface.ts';
 
 /**
  * nf_tables without a kernel: keeps tables as values, refuses what the kernel refuses with the kernel's error names,
@@ -26,11 +26,28 @@ import type { NftablesKernel } from './interface.ts';
 export class FakeNftables implements NftablesKernel {
   readonly #table: string;
   readonly #tables = new Map<TableFamily, FakeTable>();
+  #foreignChanges = 0;
   /** Transactions carried out, the last one last: what a test may want to see. */
   readonly applied: Transaction[] = [];
 
   constructor(table: string) {
     this.#table = table;
+  }
+
+  has(family: IpFamily): boolean {
+    return this.#tables.has(word(family));
+  }
+
+  *verify(program: Program, groups: Iterable<readonly Element[]>): Generator<undefined, Verdict, undefined> {
+    yield;
+    const present = this.#tables.get(program.family)?.program();
+    if (present === undefined) return 'different';
+    const { commands, units } = diff(present, program, groups);
+    return commands.length + units.length === 0 ? 'same' : 'different';
+  }
+
+  foreignChanges(): number {
+    return this.#foreignChanges;
   }
 
   load(family: IpFamily): Program | undefined {
@@ -60,8 +77,15 @@ export class FakeNftables implements NftablesKernel {
     return program === undefined ? '' : printProgram(program);
   }
 
-  /** Puts the table of a dump in place of the one that is there. */
+  /** Deletes all tables, as somebody else would. */
+  flushRuleset(): void {
+    this.#foreignChanges++;
+    this.#tables.clear();
+  }
+
+  /** Puts the table of a dump in place of the one that is there, as somebody else would. */
   restore(text: string): void {
+    this.#foreignChanges++;
     const program = parseProgram(text);
     this.#tables.delete(program.family);
     this.apply(diff(undefined, program));

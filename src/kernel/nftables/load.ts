@@ -1,7 +1,7 @@
 import type { Chain, Element, Hook, Program, Rule, SetDeclaration, TableName } from '../../rules/nftables/syntax.ts';
 import { errnoNumber, KernelError } from '../ffi.ts';
 import { type Attribute, encodePayload, parseAttributes, text } from '../netlink/attributes.ts';
-import { NLM_F_DUMP } from '../netlink/message.ts';
+import { type NetlinkRequest, NLM_F_DUMP } from '../netlink/message.ts';
 import { readBe32, readText } from '../netlink/readers.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
 import { nfnetlinkHeader } from './batch.ts';
@@ -16,19 +16,55 @@ type Attributes = ReadonlyMap<number, Uint8Array>;
 /** Bytes of `nfgenmsg` in front of the attributes. */
 const headerBytes = 4;
 
+/** Rules decoded in one step. */
+const rulesAtOnce = 25;
+
+/**
+ * The number of the state that all tables of the network namespace are in together: every commit of anybody's makes
+ * it larger by one.
+ */
+export function readGeneration(socket: NetlinkSocket): number {
+  const [reply] = socket.request({
+    type: nf.nftMessage.GETGEN,
+    flags: 0,
+    payload: encodePayload(nfnetlinkHeader(nf.NFPROTO_UNSPEC), []),
+    operation: 'ask for the nf_tables generation',
+  });
+  return readBe32(reply && parseAttributes(reply.payload, headerBytes).get(nf.NFTA_GEN_ID)) ?? 0;
+}
+
 /** Reads a whole table, or gives `undefined` when there is none. */
 export function loadProgram(socket: NetlinkSocket, name: TableName): Program | undefined {
+  const shape = loadShape(socket, name);
+  return shape && { ...shape, elements: shape.sets.flatMap((set) => loadElements(socket, name, set)) };
+}
+
+/** Reads a table without its elements, or gives `undefined` when there is none. */
+function loadShape(socket: NetlinkSocket, name: TableName): Program | undefined {
+  const steps = loadShapeInSteps(socket, name);
+  for (let step = steps.next(); ; step = steps.next()) if (step.done === true) return step.value;
+}
+
+/** Reads a table without its elements, a part a step. */
+export function* loadShapeInSteps(
+  socket: NetlinkSocket,
+  name: TableName,
+): Generator<undefined, Program | undefined, undefined> {
   const table = tableAttributes(socket, name);
   if (table === undefined) return undefined;
   const comment = readComment(tableComment, table.get(nf.NFTA_TABLE_USERDATA));
+  yield;
   const sets = loadSets(socket, name);
+  yield;
+  const rules = yield* loadRulesInSteps(socket, name);
+  const chains = loadChains(socket, name, rules);
   return {
     family: name.family,
     table: name.table,
     ...(comment !== undefined && { comment }),
     sets,
-    chains: loadChains(socket, name),
-    elements: sets.flatMap((set) => loadElements(socket, name, set)),
+    chains,
+    elements: [],
   };
 }
 
@@ -96,14 +132,34 @@ const dumpPause = 20;
 const neverWoken = new Int32Array(new SharedArrayBuffer(4));
 
 function elementListsOf(socket: NetlinkSocket, name: TableName, set: string): Uint8Array[] {
-  const attributes = [text(nf.NFTA_SET_ELEM_LIST_TABLE, name.table), text(nf.NFTA_SET_ELEM_LIST_SET, set)];
-  return dump(socket, name, { type: nf.nftMessage.GETSETELEM, attributes }).flatMap(
-    (message) => message.get(nf.NFTA_SET_ELEM_LIST_ELEMENTS) ?? [],
+  return [...socket.dump(elementsRequest(name, set))].flatMap(
+    ({ payload }) => parseAttributes(payload, headerBytes).get(nf.NFTA_SET_ELEM_LIST_ELEMENTS) ?? [],
   );
 }
 
-function loadChains(socket: NetlinkSocket, name: TableName): Chain[] {
-  const rules = loadRules(socket, name);
+/**
+ * Reads the elements of a set a datagram a step: `read` is given each list of them where it lies in the receive
+ * buffer. Gives whether nobody changed anything meanwhile.
+ */
+export function elementListsInSteps(
+  socket: NetlinkSocket,
+  { name, set }: { readonly name: TableName; readonly set: string },
+  read: (list: Uint8Array) => void,
+): Generator<undefined, boolean, undefined> {
+  return socket.dumpInSteps(elementsRequest(name, set), (payload) => {
+    const list = parseAttributes(payload, headerBytes).get(nf.NFTA_SET_ELEM_LIST_ELEMENTS);
+    if (list !== undefined) read(list);
+  });
+}
+
+function elementsRequest(name: TableName, set: string): NetlinkRequest {
+  return dumpRequest(name, {
+    type: nf.nftMessage.GETSETELEM,
+    attributes: [text(nf.NFTA_SET_ELEM_LIST_TABLE, name.table), text(nf.NFTA_SET_ELEM_LIST_SET, set)],
+  });
+}
+
+function loadChains(socket: NetlinkSocket, name: TableName, rules: ReadonlyMap<string, readonly Rule[]>): Chain[] {
   return dump(socket, name, { type: nf.nftMessage.GETCHAIN, attributes: [text(nf.NFTA_CHAIN_TABLE, name.table)] })
     .filter((chain) => readText(chain.get(nf.NFTA_CHAIN_TABLE)) === name.table)
     .map((chain) => {
@@ -125,10 +181,15 @@ function readHook(chain: Attributes): Hook | undefined {
   return hook === undefined || (type !== 'filter' && type !== 'nat') ? undefined : { type, hook, priority };
 }
 
-function loadRules(socket: NetlinkSocket, name: TableName): Map<string, Rule[]> {
+function* loadRulesInSteps(
+  socket: NetlinkSocket,
+  name: TableName,
+): Generator<undefined, Map<string, Rule[]>, undefined> {
   const rules = new Map<string, Rule[]>();
   const request = { type: nf.nftMessage.GETRULE, attributes: [text(nf.NFTA_RULE_TABLE, name.table)] };
+  let count = 0;
   for (const attributes of dump(socket, name, request)) {
+    if (++count % rulesAtOnce === 0) yield;
     if (readText(attributes.get(nf.NFTA_RULE_TABLE)) !== name.table) continue;
     const chain = readText(attributes.get(nf.NFTA_RULE_CHAIN)) ?? '';
     const rule = decodeRule(attributes);
@@ -139,14 +200,16 @@ function loadRules(socket: NetlinkSocket, name: TableName): Map<string, Rule[]> 
   return rules;
 }
 
-function dump(
-  socket: NetlinkSocket,
-  name: TableName,
-  { type, attributes }: { type: number; attributes: readonly Attribute[] },
-): Attributes[] {
+interface Question {
+  readonly type: number;
+  readonly attributes: readonly Attribute[];
+}
+
+function dump(socket: NetlinkSocket, name: TableName, question: Question): Attributes[] {
+  return [...socket.dump(dumpRequest(name, question))].map(({ payload }) => parseAttributes(payload, headerBytes));
+}
+
+function dumpRequest(name: TableName, { type, attributes }: Question): NetlinkRequest {
   const payload = encodePayload(nfnetlinkHeader(familyNumber(name)), attributes);
-  const operation = `read table ${name.family} ${name.table}`;
-  return [...socket.dump({ type, flags: NLM_F_DUMP, payload, operation })].map((reply) =>
-    parseAttributes(reply.payload, headerBytes),
-  );
+  return { type, flags: NLM_F_DUMP, payload, operation: `read table ${name.family} ${name.table}` };
 }

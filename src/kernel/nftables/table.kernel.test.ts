@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { programs } from '../../../test/golden/nftables-programs.ts';
@@ -193,6 +194,133 @@ describe('openNftables', () => {
     expect(kernel.load('IPv6')).toEqual(blocks);
     expect(kernel.load('IPv4')).toBeUndefined();
     kernel.remove('IPv6');
+  });
+});
+
+describe('foreignChanges', () => {
+  const others = openNftables('others');
+  const addTable: Transaction = {
+    family: 'ip',
+    table: 'others',
+    commands: [{ verb: 'add', object: 'table' }],
+    units: [],
+  };
+  beforeEach(() => others.remove('IPv4'));
+  afterAll(() => others.close());
+
+  test('stays the same over changes of its own', () => {
+    const before = kernel.foreignChanges();
+    kernel.apply(diff(undefined, example));
+    kernel.apply(change([{ delete: [], add: [number(1, 1)] }]));
+    expect(() => kernel.apply(change([{ delete: [], add: [number(1, 1)] }]))).toThrow('EEXIST');
+    kernel.remove('IPv4');
+    expect(kernel.foreignChanges()).toBe(before);
+  });
+
+  test('differs after a change of anybody else, once', () => {
+    const before = kernel.foreignChanges();
+    others.apply(addTable);
+    const after = kernel.foreignChanges();
+    expect(after).not.toBe(before);
+    expect(kernel.foreignChanges()).toBe(after);
+  });
+
+  test('differs when somebody came between two changes of its own, which came in', () => {
+    kernel.apply(diff(undefined, example));
+    const before = kernel.foreignChanges();
+    others.apply(addTable);
+    kernel.apply(change([{ delete: [], add: [number(1, 1)] }]));
+    expect(kernel.foreignChanges()).not.toBe(before);
+    expect(kernel.load('IPv4')?.elements).toContainEqual(number(1, 1));
+  });
+});
+
+describe('verify', () => {
+  const groups = Array.from({ length: 1500 }, (_, i) => [number(i, i, `name ${i}`)]);
+  function verdict(program: Program, more: readonly (readonly Element[])[], between = () => {}) {
+    const steps = kernel.verify(program, more);
+    for (let step = steps.next(); ; step = steps.next()) {
+      if (step.done === true) return step.value;
+      between();
+    }
+  }
+  const six: Program = {
+    family: 'ip6',
+    table: 'example',
+    sets: [
+      { name: 'blocks', key: ['ip6 saddr'], interval: true },
+      { name: 'pairs', key: ['ip6 saddr', 'ip6 daddr'] },
+    ],
+    chains: [],
+    elements: [
+      { set: 'blocks', key: ['fd00::/8'] },
+      { set: 'blocks', key: ['ff00::/8'] },
+    ],
+  };
+
+  test('finds what was applied to be the same, whatever it is', () => {
+    fc.assert(
+      fc.property(programs, (program) => {
+        kernel.remove('IPv4');
+        kernel.apply(diff(undefined, program));
+        expect(verdict(program, [])).toBe('same');
+      }),
+      { numRuns: 30 },
+    );
+    kernel.remove('IPv4');
+    kernel.apply(diff(undefined, example, groups));
+    expect(verdict(example, [...groups].reverse())).toBe('same');
+    kernel.apply(diff(undefined, six));
+    expect(verdict(six, [])).toBe('same');
+    kernel.remove('IPv6');
+  });
+
+  test.each<[string, string]>([
+    ['an element that is gone', 'delete element ip example numbers { 10.0.3.7 . tcp . 80 }'],
+    ['one more element', 'add element ip example numbers { 10.9.0.1 . tcp . 80 : 3 }'],
+    [
+      'other data',
+      'delete element ip example numbers { 10.0.3.7 . tcp . 80 }; add element ip example numbers { 10.0.3.7 . tcp . 80 comment "name 775" : 774 }',
+    ],
+    [
+      'another comment',
+      'delete element ip example numbers { 10.0.3.7 . tcp . 80 }; add element ip example numbers { 10.0.3.7 . tcp . 80 comment "name 776" : 775 }',
+    ],
+    [
+      'two elements whose data changed places',
+      'delete element ip example numbers { 10.0.0.1 . tcp . 80, 10.0.0.2 . tcp . 80 }; add element ip example numbers { 10.0.0.1 . tcp . 80 comment "name 1" : 2, 10.0.0.2 . tcp . 80 comment "name 2" : 1 }',
+    ],
+    ['another block', 'add element ip example blocks { 198.51.100.0/24 }'],
+    ['one more rule', 'add rule ip example other accept'],
+    ['one more set', 'add set ip example theirs { type ipv4_addr; }'],
+  ])('sees %s', (_, command) => {
+    kernel.apply(diff(undefined, example, groups));
+    nft(command);
+    expect(verdict(example, groups)).toBe('different');
+  });
+
+  test('sees that there is no table', () => {
+    expect(verdict(example, groups)).toBe('different');
+  });
+
+  test('says that somebody changed a table while it was read', () => {
+    kernel.apply(diff(undefined, example, groups));
+    let left = groups.length;
+    const others = () => {
+      if (left > 0) kernel.apply(change([{ delete: groups[--left] ?? [], add: [] }]));
+    };
+    expect(verdict(example, groups, others)).toBe('interrupted');
+  });
+
+  test('lets go of the kernel when it is given up', () => {
+    kernel.apply(diff(undefined, example, groups));
+    const open = () => readdirSync('/proc/self/fd').length;
+    const before = open();
+    const steps = kernel.verify(example, groups);
+    for (let i = 0; i < 5; i++) steps.next();
+    expect(open()).toBe(before + 1);
+    steps.return('interrupted');
+    expect(open()).toBe(before);
   });
 });
 

@@ -1,33 +1,30 @@
 import { SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import { deletion } from '../../rules/nftables/diff.ts';
-import type { Program, TableName, Transaction } from '../../rules/nftables/syntax.ts';
+import type { Element, Program, TableName, Transaction } from '../../rules/nftables/syntax.ts';
 import { errnoNumber, isKernelError, KernelError } from '../ffi.ts';
-import { encodePayload } from '../netlink/attributes.ts';
-import { type NetlinkSocket, openNetlink } from '../netlink/socket.ts';
-import { encodeTransaction, nfnetlinkHeader } from './batch.ts';
-import { NFPROTO_UNSPEC, nftMessage } from './constants.ts';
+import type { MessageBatch } from '../netlink/message.ts';
+import { type NetlinkOptions, type NetlinkSocket, openNetlink } from '../netlink/socket.ts';
+import { encodeTransaction, expectGeneration } from './batch.ts';
 import { type ElementLayout, elementLayout } from './fields.ts';
-import type { NftablesKernel } from './interface.ts';
-import { loadProgram, loadSets, tableExists } from './load.ts';
+import type { NftablesKernel, Verdict } from './interface.ts';
+import { loadProgram, loadSets, readGeneration, tableExists } from './load.ts';
+import { verifyTable } from './verify.ts';
 
 /** A larger batch would save no time, and be held in memory twice. */
 const largestBatch = 8 << 20;
+
+/** How often a change is sent on condition that nobody else was quicker, before it is sent without one. */
+const conditionalTries = 3;
 
 /**
  * Opens the way to nf_tables of the current network namespace, for the table of one name in both families.
  * @throws SignalboxError `KERNEL_LACKS_NFTABLES`
  */
-export function openNftables(table: string): NftablesKernel {
+export function openNftables(table: string, options: Pick<NetlinkOptions, 'sendBuffer'> = {}): NftablesKernel {
   let socket: NetlinkSocket | undefined;
   try {
-    socket = openNetlink('netfilter');
-    socket.request({
-      type: nftMessage.GETGEN,
-      flags: 0,
-      payload: encodePayload(nfnetlinkHeader(NFPROTO_UNSPEC), []),
-      operation: 'ask for the nf_tables generation',
-    });
+    socket = openNetlink('netfilter', options);
     return new KernelTables(socket, table);
   } catch (error) {
     socket?.close();
@@ -41,15 +38,44 @@ export function openNftables(table: string): NftablesKernel {
   }
 }
 
+/** 0 is left out when the number begins anew. */
+function nextGeneration(generation: number): number {
+  return (generation + 1) >>> 0 || 1;
+}
+
 class KernelTables implements NftablesKernel {
   readonly #socket: NetlinkSocket;
   readonly #table: string;
   /** Layouts of the sets by `family set`: what is known of the kernel's tables, to spare a question for each change. */
   readonly #layouts = new Map<string, ElementLayout>();
 
+  /** The generation after what was last read or committed here, and how often it was not the one expected. */
+  #generation: number;
+  #foreignChanges = 0;
+
   constructor(socket: NetlinkSocket, table: string) {
     this.#socket = socket;
     this.#table = table;
+    this.#generation = readGeneration(socket);
+  }
+
+  has(family: IpFamily): boolean {
+    return this.#guarded(this.#name(family), (name) => tableExists(this.#socket, name));
+  }
+
+  *verify(program: Program, groups: Iterable<readonly Element[]>): Generator<undefined, Verdict, undefined> {
+    try {
+      return yield* verifyTable(openNetlink('netfilter'), program, groups);
+    } catch (error) {
+      throw asRefusal(program, error);
+    }
+  }
+
+  foreignChanges(): number {
+    const generation = readGeneration(this.#socket);
+    if (generation !== this.#generation) this.#foreignChanges++;
+    this.#generation = generation;
+    return this.#foreignChanges;
   }
 
   load(family: IpFamily): Program | undefined {
@@ -61,7 +87,7 @@ class KernelTables implements NftablesKernel {
       this.#learnLayouts(transaction);
       const layoutOf = (set: string) => this.#layoutOf(transaction, set);
       const maxBytes = Math.min(this.#socket.maxMessageBytes, largestBatch);
-      for (const batch of encodeTransaction(transaction, { layoutOf, maxBytes })) this.#socket.transact(batch);
+      for (const batch of encodeTransaction(transaction, { layoutOf, maxBytes })) this.#commit(batch);
     });
   }
 
@@ -73,6 +99,25 @@ class KernelTables implements NftablesKernel {
 
   close(): void {
     this.#socket.close();
+  }
+
+  /**
+   * Commits on condition that the generation is the one that is known. So the next one is known to be made of nothing
+   * but this, and a change of somebody else's cannot be taken for ours.
+   */
+  #commit(batch: MessageBatch): void {
+    for (let tries = conditionalTries; ; tries--) {
+      expectGeneration(batch, tries > 0 ? this.#generation : 0);
+      try {
+        this.#socket.transact(batch);
+        if (tries > 0) this.#generation = nextGeneration(this.#generation);
+        else this.foreignChanges();
+        return;
+      } catch (error) {
+        if (!isKernelError(error, 'ERESTART')) throw error;
+        this.foreignChanges();
+      }
+    }
   }
 
   #name(family: IpFamily): TableName {
@@ -101,20 +146,24 @@ class KernelTables implements NftablesKernel {
     return found;
   }
 
-  /** What the kernel refuses is the user's to see: with the table's name. */
   #guarded<T>(name: TableName, run: (name: TableName) => T): T {
     try {
       return run(name);
     } catch (error) {
       // Whatever is known may be what was wrong.
       this.#layouts.clear();
-      if (!isKernelError(error)) throw error;
-      throw new SignalboxError('KERNEL_REFUSED', {
-        object: `nftables table ${name.family} ${name.table}`,
-        problem: `was refused by the kernel: ${error.message}`,
-        remedy: error.code === 'EPERM' ? 'run with CAP_NET_ADMIN' : 'see whether something else changes this table',
-        cause: error,
-      });
+      throw asRefusal(name, error);
     }
   }
+}
+
+/** What the kernel refuses is the user's to see: with the table's name. */
+function asRefusal(name: TableName, error: unknown): unknown {
+  if (!isKernelError(error)) return error;
+  return new SignalboxError('KERNEL_REFUSED', {
+    object: `nftables table ${name.family} ${name.table}`,
+    problem: `was refused by the kernel: ${error.message}`,
+    remedy: error.code === 'EPERM' ? 'run with CAP_NET_ADMIN' : 'see whether something else changes this table',
+    cause: error,
+  });
 }
