@@ -3,9 +3,7 @@
  * keeps a number of queries under way. Server and generator are two processes; the figure for a core is queries by the
  * server's own CPU time, so that a slow generator does not make a slow server. `dnsperf` (Debian) is asked too where it
  * is installed, since its generator is the faster one.
- *
- *     npx esbuild bench/dns.ts --bundle --platform=node --format=esm --packages=external --outfile=node_modules/.bench/dns.mjs
- *     node --expose-gc node_modules/.bench/dns.mjs [services]
+ * `npm run bench dns [SERVICES]`
  */
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';

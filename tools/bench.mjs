@@ -31,8 +31,8 @@ try {
     logLevel: 'warning',
   });
   const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
-  // A cluster makes namespaces of its own, and is looked at from outside.
-  const wrap = ['start', 'freshness', 'api-server'].includes(name)
+  // These keep to loopback, or make a cluster with namespaces of its own and look at it from outside.
+  const wrap = ['start', 'freshness', 'api-server', 'dns'].includes(name)
     ? []
     : ['unshare', ...user, '--net', '--mount', '--'];
   const [command, ...rest] = [
