@@ -26,26 +26,62 @@ export interface EndpointQuery {
  * two of them: it counts as ready if one says so, and as local if one says so.
  */
 export function mergeEndpoints(slices: readonly SliceFacts[], query: EndpointQuery): Candidate[] {
-  const merged = new Map<string, Candidate>();
+  const merged = new CandidateList();
   for (const { family, ports, endpoints } of slices) {
     if (family !== query.family) continue;
     for (const { name, protocol, port } of ports) {
       if (name !== query.portName || protocol !== query.protocol) continue;
       for (const { ip, node, draining } of endpoints) {
-        const key = `${ip} ${port}`;
-        const other = merged.get(key);
-        const local = node === query.nodeName || other?.endpoint.local === true;
-        merged.set(key, { endpoint: { ip, port, local }, draining: draining && other?.draining !== false });
+        merged.add({ endpoint: { ip, port, local: node === query.nodeName }, draining });
       }
     }
   }
-  return [...merged.values()].sort((a, b) => byAddress(a.endpoint, b.endpoint));
+  return merged.sorted();
 }
+
+/** Candidates by address and port. Most Services have few, for which looking through a list is quicker than a map. */
+class CandidateList {
+  readonly #list: Candidate[] = [];
+  readonly #places = new Map<string, number>();
+
+  add(candidate: Candidate): void {
+    const place = this.#placeOf(candidate.endpoint);
+    const other = place === undefined ? undefined : this.#list[place];
+    if (place === undefined || other === undefined) this.#list.push(candidate);
+    else {
+      const { ip, port, local } = candidate.endpoint;
+      this.#list[place] = {
+        endpoint: { ip, port, local: local || other.endpoint.local },
+        draining: candidate.draining && other.draining,
+      };
+    }
+  }
+
+  sorted(): Candidate[] {
+    return this.#list.sort((a, b) => byAddress(a.endpoint, b.endpoint));
+  }
+
+  #placeOf({ ip, port }: Endpoint): number | undefined {
+    const list = this.#list;
+    if (list.length <= listedAtMost) {
+      const place = list.findIndex(({ endpoint }) => endpoint.ip === ip && endpoint.port === port);
+      return place < 0 ? undefined : place;
+    }
+    for (let i = this.#places.size; i < list.length; i++) {
+      const endpoint = list[i]?.endpoint;
+      if (endpoint !== undefined) this.#places.set(`${endpoint.ip} ${endpoint.port}`, i);
+    }
+    return this.#places.get(`${ip} ${port}`);
+  }
+}
+const listedAtMost = 8;
 
 /** Ready endpoints; when there are none, those that terminate and still serve (KEP-1669). */
 export function readyElseDraining(candidates: readonly Candidate[]): Endpoint[] {
-  const ready = candidates.filter(({ draining }) => !draining);
-  return (ready.length > 0 ? ready : candidates).map(({ endpoint }) => endpoint);
+  const chosen = candidates.some(({ draining }) => !draining)
+    ? candidates.filter(({ draining }) => !draining)
+    : candidates;
+  return chosen.map(({ endpoint }) => endpoint);
 }
 
 /**

@@ -29,14 +29,14 @@ export interface ModelChange {
 }
 
 interface ServiceState {
-  readonly service: ServiceFacts | undefined;
+  service: ServiceFacts | undefined;
   /** Ordered by key. */
-  readonly slices: readonly SliceFacts[];
+  slices: readonly SliceFacts[];
   /** Its ports with all they claim. */
-  readonly claimed: readonly ServicePort[];
+  claimed: readonly ServicePort[];
 }
 
-const unknownService: ServiceState = { service: undefined, slices: [], claimed: [] };
+const none: readonly never[] = [];
 
 /**
  * The node's model, kept up to date by changes. What it says depends only on the latest facts, never on the way there:
@@ -67,7 +67,8 @@ export class ServiceModel implements NodeModel {
   apply(changes: TrackedChanges): ModelChange {
     const concerned = new Set<string>();
     for (const { key, current: service } of changes.services) {
-      this.#update(key, { service }, concerned);
+      this.#stateOf(key).service = service;
+      concerned.add(key);
     }
     for (const { key, previous, current } of changes.slices) {
       if (previous !== undefined) this.#updateSlice(previous.service, { key, slice: undefined }, concerned);
@@ -88,35 +89,45 @@ export class ServiceModel implements NodeModel {
     { key, slice }: { key: string; slice: SliceFacts | undefined },
     concerned: Set<string>,
   ) {
-    const others = (this.#services.get(service) ?? unknownService).slices.filter((other) => other.key !== key);
-    const slices = slice === undefined ? others : [...others, slice].sort((a, b) => (a.key < b.key ? -1 : 1));
-    this.#update(service, { slices }, concerned);
+    const state = this.#stateOf(service);
+    const others = state.slices.filter((other) => other.key !== key);
+    state.slices = slice === undefined ? others : [...others, slice].sort((a, b) => (a.key < b.key ? -1 : 1));
+    concerned.add(service);
   }
 
-  #update(key: string, update: Partial<ServiceState>, concerned: Set<string>): void {
-    this.#services.set(key, { ...(this.#services.get(key) ?? unknownService), ...update });
-    concerned.add(key);
+  #stateOf(key: string): ServiceState {
+    const known = this.#services.get(key);
+    if (known !== undefined) return known;
+    const state = { service: undefined, slices: none, claimed: none };
+    this.#services.set(key, state);
+    return state;
   }
 
   #recompute(concerned: ReadonlySet<string>): ModelChange {
     const lines = new Lines(this.#owners);
     const names = new Set<string>();
     for (const key of concerned) {
-      const state = this.#services.get(key) ?? unknownService;
+      const state = this.#stateOf(key);
       const claimed = this.#claimedBy(state);
       this.#moveClaims(key, { before: state.claimed, after: claimed }, lines);
-      for (const { name } of [...state.claimed, ...claimed]) names.add(name);
+      for (const { name } of state.claimed) names.add(name);
+      for (const { name } of claimed) names.add(name);
+      state.claimed = claimed;
       if (state.service === undefined && state.slices.length === 0) this.#services.delete(key);
-      else this.#services.set(key, { ...state, claimed });
     }
     const { contests, concernedPorts } = lines.changes();
     for (const name of concernedPorts) names.add(name);
-    return { servicePorts: [...names].flatMap((name) => this.#settle(name) ?? []), contests };
+    const servicePorts: ServicePortChange[] = [];
+    for (const name of names) {
+      const change = this.#settle(name);
+      if (change !== undefined) servicePorts.push(change);
+    }
+    return { servicePorts, contests };
   }
 
   /** The Service's ports as they are now. Unchanged ones are the same objects as before, so that nothing is kept twice. */
   #claimedBy({ service, slices, claimed }: ServiceState): readonly ServicePort[] {
-    if (service === undefined) return [];
+    if (service === undefined) return none;
     return servicePortsOf(service, slices, { node: this.#node, policy: this.#policy }).map((port) => {
       const before = claimed.find(({ name }) => name === port.name);
       return before !== undefined && sameValue(before, port) ? before : port;
@@ -138,8 +149,8 @@ export class ServiceModel implements NodeModel {
 
   /** Gives a Service port those frontends that it owns, and says whether that is news. */
   #settle(name: string): ServicePortChange | undefined {
-    const [service = ''] = name.split(':');
-    const claimed = this.#services.get(service)?.claimed.find((port) => port.name === name);
+    const end = name.indexOf(':');
+    const claimed = this.#services.get(end < 0 ? name : name.slice(0, end))?.claimed.find((port) => port.name === name);
     const previous = this.#servicePorts.get(name);
     const current = claimed && this.#owned(claimed);
     if (current === previous || sameValue(current, previous)) return undefined;

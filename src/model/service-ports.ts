@@ -51,7 +51,6 @@ type FrontendAddress = Pick<Frontend, 'kind' | 'ip' | 'port'>;
  * the earlier kind counts: a balancer's address stays one, with its source ranges, when it is an external IP as well.
  */
 function frontendAddresses(service: ServiceFacts, port: ServicePortFacts, node: NodeFacts): FrontendAddress[] {
-  const families = new Set(service.clusterIps.map(familyOf));
   const nodePort = port.nodePort ?? 0;
   const claims: FrontendAddress[] = [
     ...service.clusterIps.map((ip) => ({ kind: 'cluster-ip' as const, ip, port: port.port })),
@@ -59,13 +58,13 @@ function frontendAddresses(service: ServiceFacts, port: ServicePortFacts, node: 
     ...service.externalIps.map((ip) => ({ kind: 'external-ip' as const, ip, port: port.port })),
     ...(nodePort === 0 ? [] : node.nodePortAddresses).map((ip) => ({ kind: 'node-port' as const, ip, port: nodePort })),
   ];
-  const seen = new Set<string>();
-  return claims.filter(({ ip, port }) => {
-    const key = `${ip} ${port}`;
-    if (seen.has(key) || !families.has(familyOf(ip))) return false;
-    seen.add(key);
-    return true;
-  });
+  const kept: FrontendAddress[] = [];
+  for (const claim of claims) {
+    const family = familyOf(claim.ip);
+    if (kept.some(({ ip, port }) => ip === claim.ip && port === claim.port)) continue;
+    if (service.clusterIps.some((ip) => familyOf(ip) === family)) kept.push(claim);
+  }
+  return kept;
 }
 
 function frontend(service: ServiceFacts, address: FrontendAddress, reach: Reach, context: ServiceContext): Frontend {
@@ -73,14 +72,13 @@ function frontend(service: ServiceFacts, address: FrontendAddress, reach: Reach,
   const { externalTrafficPolicy, internalTrafficPolicy, sourceRanges } = service;
   const trafficPolicy = kind === 'cluster-ip' ? internalTrafficPolicy : externalTrafficPolicy;
   const family = familyOf(ip);
-  return {
-    ...address,
-    ...reach.under(trafficPolicy, family),
-    masquerade: masqueradePolicy(kind, ip, { ...context.policy, node: context.node, externalTrafficPolicy }),
-    ...(kind === 'load-balancer-ip' && sourceRanges !== undefined
-      ? { sourceRanges: sourceRanges.filter((range) => range.family === family) }
-      : {}),
-  };
+  const { endpoints, whenEmpty } = reach.under(trafficPolicy, family);
+  const { masqueradeAll } = context.policy;
+  const masquerade = masqueradePolicy(kind, ip, { node: context.node, externalTrafficPolicy, masqueradeAll });
+  // Field by field: spreading objects costs several times as much, and this is done for every Service at the start.
+  const open = { kind, ip, port: address.port, endpoints, whenEmpty, masquerade };
+  if (kind !== 'load-balancer-ip' || sourceRanges === undefined) return open;
+  return { ...open, sourceRanges: sourceRanges.filter((range) => range.family === family) };
 }
 
 /** The endpoints of one Service port by family and policy, each list made once and shared by its frontends. */
@@ -88,8 +86,8 @@ class Reach {
   readonly #slices: readonly SliceFacts[];
   readonly #port: ServicePortFacts;
   readonly #nodeName: string;
-  readonly #candidates = new Map<IpFamily, readonly Candidate[]>();
-  readonly #answers = new Map<string, Pick<Frontend, 'endpoints' | 'whenEmpty'>>();
+  readonly #candidates: { readonly family: IpFamily; readonly candidates: readonly Candidate[] }[] = [];
+  readonly #answers: Answer[] = [];
 
   constructor(slices: readonly SliceFacts[], port: ServicePortFacts, nodeName: string) {
     this.#slices = slices;
@@ -97,25 +95,27 @@ class Reach {
     this.#nodeName = nodeName;
   }
 
-  under(policy: TrafficPolicy, family: IpFamily): Pick<Frontend, 'endpoints' | 'whenEmpty'> {
-    const key = `${policy} ${family}`;
-    let answer = this.#answers.get(key);
-    if (answer === undefined) {
-      const candidates = this.#candidatesOf(family);
-      const endpoints: readonly Endpoint[] = endpointsUnderPolicy(policy, candidates);
-      answer = { endpoints, whenEmpty: answerWhenEmpty(policy, candidates) };
-      this.#answers.set(key, answer);
-    }
+  under(policy: TrafficPolicy, family: IpFamily): Answer {
+    const known = this.#answers.find((answer) => answer.policy === policy && answer.family === family);
+    if (known !== undefined) return known;
+    const candidates = this.#candidatesOf(family);
+    const endpoints: readonly Endpoint[] = endpointsUnderPolicy(policy, candidates);
+    const answer = { policy, family, endpoints, whenEmpty: answerWhenEmpty(policy, candidates) };
+    this.#answers.push(answer);
     return answer;
   }
 
   #candidatesOf(family: IpFamily): readonly Candidate[] {
-    let candidates = this.#candidates.get(family);
-    if (candidates === undefined) {
-      const { name: portName, protocol } = this.#port;
-      candidates = mergeEndpoints(this.#slices, { family, portName, protocol, nodeName: this.#nodeName });
-      this.#candidates.set(family, candidates);
-    }
+    const known = this.#candidates.find((entry) => entry.family === family);
+    if (known !== undefined) return known.candidates;
+    const { name: portName, protocol } = this.#port;
+    const candidates = mergeEndpoints(this.#slices, { family, portName, protocol, nodeName: this.#nodeName });
+    this.#candidates.push({ family, candidates });
     return candidates;
   }
+}
+
+interface Answer extends Pick<Frontend, 'endpoints' | 'whenEmpty'> {
+  readonly policy: TrafficPolicy;
+  readonly family: IpFamily;
 }

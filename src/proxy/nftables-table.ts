@@ -4,8 +4,8 @@ import { compileServicePort } from '../backends/nftables/service.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { isKernelError } from '../kernel/ffi.ts';
 import type { NftablesKernel } from '../kernel/nftables/interface.ts';
-import type { NodeFacts } from '../model/types.ts';
-import type { IpFamily } from '../net/ip.ts';
+import type { NodeFacts, ServicePort } from '../model/types.ts';
+import { familyOf, type IpFamily } from '../net/ip.ts';
 import { diff } from '../rules/nftables/diff.ts';
 import { type ElementChanges, ElementStore, type Elements, elementTransaction } from '../rules/nftables/elements.ts';
 import type { ElementUnit, ObjectCommand, Program, TableName, Transaction } from '../rules/nftables/syntax.ts';
@@ -120,6 +120,7 @@ export class NftablesTable {
     const before = new Map<string, Elements | undefined>();
     const changes: ElementChanges[] = [];
     for (const [name, port] of updates) {
+      if (!this.#concerns(name, port)) continue;
       try {
         const elements = port && compileServicePort(port, this.#family);
         before.set(name, this.#store.owners.get(name));
@@ -130,6 +131,11 @@ export class NftablesTable {
       }
     }
     return { changes, before, refused };
+  }
+
+  /** Whether a Service port has or had anything to do with this family. */
+  #concerns(name: string, port: ServicePort | undefined): boolean {
+    return this.#store.owners.has(name) || hasFrontend(port, this.#family);
   }
 
   #restore(before: ReadonlyMap<string, Elements | undefined>): void {
@@ -205,6 +211,10 @@ export class NftablesTable {
     }
     return undefined;
   }
+}
+
+function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {
+  return port?.frontends.some(({ ip }) => familyOf(ip) === family) === true;
 }
 
 /** Carries steps out, a few milliseconds at a time. Gives `undefined` when the signal aborts before the end. */

@@ -1,5 +1,5 @@
 import type { Frontend, ServicePort } from '../../model/types.ts';
-import { familyOf, type IpFamily } from '../../net/ip.ts';
+import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
 import type { ElementGroup, Elements } from '../../rules/nftables/elements.ts';
 import type { Element, TransportProtocol, Value } from '../../rules/nftables/syntax.ts';
 import { drawSize } from './draw.ts';
@@ -11,9 +11,11 @@ import { claimNames, drawName, setNames } from './names.ts';
  * @throws SignalboxError `TOO_MANY_ENDPOINTS`
  */
 export function compileServicePort(port: ServicePort, family: IpFamily): Elements {
-  const groups = new Map<string, ElementGroup>();
+  const groups: ElementGroup[] = [];
+  // The endpoints of one frontend are often those of the next, and may be thousands; all else are a few.
+  const local = new Set<Ip>();
   const add = (group: ElementGroup) => {
-    if (!groups.has(group.claim)) groups.set(group.claim, group);
+    if (!groups.some(({ claim }) => claim === group.claim)) groups.push(group);
   };
   for (const frontend of port.frontends) {
     if (familyOf(frontend.ip) !== family) continue;
@@ -22,13 +24,13 @@ export function compileServicePort(port: ServicePort, family: IpFamily): Element
       const element = { set: setNames.clusterIps, key: [frontend.ip] };
       add({ claim: claimNames.clusterIp(frontend.ip), elements: [element] });
     }
-    for (const endpoint of frontend.endpoints) {
-      if (!endpoint.local) continue;
-      const element = { set: setNames.hairpin, key: [endpoint.ip, endpoint.ip] };
-      add({ claim: claimNames.hairpin(endpoint.ip), elements: [element] });
+    for (const { ip, local: isLocal } of frontend.endpoints) {
+      if (!isLocal || local.has(ip)) continue;
+      local.add(ip);
+      groups.push({ claim: claimNames.hairpin(ip), elements: [{ set: setNames.hairpin, key: [ip, ip] }] });
     }
   }
-  return [...groups.values()];
+  return groups;
 }
 
 function frontendGroup(port: ServicePort, frontend: Frontend): ElementGroup {

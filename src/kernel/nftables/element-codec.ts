@@ -14,7 +14,7 @@ import {
   NFTA_SET_ELEM_USERDATA,
 } from './constants.ts';
 import type { ElementLayout, FieldType } from './fields.ts';
-import { commentUserdata, elementComment, readComment } from './userdata.ts';
+import { elementComment, readComment, writeCommentUserdata } from './userdata.ts';
 
 const header = attributeHeaderLength;
 /** An attribute's length has 16 bits. */
@@ -163,10 +163,9 @@ function writeFields(
 
 function writeComment(comment: string | undefined, { target, at }: Place): number {
   if (comment === undefined) return at;
-  const bytes = commentUserdata(elementComment, comment);
-  writeHeader(target, at, { type: NFTA_SET_ELEM_USERDATA, length: header + bytes.length });
-  target.bytes.set(bytes, at + header);
-  return at + align(header + bytes.length);
+  const length = header + writeCommentUserdata(elementComment, comment, { target, at: at + header });
+  writeHeader(target, at, { type: NFTA_SET_ELEM_USERDATA, length });
+  return at + align(length);
 }
 
 /** Reads what the kernel has under `NFTA_SET_ELEM_LIST_ELEMENTS`. Intervals stand there as their two ends. */

@@ -1,5 +1,5 @@
 import type { SetDeclaration, TypeSelector } from '../../rules/nftables/syntax.ts';
-import { littleEndian } from '../netlink/attributes.ts';
+import { littleEndian, type WireTarget } from '../netlink/attributes.ts';
 import { fieldType } from './fields.ts';
 
 /**
@@ -39,6 +39,30 @@ function join(parts: readonly Uint8Array[]): Uint8Array {
 /** A comment of a table, rule or element. */
 export function commentUserdata(type: number, comment: string): Uint8Array {
   return entry(type, new TextEncoder().encode(`${comment}\0`));
+}
+
+/**
+ * Writes what `commentUserdata` makes where all is zero, and gives its length. Names of Services are ASCII and there
+ * are as many as Services, so those are written by hand.
+ */
+export function writeCommentUserdata(
+  type: number,
+  comment: string,
+  { target: { bytes }, at }: { readonly target: WireTarget; readonly at: number },
+): number {
+  let end = at + 2;
+  for (let i = 0; i < comment.length; i++) {
+    const code = comment.charCodeAt(i);
+    if (code > 127) {
+      const encoded = commentUserdata(type, comment);
+      bytes.set(encoded, at);
+      return encoded.length;
+    }
+    bytes[end++] = code;
+  }
+  bytes[at] = type;
+  bytes[at + 1] = end + 1 - (at + 2);
+  return end + 1 - at;
 }
 
 /** The comment in user data, if there is one. */

@@ -24,13 +24,7 @@ export interface ClaimChange {
 /** What one call of `ElementStore.replace` changed. */
 export type ElementChanges = readonly ClaimChange[];
 
-const nobody: readonly Holder[] = [];
-
-/** The owners of a claim, the one in the kernel first. Mostly there is one. */
-interface Holder {
-  readonly owner: string;
-  readonly elements: readonly Element[];
-}
+const none: readonly Element[] = [];
 
 /**
  * What all owners together want to be in the kernel. The first owner of a claim holds it until it lets go, then the
@@ -39,39 +33,58 @@ interface Holder {
  */
 export class ElementStore {
   readonly #owners = new Map<string, Elements>();
-  readonly #holders = new Map<string, readonly Holder[]>();
+  /** The owners of a claim, the one in the kernel first; a bare name where there is one, as nearly everywhere. */
+  readonly #lines = new Map<string, string | readonly string[]>();
 
   /** Sets, changes or (with `undefined`) removes what an owner wants, and gives what is different thereby. */
   replace(owner: string, elements: Elements | undefined): ElementChanges {
-    const next = new Map(elements?.map((group) => [group.claim, group.elements]));
     const changes: ClaimChange[] = [];
-    for (const { claim } of this.#owners.get(owner) ?? []) {
-      if (!next.has(claim)) this.#hold(claim, { owner, elements: undefined }, changes);
+    const left = new Map(this.#owners.get(owner)?.map((group) => [group.claim, group.elements]));
+    for (const { claim, elements: wanted } of elements ?? []) {
+      const before = left.get(claim);
+      left.delete(claim);
+      if (before === undefined) this.#enter(owner, { claim, before: none, after: wanted }, changes);
+      else if (this.#holderOf(claim) === owner) note({ claim, before, after: wanted }, changes);
     }
-    for (const [claim, wanted] of next) this.#hold(claim, { owner, elements: wanted }, changes);
+    for (const [claim, before] of left) this.#leave(owner, { claim, before, after: none }, changes);
     if (elements === undefined || elements.length === 0) this.#owners.delete(owner);
     else this.#owners.set(owner, elements);
     return changes;
   }
 
-  /** Puts an owner's elements in its place in the line, or takes it out of it. */
-  #hold(claim: string, want: { owner: string; elements: readonly Element[] | undefined }, out: ClaimChange[]): void {
-    const { owner, elements } = want;
-    const line = this.#holders.get(claim) ?? nobody;
-    const place = line.findIndex((holder) => holder.owner === owner);
-    const next = line.filter((holder) => holder.owner !== owner);
-    if (elements !== undefined) next.splice(place < 0 ? next.length : place, 0, { owner, elements });
-    if (next.length > 0) this.#holders.set(claim, next);
-    else this.#holders.delete(claim);
-    const before = line[0]?.elements ?? [];
-    const after = next[0]?.elements ?? [];
-    if (!sameElements(before, after)) out.push({ claim, before, after });
+  #enter(owner: string, change: ClaimChange, out: ClaimChange[]): void {
+    const line = this.#lines.get(change.claim);
+    if (line === undefined) {
+      this.#lines.set(change.claim, owner);
+      out.push(change);
+    } else this.#lines.set(change.claim, typeof line === 'string' ? [line, owner] : [...line, owner]);
+  }
+
+  #leave(owner: string, change: ClaimChange, out: ClaimChange[]): void {
+    const { claim, before } = change;
+    const line = this.#lines.get(claim);
+    if (line === undefined || line === owner) {
+      this.#lines.delete(claim);
+      out.push(change);
+      return;
+    }
+    const heldIt = this.#holderOf(claim) === owner;
+    const [next = '', ...others] = typeof line === 'string' ? [line] : line.filter((name) => name !== owner);
+    this.#lines.set(claim, others.length === 0 ? next : [next, ...others]);
+    if (!heldIt) return;
+    const after = this.#owners.get(next)?.find((group) => group.claim === claim)?.elements ?? none;
+    note({ claim, before, after }, out);
+  }
+
+  #holderOf(claim: string): string | undefined {
+    const line = this.#lines.get(claim);
+    return typeof line === 'string' ? line : line?.[0];
   }
 
   /** Everything that is to be in the kernel now, owner by owner. */
   *groups(): Generator<readonly Element[], void, undefined> {
     for (const [owner, groups] of this.#owners) {
-      const held = groups.filter(({ claim }) => this.#holders.get(claim)?.[0]?.owner === owner);
+      const held = groups.filter(({ claim }) => this.#holderOf(claim) === owner);
       if (held.length > 0) yield held.flatMap(({ elements }) => elements);
     }
   }
@@ -127,6 +140,10 @@ function addDifference(
     unit.add.push(element);
   }
   for (const element of remaining.values()) unit.delete.push(element);
+}
+
+function note(change: ClaimChange, out: ClaimChange[]): void {
+  if (!sameElements(change.before, change.after)) out.push(change);
 }
 
 function sameElements(left: readonly Element[], right: readonly Element[]): boolean {
