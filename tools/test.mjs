@@ -16,7 +16,8 @@ const scratch = mkdtempSync(join(tmpdir(), 'signalbox-test-'));
 chmodSync(scratch, 0o755);
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
 
-const namespaces = ['--net', '--mount', '--propagation', 'private'];
+// The same as a cluster's: containers need a PID namespace that belongs to their user namespace.
+const namespaces = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
 const levels = [
   { name: 'unit', project: 'unit' },
   { name: 'integration', project: 'integration' },
