@@ -1,7 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tableName } from '../backends/nftables/names.ts';
 import { createLogger } from '../component/log.ts';
+import { openNetlink } from '../kernel/netlink/socket.ts';
+import { encodeTransaction } from '../kernel/nftables/batch.ts';
+import { elementLayout } from '../kernel/nftables/fields.ts';
 import type { NftablesKernel } from '../kernel/nftables/interface.ts';
+import { readGeneration } from '../kernel/nftables/load.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import type { NodeFacts, ServicePort } from '../model/types.ts';
 import { parseCidr } from '../net/cidr.ts';
@@ -33,6 +37,23 @@ function port(name: string, ip: string, endpoints: readonly string[]): ServicePo
       },
     ],
   };
+}
+
+/** Services of two endpoints, one of them the same for all. */
+function manyPorts(count: number): ServicePort[] {
+  return Array.from({ length: count }, (_, i) =>
+    port(`default/service-${i}`, `10.100.${i >> 8}.${i & 255}`, [`10.200.${i >> 8}.${i & 255}`, '10.201.0.1']),
+  );
+}
+
+/** The number of the state all tables are in. */
+function generation(): number {
+  const socket = openNetlink('netfilter');
+  try {
+    return readGeneration(socket);
+  } finally {
+    socket.close();
+  }
 }
 
 const updates = (...ports: readonly ServicePort[]) => new Map(ports.map((p) => [p.name, p]));
@@ -206,10 +227,7 @@ describe('NftablesTable, in the kernel', () => {
 
   it('gives a comparison up at once when told, and begins it anew at the next check', async () => {
     const table = new NftablesTable(kernel, 'IPv4');
-    const many = Array.from({ length: 2000 }, (_, i) =>
-      port(`default/${i}`, `10.97.${i >> 8}.${i & 255}`, ['10.1.2.3']),
-    );
-    table.sync(node, updates(...many));
+    table.sync(node, updates(...manyPorts(2000)));
     others.remove('IPv4');
     const stop = new AbortController();
     const check = table.check(stop.signal);
@@ -227,6 +245,89 @@ describe('NftablesTable, in the kernel', () => {
     expect(table.sync(node, updates(b)).refused.size).toBe(0);
     expect(listing()).toContain('10.244.2.2');
     expect(listing()).toContain('10.244.1.3');
+  });
+
+  it('makes the table of a family when something of it comes, and keeps it then', async () => {
+    const six = port('default/six', 'fd00:96::6', ['fd00:244::2']);
+    const backend = new NftablesBackend(kernel, createLogger('test'));
+    await backend.prepare(node);
+    await backend.sync(node, updates(a));
+    expect([kernel.has('IPv4'), kernel.has('IPv6')]).toEqual([true, false]);
+    await backend.sync(node, updates(six));
+    expect(kernel.load('IPv6')?.elements).toContainEqual({
+      set: 'endpoints',
+      key: ['fd00:96::6', 'tcp', 80, 0],
+      data: ['fd00:244::2', 8080],
+    });
+    const [before] = kernel.transactions.splice(0).reverse();
+    expect(before?.commands.length).toBeGreaterThan(100);
+    await backend.sync(node, new Map([[six.name, undefined]]));
+    expect(kernel.transactions.map(({ family, commands }) => ({ family, commands }))).toEqual([
+      { family: 'ip6', commands: [] },
+    ]);
+    await backend.cleanup();
+  });
+
+  it('has the table ready where the node has Pods of the family', () => {
+    new NftablesTable(kernel, 'IPv6').prepare({ ...node, localSources: [parseCidr('fd00:244::/64')] });
+    expect(kernel.has('IPv6')).toBe(true);
+    kernel.remove('IPv6');
+  });
+
+  it('empties what an earlier run left in a family that has nothing now', () => {
+    const six = port('default/six', 'fd00:96::6', ['fd00:244::2']);
+    new NftablesTable(kernel, 'IPv6').sync(node, updates(six));
+    const successor = new NftablesTable(kernel, 'IPv6');
+    successor.prepare(node);
+    successor.sync(node, updates(a));
+    expect(kernel.load('IPv6')?.elements).toEqual([]);
+    kernel.remove('IPv6');
+  });
+
+  it('brings 10,000 Services in through the send buffer of an ordinary user', () => {
+    // What kernels had as net.core.wmem_max for long.
+    kernel.close();
+    kernel = new Watched(openNftables(tableName, { sendBuffer: 212_992 }));
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.prepare(node);
+    const before = generation();
+    const services = manyPorts(10_000);
+    expect(table.sync(node, updates(...services)).refused.size).toBe(0);
+    expect(generation() - before).toBeGreaterThan(3);
+    expect(kernel.foreignChanges()).toBe(0);
+    // One who finds it so has nothing to change.
+    kernel.transactions.length = 0;
+    new NftablesTable(kernel, 'IPv4').sync(node, updates(...services));
+    expect(kernel.transactions).toEqual([]);
+  });
+
+  it('has no Service in part between the batches of a load that is too large for one', () => {
+    const table = new NftablesTable(kernel, 'IPv4');
+    table.prepare(node);
+    table.sync(node, updates(...manyPorts(1500)));
+    const [, load] = kernel.transactions;
+    const layouts = new Map(kernel.load('IPv4')?.sets.map((set) => [set.name, elementLayout(set)]));
+    kernel.remove('IPv4');
+    table.prepare(node);
+    const socket = openNetlink('netfilter');
+    const layoutOf = (set: string) => layouts.get(set) ?? elementLayout({ name: set, key: [] });
+    const seen: number[] = [];
+    for (const batch of encodeTransaction(load as Transaction, { layoutOf, maxBytes: 150_000 })) {
+      socket.transact(batch);
+      const elements = kernel.load('IPv4')?.elements ?? [];
+      const services = elements.filter(({ set }) => set === 'services');
+      const keys = new Set(elements.map(({ set, key }) => `${set} ${key.join(' ')}`));
+      for (const { key } of services) {
+        const [ip] = key;
+        const parts = ['draw-2', 'masquerade-off-cluster'].map((set) => `${set} ${key.join(' ')}`);
+        parts.push(`endpoints ${key.join(' ')} 0`, `endpoints ${key.join(' ')} 1`, `cluster-ips ${ip}`);
+        expect(parts.filter((part) => !keys.has(part))).toEqual([]);
+      }
+      seen.push(services.length);
+    }
+    socket.close();
+    expect(seen.length).toBeGreaterThan(2);
+    expect(seen.at(-1)).toBe(1500);
   });
 
   it('cleans up both families, and is no failure where there is nothing', async () => {

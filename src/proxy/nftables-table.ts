@@ -34,8 +34,12 @@ export class NftablesTable {
   readonly #family: IpFamily;
   readonly #store = new ElementStore();
   #node: NodeFacts | undefined;
-  /** The table without Services on that node, whose elements alone depend on it; none before the first call. */
+  /** The table without Services on that node, whose elements alone depend on it. */
+  #compiled: Program | undefined;
+  /** The same, as the kernel is to have it; none before the first call, and as long as nothing of the family is there. */
   #base: Program | undefined;
+  /** Whether it has been seen that an earlier run left no table. */
+  #nothingLeft = false;
   /** Whether the kernel is known to have what base and store say; not before the first call, nor after a failure. */
   #certain = false;
   /** The kernel's word for the changes of others when it was last seen to have that. */
@@ -46,11 +50,14 @@ export class NftablesTable {
     this.#family = family;
   }
 
-  /** Makes the table without any Service if there is none; one that an earlier run left stays as it is. */
+  /**
+   * Makes the table without any Service if there is none and the node has Pods of the family; one that an earlier run
+   * left stays as it is.
+   */
   prepare(node: NodeFacts): void {
     const foreignChanges = this.#kernel.foreignChanges();
-    if (this.#kernel.has(this.#family)) return;
-    const base = compileBase(node, this.#family);
+    const base = this.#baseFor(node);
+    if (this.#dispensable(base, new Map()) || this.#kernel.has(this.#family)) return;
     this.#kernel.apply(diff(undefined, base));
     this.#base = base;
     this.#certain = true;
@@ -61,10 +68,11 @@ export class NftablesTable {
    * Changes Service ports, in one transaction of their elements. If the kernel refuses, those that it is about are
    * found and left out. If the node differs in what the rules depend on, or it is not known what the kernel has, the
    * whole table is compared: whatever is in it, what an earlier run left or what others made of it, becomes what
-   * should be. Elements that are right are not touched.
+   * should be. Elements that are right are not touched. The table is made when the family is first needed.
    */
   sync(node: NodeFacts, updates: ServicePortUpdates): SyncResult {
     const base = this.#baseFor(node);
+    if (this.#dispensable(base, updates)) return unchanged;
     if (!this.#certain || base !== this.#base) return this.#reconcile(base, updates);
     const { changes, before, refused } = this.#replace(updates);
     try {
@@ -108,10 +116,19 @@ export class NftablesTable {
 
   /** The table without Services on this node: the same object as before unless it differs. */
   #baseFor(node: NodeFacts): Program {
-    if (node === this.#node && this.#base !== undefined) return this.#base;
+    if (node === this.#node && this.#compiled !== undefined) return this.#compiled;
     this.#node = node;
-    const base = compileBase(node, this.#family);
-    return this.#base !== undefined && sameValue(base.elements, this.#base.elements) ? this.#base : base;
+    const next = compileBase(node, this.#family);
+    if (this.#compiled === undefined || !sameValue(next.elements, this.#compiled.elements)) this.#compiled = next;
+    return this.#compiled;
+  }
+
+  /** Whether nothing of the family is there: neither Pods, nor frontends, nor a table. */
+  #dispensable(base: Program, updates: ServicePortUpdates): boolean {
+    if (this.#base !== undefined || base.elements.length > 0) return false;
+    for (const port of updates.values()) if (hasFrontend(port, this.#family)) return false;
+    this.#nothingLeft ||= !this.#kernel.has(this.#family);
+    return this.#nothingLeft;
   }
 
   /** Puts updates in the store. What cannot be compiled is refused right here. */

@@ -143,12 +143,10 @@ function natChains({ source, destination, frontend, originalFrontend }: Keys): C
 }
 
 function drawChain(size: number, { frontend }: Keys): Chain {
-  return {
-    name: drawName(size),
-    rules: drawModuli(size).map((modulus) =>
-      rule({ kind: 'dnat', key: [...frontend, `numgen random mod ${modulus}`], map: setNames.endpoints }),
-    ),
-  };
+  const draw = (modulus: number): Rule =>
+    rule({ kind: 'dnat', key: [...frontend, `numgen random mod ${modulus}`], map: setNames.endpoints });
+  const rules = new Map(drawModuli(size).map((modulus) => [modulus, draw(modulus)]));
+  return { name: drawName(size), rules: drawModuli(size).flatMap((modulus) => rules.get(modulus) ?? []) };
 }
 
 function rule(...statements: readonly Statement[]): Rule {

@@ -9,7 +9,15 @@ import type {
   TableName,
   Transaction,
 } from '../../rules/nftables/syntax.ts';
-import { type Attribute, attributeHeaderLength, be32, bytes, nested, text } from '../netlink/attributes.ts';
+import {
+  type Attribute,
+  attributeHeaderLength,
+  be32,
+  bytes,
+  encodePayload,
+  nested,
+  text,
+} from '../netlink/attributes.ts';
 import { MessageBatch, messageHeaderLength, NLM_F_APPEND, NLM_F_CREATE, NLM_F_EXCL } from '../netlink/message.ts';
 import * as nf from './constants.ts';
 import { elementBytes, elementLists } from './element-codec.ts';
@@ -72,6 +80,7 @@ class BatchWriter {
   readonly #table: TableName;
   readonly #header: Uint8Array;
   #nextId = 1;
+  #lastRule: { readonly chain: string; readonly rule: Rule; readonly payload: Uint8Array } | undefined;
 
   constructor(table: TableName) {
     this.#table = table;
@@ -178,12 +187,17 @@ class BatchWriter {
   }
 
   #addRule(chain: string, rule: Rule): void {
+    // Chains that draw again have the same rule many times.
+    if (this.#lastRule?.rule !== rule || this.#lastRule.chain !== chain) {
+      const attributes = [
+        text(nf.NFTA_RULE_TABLE, this.#table.table),
+        text(nf.NFTA_RULE_CHAIN, chain),
+        ...encodeRule(rule, this.#table.family),
+      ];
+      this.#lastRule = { chain, rule, payload: encodePayload(this.#header, attributes) };
+    }
     const head = { type: nf.nftMessage.NEWRULE, flags: NLM_F_CREATE | NLM_F_APPEND };
-    this.#message({ ...head, operation: `add rule to chain ${chain}` }, [
-      text(nf.NFTA_RULE_TABLE, this.#table.table),
-      text(nf.NFTA_RULE_CHAIN, chain),
-      ...encodeRule(rule, this.#table.family),
-    ]);
+    this.#batch.add({ ...head, payload: this.#lastRule.payload, operation: `add rule to chain ${chain}` });
   }
 
   #elements(verb: 'add' | 'delete', units: readonly ElementUnit[], layoutOf: LayoutOf): void {
