@@ -200,12 +200,17 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
   });
 
   test('delete, wait and get -w', async () => {
-    const events: string[] = [];
+    // All it says, as it comes: a line may arrive in pieces, and an error says why one does not.
+    let said = '';
     const watcher = spawn('kubectl', ['get', 'cm', '-w', '--no-headers'], { env: environment });
-    watcher.stdout.setEncoding('utf8').on('data', (text: string) => events.push(...text.trimEnd().split('\n')));
-    await expect.poll(() => events.length, { timeout: 20_000 }).toBeGreaterThan(0);
+    for (const stream of [watcher.stdout, watcher.stderr]) {
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        said += text;
+      });
+    }
+    await expect.poll(() => said, { timeout: 20_000 }).not.toBe('');
     await ok('create configmap watched --from-literal=a=b');
-    await expect.poll(() => events.some((line) => /^watched +1 /.test(line)), { timeout: 20_000 }).toBe(true);
+    await expect.poll(() => said, { timeout: 20_000 }).toMatch(/^watched +1 /m);
     watcher.kill();
     const waiting = ok('wait --for=delete cm/watched --timeout=10s');
     expect(await ok('delete cm watched')).toBe('configmap "watched" deleted\n');
