@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import type { EndpointSlice, Service } from '../api/generated/types.ts';
 import { writeKubeconfig } from '../client/kubeconfig.ts';
+import { openConntrack } from '../kernel/conntrack.ts';
 import { openRoutes } from '../kernel/links.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import { parseCidr } from '../net/cidr.ts';
@@ -182,6 +183,19 @@ async function askUdp(ip: string, port: number): Promise<string> {
   return String(data);
 }
 
+/** Where the kernel leads the UDP flows to an address. */
+function udpFlows(ip: string): string[] {
+  const conntrack = openConntrack();
+  try {
+    return conntrack
+      .list({ protocol: 'UDP' })
+      .filter(({ original }) => original.destination === ip)
+      .map(({ original, reply }) => `${original.source} ${original.sourcePort} ${reply.source} ${reply.sourcePort}`);
+  } finally {
+    conntrack.close();
+  }
+}
+
 const get = async (url: string) => {
   const response = await fetch(url);
   return { status: response.status, body: await response.text() };
@@ -216,6 +230,27 @@ describe('runProxy, in the kernel', () => {
     await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]));
     const { body } = await get('http://127.0.0.1:10249/metrics');
     expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total [1-9]/);
+  });
+
+  it('lets go of a UDP client that never stops when the Service goes, and takes it back when it comes again', async () => {
+    expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]);
+    expect(udpFlows('10.96.0.10')).not.toEqual([]);
+    api.remove('services', 'dns');
+    await vi.waitFor(() => expect(udpFlows('10.96.0.10')).toEqual([]));
+    await expect(askUdp('10.96.0.10', 53)).rejects.toThrow();
+    api.put('services', service('dns', '10.96.0.10', { port: 53, protocol: 'UDP' }));
+    await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]), { timeout: 3000 });
+  });
+
+  it('leaves UDP flows alone that lead to endpoints that stay', async () => {
+    expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]);
+    const [flow] = udpFlows('10.96.0.10');
+    api.put('services', service('other', '10.96.0.11', { port: 53, protocol: 'UDP' }));
+    api.put('endpointslices', slice('other', endpoints[1], { port: 5353, protocol: 'UDP' }));
+    await vi.waitFor(async () => expect(await askUdp('10.96.0.11', 53)).toBe(endpoints[1]), { timeout: 3000 });
+    api.remove('services', 'other');
+    await vi.waitFor(() => expect(udpFlows('10.96.0.11')).toEqual([]));
+    expect(udpFlows('10.96.0.10')).toEqual([flow]);
   });
 
   it('brings the rules back that somebody deleted', async () => {
