@@ -37,18 +37,25 @@ export class FrontendOwners {
 
   /** Name of the Service port that has the frontend. */
   ownerOf(key: string): string | undefined {
-    return this.#line(key)[0]?.name;
+    const line = this.#lines.get(key);
+    return line === undefined || 'name' in line ? line?.name : line[0]?.name;
   }
 
   /** Those in the line as a contest, or `undefined` when there are fewer than two. */
   contestFor(key: string): Contest | undefined {
-    const [owner, ...waiting] = this.#line(key);
+    const line = this.#lines.get(key);
+    if (line === undefined || 'name' in line) return undefined;
+    const [owner, ...waiting] = line;
     if (owner === undefined || waiting.length === 0) return undefined;
     return { frontend: key, owner: owner.name, waiting: waiting.map(({ name }) => name) };
   }
 
   /** Puts a claimant in its place in the line, instead of an earlier claim of the same name. */
   claim(key: string, claimant: Claimant): void {
+    if (!this.#lines.has(key)) {
+      this.#lines.set(key, claimant);
+      return;
+    }
     const others = this.#line(key).filter(({ name }) => name !== claimant.name);
     this.#lines.set(key, others.length === 0 ? claimant : [...others, claimant].sort(precedes));
   }

@@ -167,11 +167,19 @@ export class ServiceModel implements NodeModel {
   }
 }
 
+/** Who had a frontend, and who waited for it. */
+interface Standing {
+  readonly owner: string | undefined;
+  readonly contest: Contest | undefined;
+}
+
+const unclaimed: Standing = { owner: undefined, contest: undefined };
+
 /** The claims one step of the model moves, and what comes of it in the end, whatever the order of moves was. */
 class Lines {
   readonly #owners: FrontendOwners;
   /** How it stood before the first move, by frontend. */
-  readonly #before = new Map<string, { readonly owner: string | undefined; readonly contest: Contest | undefined }>();
+  readonly #before = new Map<string, Standing>();
 
   constructor(owners: FrontendOwners) {
     this.#owners = owners;
@@ -212,6 +220,7 @@ class Lines {
 
   #note(key: string): void {
     if (this.#before.has(key)) return;
-    this.#before.set(key, { owner: this.#owners.ownerOf(key), contest: this.#owners.contestFor(key) });
+    const owner = this.#owners.ownerOf(key);
+    this.#before.set(key, owner === undefined ? unclaimed : { owner, contest: this.#owners.contestFor(key) });
   }
 }

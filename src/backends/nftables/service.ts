@@ -53,7 +53,8 @@ function served(port: ServicePort, frontend: Frontend, key: readonly Value[]): E
     { set: drawName(drawSize(endpoints.length, port.name)), key },
   ];
   endpoints.forEach((endpoint, index) => {
-    elements.push({ set: setNames.endpoints, key: [...key, index], data: [endpoint.ip, endpoint.port] });
+    // Not by spreading: this is done for every endpoint of the cluster.
+    elements.push({ set: setNames.endpoints, key: key.concat(index), data: [endpoint.ip, endpoint.port] });
   });
   const masquerade = masqueradeSet[frontend.masquerade];
   if (masquerade !== undefined) elements.push({ set: masquerade, key });
