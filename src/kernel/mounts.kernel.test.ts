@@ -87,15 +87,3 @@ describe('mountTmpfs', () => {
     expect(entry(at('target'))).toMatchObject({ type: 'tmpfs', source: 'mine' });
   });
 });
-
-describe('mountProc', () => {
-  test('shows the processes of its PID namespace', () => {
-    const source = `
-      import { readdirSync } from 'node:fs';
-      import { mountProc } from './src/kernel/mounts.ts';
-      mountProc('${at('target')}');
-      console.log(readdirSync('${at('target')}').filter((name) => Number(name) > 0).join(' '));`;
-    const { stdout, stderr } = runTypeScript(source, ['unshare', '--mount', '--pid', '--fork']);
-    expect([stderr, stdout]).toEqual(['', '1\n']);
-  });
-});

@@ -77,14 +77,6 @@ export function mountTmpfs(target: string, { sizeBytes, mode = 0o755, source = '
   mount({ source, target, type: 'tmpfs', flags: MS_NOSUID | MS_NODEV, data });
 }
 
-/**
- * Mounts the process list of the calling process's PID namespace.
- * @throws KernelError `EPERM` within a user namespace, unless that namespace made the PID namespace too
- */
-export function mountProc(target: string): void {
-  mount({ source: 'proc', target, type: 'proc', flags: MS_NOSUID | MS_NODEV | MS_NOEXEC, data: null });
-}
-
 /** One line of `/proc/PID/mountinfo`: proc_pid_mountinfo(5). */
 export interface MountEntry {
   readonly id: number;
