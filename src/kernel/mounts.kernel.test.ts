@@ -2,7 +2,6 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, wri
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { runTypeScript } from '../../test/run-typescript.ts';
 import { isKernelError } from './ffi.ts';
 import { bindMount, listMounts, mountTmpfs, unmount } from './mounts.ts';
 
