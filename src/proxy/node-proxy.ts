@@ -218,8 +218,7 @@ export class NodeProxy implements EventSink {
     if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
     if (this.#syncedNode === undefined) return false;
     const result = await this.#options.backend.check(signal);
-    if (signal.aborted) return true;
-    this.metrics.fullSyncDuration.observe((performance.now() - began) / 1000);
+    if (!signal.aborted) this.metrics.fullSyncDuration.observe((performance.now() - began) / 1000);
     this.#noteRefused(result);
     if (result.repaired.length > 0) {
       this.metrics.repairs.add();
