@@ -125,7 +125,15 @@ async function startComponent(
   return keepRunning(
     {
       name: planned.name,
-      command: [process.execPath, program, planned.command, ...kubeconfig, '--config', `${base}.json`],
+      command: [
+        process.execPath,
+        ...(planned.nodeOptions ?? []),
+        program,
+        planned.command,
+        ...kubeconfig,
+        '--config',
+        `${base}.json`,
+      ],
       logFile: `${base}.log`,
       ...(planned.netns === undefined ? {} : { netns: planned.netns }),
       ...(planned.command === 'apiserver' ? { fds: apiSockets } : {}),
