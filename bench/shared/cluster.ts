@@ -37,9 +37,10 @@ function family(pid: number): number[] {
 
 function commandOf(pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  return words[1]?.endsWith('signalbox.js') === true
-    ? (words[2] ?? '')
-    : ((words[1] ?? words[0] ?? '').split('/').pop() ?? '');
+  const program = words.findIndex((word) => word.endsWith('.js'));
+  const name = words[program]?.split('/').pop() ?? words[0]?.split('/').pop() ?? '';
+  // A component is known by its subcommand, anything else by its program.
+  return name === 'signalbox.js' ? (words[program + 1] ?? '') : name;
 }
 
 /** Proportional set size: memory shared by several processes counts once in the sum over them. */
