@@ -47,7 +47,8 @@ function rootlessNamespaces() {
 
 function runLevel(level) {
   const report = join(scratch, `${level.name.replaceAll(/\W+/g, '-')}.json`);
-  const at = level.user ? (ordinaryUser ??= copyForOrdinaryUser()) : { cwd: root, prefix: [], env: process.env };
+  if (level.user) ordinaryUser ??= copyForOrdinaryUser();
+  const at = level.user ? ordinaryUser : { cwd: root, prefix: [], env: process.env };
   const [command, ...args] = [
     ...at.prefix,
     ...(level.wrap ?? []),
