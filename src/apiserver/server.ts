@@ -1,5 +1,6 @@
 import { resources } from '../api/resources.ts';
 import { createLogger } from '../component/log.ts';
+import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
 import type { Store } from '../store/store.ts';
@@ -11,6 +12,7 @@ import { ServiceAccountAdmission } from './access/service-account-admission.ts';
 import { ServiceAccountTokens } from './access/service-account-tokens.ts';
 import { ApiHandler } from './api-handler.ts';
 import { authenticateWith } from './authentication.ts';
+import { messageOf } from './body.ts';
 import { ensureClusterObjects, keepApiService } from './bootstrap.ts';
 import { startCompactor } from './compactor.ts';
 import type { ApiServerConfig } from './config.ts';
@@ -122,7 +124,17 @@ async function prepare(
 }
 
 function tokensOf({ pki, serviceAccountIssuer }: ApiServerConfig, cache: WatchCache): ServiceAccountTokens {
-  return new ServiceAccountTokens(cache, { issuer: serviceAccountIssuer, key: readSigningKey(pki.serviceAccountKey) });
+  try {
+    const key = readSigningKey(pki.serviceAccountKey);
+    return new ServiceAccountTokens(cache, { issuer: serviceAccountIssuer, key });
+  } catch (cause) {
+    throw new SignalboxError('PKI_UNREADABLE', {
+      object: 'sa.key',
+      problem: `does not sign tokens (${messageOf(cause)})`,
+      remedy: 'remove the file to have it made again',
+      cause,
+    });
+  }
 }
 
 function once(run: () => Promise<void>): () => Promise<void> {

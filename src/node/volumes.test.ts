@@ -28,6 +28,10 @@ function source(volumes: Volume[]): VolumeSource {
     podIps: [parseIp('10.0.0.2')],
     hostIps: [],
     allocatable: {},
+    tokens: new Map([
+      ['3600 ', 'plain token'],
+      ['600 vault', 'token for vault'],
+    ]),
     configuration: {
       configMaps: new Map([['cm', { data: { a: 'A', b: 'B' }, binaryData: { bin: base64('\x00\x01') } }]]),
       secrets: new Map([['sec', { data: { key: base64('value') } }]]),
@@ -160,7 +164,7 @@ describe('unsupportedVolumeKind', () => {
     [{ name: 'v', emptyDir: {} }, undefined],
     [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }, 'persistentVolumeClaim'],
     [{ name: 'v', projected: { sources: [{ configMap: { name: 'c' } }] } }, undefined],
-    [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 't' } }] } }, 'projected serviceAccountToken'],
+    [{ name: 'v', projected: { sources: [{ clusterTrustBundle: { path: 't' } }] } }, 'projected clusterTrustBundle'],
   ])('unsupportedVolumeKind of %j is %s', (volume, kind) => {
     expect(unsupportedVolumeKind(volume)).toBe(kind);
   });

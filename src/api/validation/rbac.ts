@@ -100,15 +100,19 @@ function validateRoleRef(
 }
 
 function validateSubjects(subjects: readonly Subject[] = [], errors: FieldErrors): void {
-  for (const [i, { kind, name, namespace, apiGroup = '' }] of subjects.entries()) {
-    const at = `subjects[${i}]`;
-    if (!name) errors.required(`${at}.name`);
-    if (kind === 'ServiceAccount') {
-      if (name) errors.invalidEach(`${at}.name`, name, dns1123Subdomain(name));
-      if (apiGroup !== '') errors.notSupported(`${at}.apiGroup`, apiGroup, ['']);
-      if (!namespace) errors.required(`${at}.namespace`);
-    } else if (kind === 'User' || kind === 'Group') {
-      if (apiGroup !== rbacGroup) errors.notSupported(`${at}.apiGroup`, apiGroup, [rbacGroup]);
-    } else errors.notSupported(`${at}.kind`, kind, ['ServiceAccount', 'User', 'Group']);
+  for (const [i, subject] of subjects.entries()) validateSubject(subject, `subjects[${i}]`, errors);
+}
+
+function validateSubject({ kind, name, namespace, apiGroup = '' }: Subject, field: string, errors: FieldErrors): void {
+  if (!name) errors.required(`${field}.name`);
+  const groups: { readonly [kind: string]: string } = { ServiceAccount: '', User: rbacGroup, Group: rbacGroup };
+  const wanted = groups[kind];
+  if (wanted === undefined) {
+    errors.notSupported(`${field}.kind`, kind ?? '', Object.keys(groups));
+    return;
   }
+  if (apiGroup !== wanted) errors.notSupported(`${field}.apiGroup`, apiGroup, [wanted]);
+  if (kind !== 'ServiceAccount') return;
+  if (name) errors.invalidEach(`${field}.name`, name, dns1123Subdomain(name));
+  if (!namespace) errors.required(`${field}.namespace`);
 }
