@@ -32,7 +32,8 @@ export class RbacIndex {
   readonly #grants = new Map<string, GrantsBySubject>();
   readonly #stops: (() => void)[];
 
-  constructor(cache: WatchCache) {
+  /** Follows the cache, which has to be filled. */
+  constructor(cache: Pick<WatchCache, 'of'>) {
     this.#roles = cache.of(resources.roles);
     this.#clusterRoles = cache.of(resources.clusterRoles);
     this.#stops = [resources.roleBindings, resources.clusterRoleBindings].map((resource) => {
