@@ -105,9 +105,9 @@ const proxyRules: readonly PolicyRule[] = [
 /** The cluster roles that users of Kubernetes expect, by name, as Kubernetes has them for the resources served here. */
 export const defaultClusterRoles: readonly ClusterRole[] = [
   role('cluster-admin', [rule('*', '*', '*'), pathRule('*', '*')]),
-  aggregated('admin', {}),
-  aggregated('edit', { [aggregateTo('admin')]: 'true' }),
-  aggregated('view', { [aggregateTo('edit')]: 'true' }),
+  aggregated('admin', {}, [...editRules, ...viewRules, ...adminRules]),
+  aggregated('edit', { [aggregateTo('admin')]: 'true' }, [...editRules, ...viewRules]),
+  aggregated('view', { [aggregateTo('edit')]: 'true' }, viewRules),
   role('system:aggregate-to-admin', adminRules, { [aggregateTo('admin')]: 'true' }),
   role('system:aggregate-to-edit', editRules, { [aggregateTo('edit')]: 'true' }),
   role('system:aggregate-to-view', viewRules, { [aggregateTo('view')]: 'true' }),
@@ -149,8 +149,8 @@ function role(name: string, rules: readonly PolicyRule[], labels: Record<string,
   return { metadata: { name, labels }, rules: [...rules] };
 }
 
-/** A role that is the sum of those that carry its label. */
-function aggregated(name: string, labels: Record<string, string>): ClusterRole {
+/** A role that is the sum of those that carry its label; `rules` is that sum, so that the first start need not make it. */
+function aggregated(name: string, labels: Record<string, string>, rules: readonly PolicyRule[]): ClusterRole {
   const clusterRoleSelectors = [{ matchLabels: { [aggregateTo(name)]: 'true' } }];
-  return { metadata: { name, labels }, aggregationRule: { clusterRoleSelectors }, rules: [] };
+  return { metadata: { name, labels }, aggregationRule: { clusterRoleSelectors }, rules: [...rules] };
 }
