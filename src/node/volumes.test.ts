@@ -61,11 +61,15 @@ describe('volumeFiles', () => {
     ];
     expect(files({ name: 'v', downwardAPI: { items } })).toEqual({ name: 'p 644', labels: 'a="\\"1\\""\nb="2" 644' });
     const sources = [
+      { serviceAccountToken: { path: 'token' } },
+      { serviceAccountToken: { path: 'vault', audience: 'vault', expirationSeconds: 600 } },
       { secret: { name: 'sec' } },
       { configMap: { name: 'cm', items: [{ key: 'a', path: 'a' }] } },
       { downwardAPI: { items } },
     ];
-    expect(Object.keys(files({ name: 'v', projected: { sources } }))).toEqual(['key', 'a', 'name', 'labels']);
+    const made = files({ name: 'v', projected: { sources, defaultMode: 0o440 } });
+    expect(Object.keys(made)).toEqual(['token', 'vault', 'key', 'a', 'name', 'labels']);
+    expect([made.token, made.vault]).toEqual(['plain token 440', 'token for vault 440']);
   });
 
   it('volumeFiles says what is missing, unless it is optional', () => {
