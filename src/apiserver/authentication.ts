@@ -23,7 +23,7 @@ const known = new WeakMap<TLSSocket, User>();
  * By client certificate of the cluster's authority: the common name is the user, organizations are the groups. The
  * authority itself was checked by TLS.
  */
-export function authenticateByCertificate(request: IncomingMessage): User | undefined {
+function authenticateByCertificate(request: IncomingMessage): User | undefined {
   const socket = request.socket as TLSSocket;
   if (socket.authorized !== true) return undefined;
   let user = known.get(socket);

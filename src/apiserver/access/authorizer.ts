@@ -69,7 +69,7 @@ export class Authorizer {
 }
 
 /** A refusal in Kubernetes' words. */
-export function refused(user: User, attributes: Attributes): StatusError {
+function refused(user: User, attributes: Attributes): StatusError {
   const who = `User ${JSON.stringify(user.name)} cannot ${attributes.verb}`;
   if ('path' in attributes) {
     return new StatusError('Forbidden', `forbidden: ${who} path ${JSON.stringify(attributes.path)}`, {});
