@@ -143,6 +143,18 @@ describe('authorization', () => {
   });
 });
 
+test('a PUT creates nothing for whoever may only change', async () => {
+  const rule = { verbs: ['update'], apiGroups: [''], resources: ['endpoints'] };
+  await grant('changer', [rule], 'changer');
+  const put = () =>
+    as('changer', 'PUT', `${core}/endpoints/e`, { apiVersion: 'v1', kind: 'Endpoints', metadata: { name: 'e' } });
+  expect((await put()).body.message).toBe(
+    'endpoints "e" is forbidden: User "changer" cannot create resource "endpoints" in API group "" in the namespace "default"',
+  );
+  await grant('changer', [{ ...rule, verbs: ['create'] }], 'maker');
+  expect((await put()).code).toBe(201);
+});
+
 describe('roles that others are made of', () => {
   test('admin has what edit has, and edit what view has', async () => {
     const rulesOf = async (name: string) =>
@@ -326,6 +338,14 @@ describe('a node’s agent', () => {
     expect((await label('n1', { 'node-restriction.kubernetes.io/x': '' })).code).toBe(403);
     const spec = { taints: [{ key: 'a', effect: 'NoSchedule' }] };
     expect((await as(node, 'PATCH', '/api/v1/nodes/n1', { spec })).code).toBe(403);
+  });
+
+  test('creates no Pod: it would open to it what is not its own', async () => {
+    const { code, body } = await as(node, 'POST', `${core}/pods`, pod('p4', 'n1'));
+    expect([code, body.message]).toEqual([
+      403,
+      'pods "p4" is forbidden: node "n1" can only create mirror pods, which are not served here',
+    ]);
   });
 
   test('gets tokens for its own Pods, bound to them', async () => {

@@ -44,6 +44,11 @@ export function admissionFor(user: User, { authorizer, serviceAccounts }: Admiss
   return {
     change,
     create: async (resource, object) => {
+      // A PUT or an apply that finds nothing there creates, and was only asked for the right to change.
+      const { group, plural } = resource;
+      const { namespace = '', name = '' } = object.metadata;
+      const attributes = { verb: 'create', group, resource: plural, subresource: '', namespace, name };
+      authorizer.require({ user, attributes, fields: new Map() });
       if (resource.kind === 'Pod' && resource.group === '') await serviceAccounts?.admit(object);
       change({ operation: 'create', resource, object, old: undefined });
     },

@@ -2,6 +2,7 @@ import type { Pod } from '../../api/generated/types.ts';
 import type { User } from '../authentication.ts';
 import { type Attributes, combinedResource, type ResourceAttributes } from './attributes.ts';
 import { nodeRules } from './node-rules.ts';
+import { configMapNames, secretNames } from './pod-references.ts';
 import type { PodsOfNodes } from './pods-of-nodes.ts';
 import { ruleAllows } from './policy-rule.ts';
 
@@ -71,36 +72,4 @@ export class NodeAuthorizer {
     for (const pod of this.#pods.of(node)) if (pod.metadata?.namespace === namespace && matches(pod)) return true;
     return false;
   }
-}
-
-function containersOf({ spec }: Pod) {
-  return [...(spec?.initContainers ?? []), ...(spec?.containers ?? []), ...(spec?.ephemeralContainers ?? [])];
-}
-
-function secretNames(pod: Pod): (string | undefined)[] {
-  const { volumes = [], imagePullSecrets = [] } = pod.spec ?? {};
-  return [
-    ...imagePullSecrets.map(({ name }) => name),
-    ...volumes.flatMap(({ secret, projected }) => [
-      secret?.secretName,
-      ...(projected?.sources ?? []).map((source) => source.secret?.name),
-    ]),
-    ...containersOf(pod).flatMap(({ env = [], envFrom = [] }) => [
-      ...env.map(({ valueFrom }) => valueFrom?.secretKeyRef?.name),
-      ...envFrom.map(({ secretRef }) => secretRef?.name),
-    ]),
-  ];
-}
-
-function configMapNames(pod: Pod): (string | undefined)[] {
-  return [
-    ...(pod.spec?.volumes ?? []).flatMap(({ configMap, projected }) => [
-      configMap?.name,
-      ...(projected?.sources ?? []).map((source) => source.configMap?.name),
-    ]),
-    ...containersOf(pod).flatMap(({ env = [], envFrom = [] }) => [
-      ...env.map(({ valueFrom }) => valueFrom?.configMapKeyRef?.name),
-      ...envFrom.map(({ configMapRef }) => configMapRef?.name),
-    ]),
-  ];
 }

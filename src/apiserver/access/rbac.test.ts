@@ -115,7 +115,10 @@ const writes = fc.oneof(
     object: fc.record({ metadata: inCluster, subjects, roleRef: clusterRoleRef }),
   }),
 );
-const steps = fc.array(fc.record({ write: writes, removes: fc.nat(4).map((n) => n === 0) }), { minLength: 10, maxLength: 30 });
+const steps = fc.array(fc.record({ write: writes, removes: fc.nat(4).map((n) => n === 0) }), {
+  minLength: 10,
+  maxLength: 30,
+});
 const questions: fc.Arbitrary<Question[]> = fc.array(
   fc.record({
     user: oneOf('ann', 'bob', 'system:serviceaccount:n1:sa', 'system:serviceaccount:n2:sa'),

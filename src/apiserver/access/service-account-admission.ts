@@ -30,7 +30,7 @@ export class ServiceAccountAdmission {
   async admit(object: ApiObject): Promise<void> {
     const pod: ApiObject & Pod = object;
     const { spec } = pod;
-    if (spec === undefined || pod.metadata.annotations?.['kubernetes.io/config.mirror'] !== undefined) return;
+    if (spec === undefined) return;
     const name = spec.serviceAccountName || 'default';
     const account = await this.#find(pod.metadata.namespace ?? '', name);
     if (account === undefined) {
