@@ -216,7 +216,6 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
     expect(await kubectl('get rolebindings -o wide')).toMatch(/^reads +Role\/reader +\S+ +default\/robot$/m);
     expect(await kubectl('get roles')).toMatch(/^NAME +CREATED AT\nreader +\d{4}-\d\d-\d\dT/);
     expect(await kubectl('describe role reader')).toMatch(/pods\/log +\[\] +\[\] +\[get list\]/);
-    expect(await kubectl('auth reconcile --dry-run=client -f - --help')).toContain('reconcile');
   });
 
   test('uses a token that it created', async () => {
