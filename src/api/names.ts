@@ -143,3 +143,9 @@ export const ianaServiceName: TextCheck = (text) => {
 export function portNumber(port: number): readonly string[] {
   return port >= 1 && port <= 65535 ? [] : ['must be between 1 and 65535, inclusive'];
 }
+
+/** A name that can be one part of a path: those of roles and their bindings, which may have colons. */
+export const pathSegment: TextCheck = (text) => {
+  if (text === '.' || text === '..') return [`may not be '${text}'`];
+  return ['/', '%'].filter((part) => text.includes(part)).map((part) => `may not contain '${part}'`);
+};

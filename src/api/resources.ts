@@ -18,7 +18,7 @@ export interface Resource {
 }
 
 /** Paths below an object. */
-export type Subresource = 'status' | 'scale' | 'binding' | 'finalize';
+export type Subresource = 'status' | 'scale' | 'binding' | 'finalize' | 'token';
 
 function resource(
   apiVersion: string,
@@ -63,7 +63,7 @@ export const resources = {
   endpoints: resource('v1', 'Endpoints', 'endpoints', { singular: 'endpoints', shortNames: ['ep'] }),
   configMaps: resource('v1', 'ConfigMap', 'configmaps', { shortNames: ['cm'] }),
   secrets: resource('v1', 'Secret', 'secrets'),
-  serviceAccounts: resource('v1', 'ServiceAccount', 'serviceaccounts', { shortNames: ['sa'] }),
+  serviceAccounts: resource('v1', 'ServiceAccount', 'serviceaccounts', { shortNames: ['sa'], subresources: ['token'] }),
   events: resource('v1', 'Event', 'events', { shortNames: ['ev'], schema: 'CoreEvent' }),
   endpointSlices: resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices'),
   leases: resource('coordination.k8s.io/v1', 'Lease', 'leases'),
@@ -77,7 +77,36 @@ export const resources = {
     categories: ['all'],
     subresources: ['status', 'scale'],
   }),
+  roles: resource('rbac.authorization.k8s.io/v1', 'Role', 'roles'),
+  roleBindings: resource('rbac.authorization.k8s.io/v1', 'RoleBinding', 'rolebindings'),
+  clusterRoles: resource('rbac.authorization.k8s.io/v1', 'ClusterRole', 'clusterroles', { namespaced: false }),
+  clusterRoleBindings: resource('rbac.authorization.k8s.io/v1', 'ClusterRoleBinding', 'clusterrolebindings', {
+    namespaced: false,
+  }),
 } as const satisfies { readonly [key: string]: Resource };
+
+/** Questions asked by creating an object: the answer is its status, and nothing is stored. */
+export const reviews = {
+  tokenReviews: resource('authentication.k8s.io/v1', 'TokenReview', 'tokenreviews', { namespaced: false }),
+  selfSubjectReviews: resource('authentication.k8s.io/v1', 'SelfSubjectReview', 'selfsubjectreviews', {
+    namespaced: false,
+  }),
+  subjectAccessReviews: resource('authorization.k8s.io/v1', 'SubjectAccessReview', 'subjectaccessreviews', {
+    namespaced: false,
+  }),
+  selfSubjectAccessReviews: resource('authorization.k8s.io/v1', 'SelfSubjectAccessReview', 'selfsubjectaccessreviews', {
+    namespaced: false,
+  }),
+  selfSubjectRulesReviews: resource('authorization.k8s.io/v1', 'SelfSubjectRulesReview', 'selfsubjectrulesreviews', {
+    namespaced: false,
+  }),
+  localSubjectAccessReviews: resource(
+    'authorization.k8s.io/v1',
+    'LocalSubjectAccessReview',
+    'localsubjectaccessreviews',
+  ),
+} as const satisfies { readonly [key: string]: Resource };
+export type ReviewKey = keyof typeof reviews;
 
 /** The type of the objects of each resource. */
 export interface ResourceTypes {
@@ -94,6 +123,10 @@ export interface ResourceTypes {
   leases: types.Lease;
   replicaSets: types.ReplicaSet;
   deployments: types.Deployment;
+  roles: types.Role;
+  roleBindings: types.RoleBinding;
+  clusterRoles: types.ClusterRole;
+  clusterRoleBindings: types.ClusterRoleBinding;
 }
 export type ResourceKey = keyof typeof resources;
 

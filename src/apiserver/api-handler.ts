@@ -1,11 +1,21 @@
 import { type ResourceKey, resources } from '../api/resources.ts';
 import type { Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { messageOf } from './body.ts';
+import { accessRequestOf } from './access/access-request.ts';
+import { admissionFor } from './access/admission.ts';
+import type { Authorizer } from './access/authorizer.ts';
+import { impersonate } from './access/impersonation.ts';
+import { jsonWebKeySet } from './access/jwt.ts';
+import { answerReview } from './access/reviews.ts';
+import type { ServiceAccountAdmission } from './access/service-account-admission.ts';
+import type { ServiceAccountTokens } from './access/service-account-tokens.ts';
+import { requestToken } from './access/token-request.ts';
+import type { User } from './authentication.ts';
+import { messageOf, parseBody } from './body.ts';
 import { discover } from './discovery.ts';
 import type { ApiServerMetrics } from './metrics.ts';
 import { Registry, type RegistryEnvironment } from './registry.ts';
-import { type ResourceRequest, readResourceRequest } from './request-info.ts';
+import { isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer, streamed, textAnswer } from './requests.ts';
 import { handleResource } from './resource-handlers.ts';
 import { internalError, methodNotAllowed, noSuchPath, StatusError, unauthorized, unavailable } from './status.ts';
@@ -18,6 +28,10 @@ export interface ApiHandlerParts {
   readonly environment: RegistryEnvironment;
   readonly metrics: ApiServerMetrics;
   readonly log: Logger;
+  readonly authorizer: Authorizer;
+  readonly tokens: ServiceAccountTokens;
+  /** Absent: Pods get no tokens. */
+  readonly serviceAccounts: ServiceAccountAdmission | undefined;
   /** `host:port`, for clients that ask where they are. */
   readonly serverAddress: string;
 }
@@ -53,27 +67,67 @@ export class ApiHandler {
     const { path, method } = request;
     const isRead = method === 'GET' || method === 'HEAD';
     if (isRead && healthPaths.includes(path)) return this.#health(path);
-    if (request.user === undefined) throw unauthorized();
-    // Authorization belongs here, between knowing who asks for what and doing it. As yet, everybody to whom the
-    // cluster's authority has given a certificate may do everything.
-    if (info !== undefined) {
-      if (info.verb === undefined) throw methodNotAllowed(info.resource);
-      const { environment } = this.#parts;
-      return handleResource({ request, info, registry: this.registries[info.key], environment });
-    }
+    const user = this.authorize(request, info);
+    if (info !== undefined) return this.#answerResource({ ...request, user }, info, user);
     const answer = isRead ? await this.#readOther(request) : undefined;
     if (answer === undefined) throw noSuchPath();
     return answer;
   }
 
+  /**
+   * As whom a request is to be taken: its sender, or the one the sender acts as, who may do what is asked for.
+   * @throws StatusError 401, 403
+   */
+  authorize(
+    request: Pick<ApiRequest, 'method' | 'path' | 'query' | 'headers' | 'user'>,
+    info: ResourceRequest | undefined,
+  ): User {
+    if (request.user === undefined) throw unauthorized();
+    const { authorizer } = this.#parts;
+    const user = impersonate(request.user, request.headers, authorizer);
+    authorizer.require(accessRequestOf(user, request, info));
+    return user;
+  }
+
+  async #answerResource(request: ApiRequest, info: ResourceRequest, user: User): Promise<ApiAnswer | typeof streamed> {
+    const { environment, authorizer, tokens, serviceAccounts } = this.#parts;
+    const { key, resource, verb, namespace } = info;
+    if (verb === undefined) throw methodNotAllowed(resource);
+    if (isReview(key)) {
+      if (verb !== 'create') throw methodNotAllowed(resource);
+      return answerReview({ key, namespace, user }, request, { authorizer, tokens });
+    }
+    const registry = this.registries[key].withAdmission(admissionFor(user, { authorizer, serviceAccounts }));
+    if (info.subresource === 'token' && info.name !== undefined) {
+      if (verb !== 'create') throw methodNotAllowed(resource);
+      const account = await registry.get({ namespace, name: info.name });
+      const body = await parseBody(request.body, request.headers['content-type'], 'TokenRequest');
+      return requestToken(body, { account, user, tokens, cache: environment.cache });
+    }
+    return handleResource({ request, info, registry, environment });
+  }
+
   async #readOther(request: ApiRequest): Promise<ApiAnswer | undefined> {
-    const { metrics, serverAddress } = this.#parts;
+    const { metrics, serverAddress, tokens } = this.#parts;
     if (request.path === '/version' || request.path === '/version/') return jsonAnswer(200, version);
     if (request.path === '/metrics') return { code: 200, type: metrics.contentType, body: await metrics.text() };
     if (request.path.startsWith('/openapi/v3')) {
       // Large, and asked for by few.
       const { describeApi } = await import('./openapi.ts');
       return describeApi(request.path);
+    }
+    const { path } = request;
+    if (path === '/openid/v1/jwks' || path === '/openid/v1/jwks/') {
+      return { ...jsonAnswer(200, jsonWebKeySet(tokens.key)), type: 'application/jwk-set+json' };
+    }
+    if (/^\/\.well-known\/openid-configuration\/?$/.test(path)) {
+      return jsonAnswer(200, {
+        issuer: tokens.issuer,
+        jwks_uri: `https://${serverAddress}/openid/v1/jwks`,
+        response_types_supported: ['id_token'],
+        subject_types_supported: ['public'],
+        id_token_signing_alg_values_supported: ['ES256'],
+      });
     }
     return discover(request, serverAddress);
   }

@@ -771,6 +771,9 @@ describe('paths', () => {
       'discovery.k8s.io',
       'coordination.k8s.io',
       'apps',
+      'rbac.authorization.k8s.io',
+      'authentication.k8s.io',
+      'authorization.k8s.io',
     ]);
     expect((await call('GET', '/api')).body.versions).toEqual(['v1']);
     expect((await call('GET', '/version')).body.gitVersion).toMatch(/^v1\.36\.\d+\+signalbox$/);

@@ -1,17 +1,21 @@
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import type { ServiceAccountTokens } from './access/service-account-tokens.ts';
 
 /** Who sends a request. */
 export interface User {
   readonly name: string;
   readonly groups: readonly string[];
+  readonly uid?: string;
+  /** What else is known of it, by keys that look like label keys. */
+  readonly extra?: { readonly [key: string]: readonly string[] };
 }
 
 /** Finds out who sends a request; nothing when it cannot be known. */
-export type Authenticator = (request: IncomingMessage) => User | undefined;
+export type Authenticator = (request: IncomingMessage) => User | undefined | Promise<User | undefined>;
 
 /** Who has proven to be someone. */
-const authenticatedGroup = 'system:authenticated';
+export const authenticatedGroup = 'system:authenticated';
 
 const known = new WeakMap<TLSSocket, User>();
 
@@ -19,7 +23,7 @@ const known = new WeakMap<TLSSocket, User>();
  * By client certificate of the cluster's authority: the common name is the user, organizations are the groups. The
  * authority itself was checked by TLS.
  */
-export const authenticateByCertificate: Authenticator = (request) => {
+function authenticateByCertificate(request: IncomingMessage): User | undefined {
   const socket = request.socket as TLSSocket;
   if (socket.authorized !== true) return undefined;
   let user = known.get(socket);
@@ -31,7 +35,17 @@ export const authenticateByCertificate: Authenticator = (request) => {
     known.set(socket, user);
   }
   return user;
-};
+}
+
+/** By client certificate, or else by a service account's token. */
+export function authenticateWith(tokens: ServiceAccountTokens): Authenticator {
+  return async (request) => {
+    const user = authenticateByCertificate(request);
+    if (user !== undefined) return user;
+    const [, token] = /^Bearer +(\S+)$/i.exec(request.headers.authorization ?? '') ?? [];
+    return token === undefined ? undefined : (await tokens.authenticate(token))?.user;
+  };
+}
 
 /** A part of a name that stands several times comes as a list. */
 function all(part: string | string[] | undefined): string[] {

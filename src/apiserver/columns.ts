@@ -1,4 +1,5 @@
 import type {
+  ClusterRoleBinding,
   Container,
   CoreEvent,
   Deployment,
@@ -6,6 +7,7 @@ import type {
   Endpoints,
   Node,
   ReplicaSet,
+  RoleBinding,
   Service,
 } from '../api/generated/types.ts';
 import { formatLabelSelector } from '../api/label-selector.ts';
@@ -26,6 +28,10 @@ const integer = { type: 'integer' } as const;
 
 const nameColumn: Column<KubernetesObject> = column('Name', (o) => o.metadata?.name ?? '', { format: 'name' });
 const ageColumn: Column<KubernetesObject> = column('Age', (o) => age(o.metadata?.creationTimestamp));
+/** Roles show when they were made, not how long ago. */
+const createdAtColumn: Column<KubernetesObject> = column('Created At', (o) => o.metadata?.creationTimestamp ?? '', {
+  type: 'date',
+});
 
 /** The columns that kubectl's users know, by resource. */
 export const columns: { readonly [K in ResourceKey]: readonly Column<ResourceTypes[K]>[] } = {
@@ -101,7 +107,27 @@ export const columns: { readonly [K in ResourceKey]: readonly Column<ResourceTyp
     ageColumn,
     ...workloadColumns<Deployment>(),
   ],
+  roles: [nameColumn, createdAtColumn],
+  roleBindings: bindingColumns(),
+  clusterRoles: [nameColumn, createdAtColumn],
+  clusterRoleBindings: bindingColumns(),
 };
+
+function bindingColumns<T extends RoleBinding | ClusterRoleBinding>(): readonly Column<T>[] {
+  const subjects = (kind: string) => (o: T) =>
+    (o.subjects ?? [])
+      .filter((subject) => subject.kind === kind)
+      .map(({ namespace, name }) => (namespace === undefined ? name : `${namespace}/${name}`))
+      .join(', ');
+  return [
+    nameColumn,
+    column('Role', (o) => `${o.roleRef.kind}/${o.roleRef.name}`),
+    ageColumn,
+    column('Users', subjects('User'), wide),
+    column('Groups', subjects('Group'), wide),
+    column('ServiceAccounts', subjects('ServiceAccount'), wide),
+  ];
+}
 
 function workloadColumns<T extends ReplicaSet | Deployment>(): readonly Column<T>[] {
   const containers = (o: T): readonly Container[] => o.spec?.template?.spec?.containers ?? [];

@@ -7,12 +7,13 @@ import {
   readFields,
   readInteger,
   readList,
+  readOneOf,
   readText,
 } from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp } from '../net/ip.ts';
-import type { ApiServerConfig, Listen } from './config.ts';
+import { type ApiServerConfig, admissionPlugins, type Listen, serviceAccountIssuer } from './config.ts';
 
 const readPort = readInteger(1, 65535);
 
@@ -21,7 +22,9 @@ const readPort = readInteger(1, 65535);
  *
  * - `listen`: list of `{host, port}` or `{fd}`
  * - `dataDir`: folder of the store
- * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key`
+ * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key` and `sa.key`, which signs service accounts' tokens
+ * - `serviceAccountIssuer`: URL in these tokens, default `https://kubernetes.default.svc.cluster.local`
+ * - `disableAdmissionPlugins`: list of `ServiceAccount` (Pods need no service account, and get no token), default empty
  * - `serviceCidrs`: blocks of cluster IPs, the preferred family first
  * - `nodePortRange`: `{from, to}`, default 30000 to 32767
  * - `advertise`: `{address, port}` where Pods reach this server
@@ -41,7 +44,10 @@ export function parseApiServerConfig(value: unknown): ApiServerConfig {
         caCert: readPem(pkiDir, 'ca.crt'),
         serverCert: readPem(pkiDir, 'apiserver.crt'),
         serverKey: readPem(pkiDir, 'apiserver.key'),
+        serviceAccountKey: readPem(pkiDir, 'sa.key'),
       },
+      serviceAccountIssuer: fields.optional('serviceAccountIssuer', readText) ?? serviceAccountIssuer('cluster.local'),
+      disabledAdmission: fields.optional('disableAdmissionPlugins', readList(readOneOf(admissionPlugins))) ?? [],
       ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
     };
   });

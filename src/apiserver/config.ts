@@ -3,18 +3,36 @@ import type { Authenticator } from './authentication.ts';
 /** Where the server listens: an address, or a socket that is listening already and was inherited. */
 export type Listen = { readonly host: string; readonly port: number } | { readonly fd: number };
 
+/** Parts of admission that can be left out, by Kubernetes' names. */
+export const admissionPlugins = ['ServiceAccount'] as const;
+export type AdmissionPlugin = (typeof admissionPlugins)[number];
+
 /** What an API server has to be told. */
 export interface ApiServerConfig {
   readonly listen: readonly Listen[];
   /** Folder of the store. Made if missing. */
   readonly dataDir: string;
   /** PEM texts. Clients are those whose certificate `caCert` has signed. */
-  readonly pki: { readonly caCert: string; readonly serverCert: string; readonly serverKey: string };
+  readonly pki: {
+    readonly caCert: string;
+    readonly serverCert: string;
+    readonly serverKey: string;
+    /** EC private key on P-256: signs the tokens of service accounts. */
+    readonly serviceAccountKey: string;
+  };
+  /** Who the tokens of service accounts say they are from; also their audience, unless another one is asked for. */
+  readonly serviceAccountIssuer: string;
+  readonly disabledAdmission: readonly AdmissionPlugin[];
   /** Blocks of cluster IPs: one, or one of each family with the preferred one first. */
   readonly serviceCidrs: readonly string[];
   readonly nodePortRange: { readonly from: number; readonly to: number };
   /** Where Pods reach this server: the endpoint of Service `kubernetes`. Absent: that Service has none. */
   readonly apiServerAddress?: { readonly ip: string; readonly port: number };
-  /** In place of client certificates. */
+  /** In place of client certificates and tokens. */
   readonly authenticate?: Authenticator;
+}
+
+/** The issuer of a cluster's tokens, by the domain of its Services. */
+export function serviceAccountIssuer(clusterDomain: string): string {
+  return `https://kubernetes.default.svc.${clusterDomain}`;
 }

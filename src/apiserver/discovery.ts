@@ -1,9 +1,11 @@
 import type { APIGroup, APIResource } from '../api/generated/types.ts';
-import { apiVersionOf, type Resource, resources, type Subresource } from '../api/resources.ts';
+import { apiVersionOf, type Resource, resources, reviews, type Subresource } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
 
-const all: readonly Resource[] = Object.values(resources);
+const questions: readonly Resource[] = Object.values(reviews);
+const all: readonly Resource[] = [...Object.values(resources), ...questions];
 const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+const verbsOf = (resource: Resource) => (questions.includes(resource) ? ['create'] : objectVerbs);
 
 /** Kind and verbs of each subresource; a status is of its object's own kind. */
 const subresourceFacts: {
@@ -17,6 +19,7 @@ const subresourceFacts: {
   scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', verbs: ['get', 'patch', 'update'] },
   binding: { apiVersion: 'v1', kind: 'Binding', verbs: ['create'] },
   finalize: { verbs: ['update'] },
+  token: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', verbs: ['create'] },
 };
 
 /** Group and version of each group but the core one. */
@@ -57,7 +60,7 @@ function resourceList(groupVersion: string): ApiAnswer | undefined {
   const served = all.filter((resource) => apiVersionOf(resource) === groupVersion);
   if (served.length === 0) return undefined;
   const list = served.flatMap((resource): APIResource[] => [
-    { ...describe(resource), kind: resource.kind, verbs: objectVerbs },
+    { ...describe(resource), kind: resource.kind, verbs: verbsOf(resource) },
     ...resource.subresources.map((subresource) => {
       const { apiVersion, kind, verbs } = subresourceFacts[subresource];
       const [version, group = ''] = (apiVersion ?? '').split('/').reverse();
@@ -124,7 +127,7 @@ function aggregatedResource(resource: Resource): object {
     responseKind: { group, version, kind },
     scope: namespaced ? 'Namespaced' : 'Cluster',
     singularResource: singular,
-    verbs: objectVerbs,
+    verbs: verbsOf(resource),
     ...(shortNames.length > 0 ? { shortNames } : {}),
     ...(categories.length > 0 ? { categories } : {}),
     ...(subresources.length > 0 ? { subresources } : {}),

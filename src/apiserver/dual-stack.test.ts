@@ -8,7 +8,10 @@ import { startTestServer, type TestServer } from './test-server.ts';
 const cidrs = ['10.96.0.0/16', 'fd00:10:96::/112'];
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer({ serviceCidrs: cidrs, authenticate: () => ({ name: 'admin', groups: [] }) });
+  server = await startTestServer({
+    serviceCidrs: cidrs,
+    authenticate: () => ({ name: 'admin', groups: ['system:masters'] }),
+  });
 });
 afterAll(() => server.close());
 

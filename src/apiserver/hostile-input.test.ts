@@ -4,7 +4,7 @@ import { startTestServer, type TestServer } from './test-server.ts';
 
 let server: TestServer;
 beforeAll(async () => {
-  server = await startTestServer({ authenticate: () => ({ name: 'admin', groups: [] }) });
+  server = await startTestServer({ authenticate: () => ({ name: 'admin', groups: ['system:masters'] }) });
 });
 afterAll(() => server.close());
 

@@ -109,7 +109,7 @@ async function answer(
     query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
     headers: request.headers,
     body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-    user: authenticate(request.raw),
+    user: await authenticate(request.raw),
     response: reply.raw,
   });
   if (result === streamed) return;

@@ -12,7 +12,7 @@ export function kubernetesTime(at = new Date()): string {
 }
 
 /** A name from `generateName`: the prefix and five random characters. */
-function generateName(prefix: string): string {
+export function generateName(prefix: string): string {
   let name = prefix.slice(0, maxGeneratedPrefix);
   for (let i = 0; i < suffixLength; i++) name += suffixAlphabet[randomInt(suffixAlphabet.length)];
   return name;

@@ -20,6 +20,12 @@ const packages: readonly (readonly [RegExp, string])[] = [
   [/^(Deployment|ReplicaSet|DaemonSet|StatefulSet|RollingUpdate|ControllerRevision)\w*$/, 'io.k8s.api.apps.v1'],
   [/^(Endpoint(Conditions|Hints|Port|Slice)?|For(Zone|Node))$/, 'io.k8s.api.discovery.v1'],
   [/^Lease(Spec)?$/, 'io.k8s.api.coordination.v1'],
+  [/^((Cluster)?Role(Binding|Ref)?|PolicyRule|AggregationRule|Subject)$/, 'io.k8s.api.rbac.v1'],
+  [/^(Token(Review|Request)|SelfSubjectReview|UserInfo|BoundObjectReference)/, 'io.k8s.api.authentication.v1'],
+  [
+    /^((Self|Local)?Subject|ResourceAttributes|NonResource|(Field|Label)SelectorAttributes|ResourceRule)/,
+    'io.k8s.api.authorization.v1',
+  ],
   [/^Scale(Spec|Status)?$/, 'io.k8s.api.autoscaling.v1'],
 ];
 

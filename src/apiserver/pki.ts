@@ -1,4 +1,4 @@
-import { X509Certificate } from 'node:crypto';
+import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
@@ -11,6 +11,8 @@ export interface ClusterPki {
   readonly caCert: string;
   readonly serverCert: string;
   readonly serverKey: string;
+  /** Signs the tokens of service accounts. */
+  readonly serviceAccountKey: string;
 }
 
 /** PEM texts of one client. */
@@ -35,8 +37,8 @@ export function apiServerNames(at: { readonly clusterDomain: string; readonly ip
 }
 
 /**
- * The certificates in a folder (`ca.crt`, `ca.key`, `apiserver.crt`, `apiserver.key`), made when they are missing. The
- * authority stays; the server's certificate is made anew when it runs out or lacks a name. Files have mode 0600.
+ * The certificates in a folder (`ca.crt`, `ca.key`, `apiserver.crt`, `apiserver.key`) and the key that signs tokens
+ * (`sa.key`), made when they are missing. The authority and that key stay; the server's certificate is made anew when it runs out or lacks a name. Files have mode 0600.
  * @throws SignalboxError `PKI_UNREADABLE`
  */
 export async function ensurePki(dir: string, server: ServerNames): Promise<ClusterPki> {
@@ -47,7 +49,8 @@ export async function ensurePki(dir: string, server: ServerNames): Promise<Clust
     known !== undefined && isGood(known, ca, server)
       ? known
       : await make(dir, 'apiserver', async ({ issueServerCertificate }) => issueServerCertificate(ca, server));
-  return { caCert: ca.cert, serverCert: pair.cert, serverKey: pair.key };
+  const serviceAccountKey = await ensureServiceAccountKey(dir);
+  return { caCert: ca.cert, serverCert: pair.cert, serverKey: pair.key, serviceAccountKey };
 }
 
 /**
@@ -60,6 +63,16 @@ export async function issueClientCertificate(dir: string, subject: Subject): Pro
   const known = await readPair(dir, file);
   if (known !== undefined && isGood(known, ca) && isFor(known, subject)) return known;
   return make(dir, file, async ({ issueClientCertificate: issue }) => issue(ca, subject));
+}
+
+async function ensureServiceAccountKey(dir: string): Promise<string> {
+  const path = join(dir, 'sa.key');
+  const known = await read(path);
+  if (known !== undefined) return known;
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+  const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
+  await writeSecret(path, pem);
+  return pem;
 }
 
 async function ensureAuthority(dir: string): Promise<KeyPair> {

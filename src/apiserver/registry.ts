@@ -4,6 +4,7 @@ import type { DeleteOptions, Service } from '../api/generated/types.ts';
 import { apiVersionOf, type Resource, type ResourceKey, resources } from '../api/resources.ts';
 import { validateMetadata, validateMetadataUpdate } from '../api/validation/metadata.ts';
 import type { Operation, Store } from '../store/store.ts';
+import type { Admit } from './access/admission.ts';
 import { planDeletion } from './deletion.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
@@ -51,15 +52,29 @@ export class Registry {
   readonly cache: ResourceCache;
   readonly #environment: RegistryEnvironment;
   readonly #hasStatus: boolean;
-  readonly #updates = new KeyedQueue();
+  readonly #key: ResourceKey;
+  readonly #updates: KeyedQueue;
+  readonly #admit: Admit | undefined;
 
-  constructor(key: ResourceKey, environment: RegistryEnvironment) {
+  constructor(
+    key: ResourceKey,
+    environment: RegistryEnvironment,
+    { updates = new KeyedQueue(), admit }: { readonly updates?: KeyedQueue; readonly admit?: Admit } = {},
+  ) {
+    this.#key = key;
+    this.#updates = updates;
+    this.#admit = admit;
     this.resource = resources[key];
     // The one place where a strategy's own type meets code that serves all alike.
     this.strategy = strategies[key] as unknown as Strategy<ApiObject>;
     this.cache = environment.cache.of(this.resource);
     this.#environment = environment;
     this.#hasStatus = this.resource.subresources.includes('status');
+  }
+
+  /** The same, for somebody whose writes are looked at first. */
+  withAdmission(admit: Admit): Registry {
+    return new Registry(this.#key, this.#environment, { updates: this.#updates, admit });
   }
 
   async get({ namespace, name }: ObjectPlace): Promise<StoredObject> {
@@ -82,6 +97,7 @@ export class Registry {
       const draft = withNewMetadata(typed, namespace, this.strategy.generationOf !== undefined);
       this.strategy.defaults?.(draft);
       this.strategy.prepareForCreate?.(draft);
+      await this.#admit?.create(this.resource, draft);
       const created = await this.#store(draft, undefined, options);
       if (created !== undefined) return created;
       if (!isGenerated || attempt >= maxTries) throw alreadyExists(this.resource, draft.metadata.name ?? '');
@@ -113,6 +129,7 @@ export class Registry {
       if (next.metadata.resourceVersion && next.metadata.resourceVersion !== String(current.revision)) {
         throw conflict(this.resource, place.name, modifiedMessage);
       }
+      this.#admit?.change({ operation: 'update', resource: this.resource, object: next, old: current.object });
       const updated = await this.#storeUpdate(next, current, options);
       if (updated !== undefined) return updated;
     }
@@ -129,6 +146,12 @@ export class Registry {
     const dryRun = (options.dryRun ?? []).length > 0;
     for (let attempt = 0; attempt < maxTries; attempt++) {
       const current = await this.get(place);
+      this.#admit?.change({
+        operation: 'delete',
+        resource: this.resource,
+        object: current.object,
+        old: current.object,
+      });
       const plan = planDeletion(this, current, options);
       if (plan === 'nothing') return { object: current, gone: false };
       const object =

@@ -1,8 +1,15 @@
-import { type Resource, type ResourceKey, resources, type Subresource } from '../api/resources.ts';
+import {
+  type Resource,
+  type ResourceKey,
+  type ReviewKey,
+  resources,
+  reviews,
+  type Subresource,
+} from '../api/resources.ts';
 
 /** What a request to a resource is about, as its path and method say. */
 export interface ResourceRequest {
-  readonly key: ResourceKey;
+  readonly key: ResourceKey | ReviewKey;
   readonly resource: Resource;
   readonly namespace: string | undefined;
   readonly name: string | undefined;
@@ -13,12 +20,17 @@ export interface ResourceRequest {
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 
-const byPath = new Map<string, ResourceKey>(
-  (Object.keys(resources) as ResourceKey[]).map((key) => {
-    const { group, version, plural } = resources[key];
+const served: { readonly [key in ResourceKey | ReviewKey]: Resource } = { ...resources, ...reviews };
+const byPath = new Map<string, ResourceKey | ReviewKey>(
+  (Object.keys(served) as (ResourceKey | ReviewKey)[]).map((key) => {
+    const { group, version, plural } = served[key];
     return [`${group}/${version}/${plural}`, key];
   }),
 );
+
+export function isReview(key: ResourceKey | ReviewKey): key is ReviewKey {
+  return key in reviews;
+}
 
 /** Reads the path of a request below `/api` or `/apis`; nothing when no served resource is there. */
 export function readResourceRequest(method: string, path: string, query: URLSearchParams): ResourceRequest | undefined {
@@ -33,7 +45,7 @@ export function readResourceRequest(method: string, path: string, query: URLSear
   const [plural = '', name, subresource, ...more] = inNamespace ? rest.slice(2) : rest;
   const key = byPath.get(`${group}/${version}/${plural}`);
   if (key === undefined || more.length > 0) return undefined;
-  const resource: Resource = resources[key];
+  const resource: Resource = served[key];
   if (!resource.namespaced && inNamespace) return undefined;
   if (resource.namespaced && name !== undefined && namespace === undefined) return undefined;
   const known = resource.subresources.find((one) => one === subresource);

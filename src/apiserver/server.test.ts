@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseIp } from '../net/ip.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
+import type { ClusterPki } from './pki.ts';
 import { runApiServer, startApiServer } from './server.ts';
-import { startTestServer, type TestServer } from './test-server.ts';
+import { startTestServer, type TestClientConfig, type TestServer } from './test-server.ts';
 
 let server: TestServer;
 beforeEach(async () => {
@@ -87,7 +88,9 @@ test('runApiServer resolves when its signal aborts', async () => {
   const config = {
     listen: [{ host: '127.0.0.1', port: 0 }],
     dataDir: join(server.dir, 'other'),
-    pki: { caCert: admin.certificateAuthority, serverCert: admin.clientCertificate, serverKey: admin.clientKey },
+    pki: pkiOf(admin),
+    serviceAccountIssuer: 'https://issuer',
+    disabledAdmission: [],
     serviceCidrs: ['10.96.0.0/12'],
     nodePortRange: { from: 30_000, to: 32_767 },
     apiServerAddress: { ip: parseIp('10.0.0.1'), port: 6443 },
@@ -100,13 +103,19 @@ test('runApiServer resolves when its signal aborts', async () => {
 test('startApiServer names the address that is taken', async () => {
   const { port } = new URL(server.admin.server);
   const { admin } = server;
-  const pki = { caCert: admin.certificateAuthority, serverCert: admin.clientCertificate, serverKey: admin.clientKey };
   const starting = startApiServer({
     listen: [{ host: '127.0.0.1', port: Number(port) }],
     dataDir: join(server.dir, 'other'),
-    pki,
+    pki: pkiOf(admin),
+    serviceAccountIssuer: 'https://issuer',
+    disabledAdmission: [],
     serviceCidrs: ['10.96.0.0/12'],
     nodePortRange: { from: 30_000, to: 32_767 },
   });
   await expect(starting).rejects.toThrow(new RegExp(`127.0.0.1:${port} cannot be listened on .* \\[LISTEN_FAILED\\]`));
 });
+
+function pkiOf({ certificateAuthority, clientCertificate, clientKey }: TestClientConfig): ClusterPki {
+  const pair = { serverCert: clientCertificate, serverKey: clientKey };
+  return { caCert: certificateAuthority, ...pair, serviceAccountKey: clientKey };
+}

@@ -1,10 +1,18 @@
 import { resources } from '../api/resources.ts';
 import { createLogger } from '../component/log.ts';
+import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
 import type { Store } from '../store/store.ts';
+import { aggregateRoles, keepAggregated } from './access/aggregation.ts';
+import { Authorizer } from './access/authorizer.ts';
+import { readSigningKey } from './access/jwt.ts';
+import { reconcileDefaults } from './access/reconcile-defaults.ts';
+import { ServiceAccountAdmission } from './access/service-account-admission.ts';
+import { ServiceAccountTokens } from './access/service-account-tokens.ts';
 import { ApiHandler } from './api-handler.ts';
-import { authenticateByCertificate } from './authentication.ts';
+import { authenticateWith } from './authentication.ts';
+import { messageOf } from './body.ts';
 import { ensureClusterObjects, keepApiService } from './bootstrap.ts';
 import { startCompactor } from './compactor.ts';
 import type { ApiServerConfig } from './config.ts';
@@ -62,8 +70,9 @@ export async function startApiServer(config: ApiServerConfig): Promise<ApiServer
     });
     // Whoever only starts and closes a server need not listen for this.
     failed.catch(() => {});
-    const handler = await prepare(config, { store, cache }, stops);
-    const front = new HttpFront(handler, config.authenticate ?? authenticateByCertificate, config);
+    const tokens = tokensOf(config, cache);
+    const handler = await prepare(config, { store, cache, tokens }, stops);
+    const front = new HttpFront(handler, config.authenticate ?? authenticateWith(tokens), config);
     stops.push(() => front.close());
     const urls = await front.listen();
     stops.push(() => cache.stop());
@@ -77,7 +86,11 @@ export async function startApiServer(config: ApiServerConfig): Promise<ApiServer
 /** Loads what is stored and makes what is missing. */
 async function prepare(
   config: ApiServerConfig,
-  { store, cache }: { readonly store: Store; readonly cache: WatchCache },
+  {
+    store,
+    cache,
+    tokens,
+  }: { readonly store: Store; readonly cache: WatchCache; readonly tokens: ServiceAccountTokens },
   stops: (() => void | Promise<void>)[],
 ): Promise<ApiHandler> {
   const log = createLogger('apiserver');
@@ -89,7 +102,16 @@ async function prepare(
   metrics.addObjectCounts(() => new Map(Object.values(resources).map((r) => [r.plural, cache.of(r).size])));
   const environment = { store, cache, allocator, namespaces: new NamespaceLifecycle(cache) };
   const { ip = '127.0.0.1', port = 6443 } = config.apiServerAddress ?? {};
-  const handler = new ApiHandler({ environment, metrics, log, serverAddress: `${ip}:${port}` });
+  const authorizer = new Authorizer(cache);
+  stops.push(() => authorizer.stop());
+  const hasServiceAccounts = !config.disabledAdmission.includes('ServiceAccount');
+  const serviceAccounts = hasServiceAccounts ? new ServiceAccountAdmission(cache) : undefined;
+  const serverAddress = `${ip}:${port}`;
+  const handler = new ApiHandler({ environment, metrics, log, serverAddress, authorizer, tokens, serviceAccounts });
+  const { clusterRoles } = handler.registries;
+  await reconcileDefaults(handler.registries);
+  await aggregateRoles(clusterRoles);
+  stops.push(keepAggregated(clusterRoles, (err) => log.error({ err }, 'cluster roles not aggregated')));
   const [serviceCidr] = serviceCidrs;
   if (serviceCidr !== undefined) {
     const facts = { serviceCidr, address: config.apiServerAddress };
@@ -99,6 +121,20 @@ async function prepare(
   stops.push(startEventExpiry(handler.registries.events, (err) => log.error({ err }, 'events not expired')));
   stops.push(startCompactor(store, (err) => log.error({ err }, 'compaction failed')));
   return handler;
+}
+
+function tokensOf({ pki, serviceAccountIssuer }: ApiServerConfig, cache: WatchCache): ServiceAccountTokens {
+  try {
+    const key = readSigningKey(pki.serviceAccountKey);
+    return new ServiceAccountTokens(cache, { issuer: serviceAccountIssuer, key });
+  } catch (cause) {
+    throw new SignalboxError('PKI_UNREADABLE', {
+      object: 'sa.key',
+      problem: `does not sign tokens (${messageOf(cause)})`,
+      remedy: 'remove the file to have it made again',
+      cause,
+    });
+  }
 }
 
 function once(run: () => Promise<void>): () => Promise<void> {

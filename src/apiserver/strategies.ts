@@ -1,9 +1,10 @@
 import { defaultEndpointSlice, defaultEndpoints } from '../api/defaults/endpoints.ts';
 import { defaultPod } from '../api/defaults/pod.ts';
+import { defaultRoleBinding } from '../api/defaults/rbac.ts';
 import { defaultService } from '../api/defaults/service.ts';
 import { defaultDeployment, defaultReplicaSet } from '../api/defaults/workload.ts';
 import type { CoreEvent, ObjectReference, Pod } from '../api/generated/types.ts';
-import { dns1035Label, dns1123Label, dns1123Subdomain } from '../api/names.ts';
+import { dns1035Label, dns1123Label, dns1123Subdomain, pathSegment } from '../api/names.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import {
   validateConfigMap,
@@ -17,6 +18,13 @@ import {
 } from '../api/validation/core.ts';
 import { validateEndpointSlice, validateEndpointSliceUpdate, validateEndpoints } from '../api/validation/endpoints.ts';
 import { validatePodSpec, validatePodUpdate } from '../api/validation/pod.ts';
+import {
+  validateClusterRole,
+  validateClusterRoleBinding,
+  validateRole,
+  validateRoleBinding,
+  validateRoleBindingUpdate,
+} from '../api/validation/rbac.ts';
 import { validateService, validateServiceUpdate } from '../api/validation/service.ts';
 import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
 import { columns } from './columns.ts';
@@ -176,6 +184,30 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validateUpdate: validateSelectorUpdate,
     generationOf: (object) => object.spec,
     columns: columns.replicaSets,
+  },
+  roles: {
+    name: pathSegment,
+    validate: validateRole,
+    columns: columns.roles,
+  },
+  roleBindings: {
+    name: pathSegment,
+    defaults: defaultRoleBinding,
+    validate: validateRoleBinding,
+    validateUpdate: validateRoleBindingUpdate,
+    columns: columns.roleBindings,
+  },
+  clusterRoles: {
+    name: pathSegment,
+    validate: validateClusterRole,
+    columns: columns.clusterRoles,
+  },
+  clusterRoleBindings: {
+    name: pathSegment,
+    defaults: defaultRoleBinding,
+    validate: validateClusterRoleBinding,
+    validateUpdate: validateRoleBindingUpdate,
+    columns: columns.clusterRoleBindings,
   },
   deployments: {
     name: dns1123Subdomain,

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { ApiServerConfig } from './config.ts';
+import { type ApiServerConfig, serviceAccountIssuer } from './config.ts';
 import { apiServerNames, ensurePki, issueClientCertificate } from './pki.ts';
 import { type ApiServer, startApiServer } from './server.ts';
 
@@ -37,6 +37,9 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     dataDir: join(dir, 'data'),
     pki,
     serviceCidrs: ['10.96.0.0/12'],
+    serviceAccountIssuer: serviceAccountIssuer('cluster.local'),
+    // No controller makes accounts here.
+    disabledAdmission: ['ServiceAccount'],
     nodePortRange: { from: 30_000, to: 32_767 },
     apiServerAddress: { ip: '192.168.101.2', port: 6443 },
     ...changes,

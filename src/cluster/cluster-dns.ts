@@ -1,31 +1,44 @@
-import type { ConfigMap, Deployment, Secret, Service } from '../api/generated/types.ts';
+import type {
+  ClusterRole,
+  ClusterRoleBinding,
+  ConfigMap,
+  Deployment,
+  Service,
+  ServiceAccount,
+} from '../api/generated/types.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
+import { apiPortInside } from './component-specs.ts';
 import type { ClusterPlan } from './plan.ts';
 
 const namespace = 'kube-system';
 const labels = { 'k8s-app': 'kube-dns' };
 const configDir = '/etc/signalbox';
+const account = 'coredns';
+const role = 'system:coredns';
+const rbacGroup = 'rbac.authorization.k8s.io';
 
 /** What the DNS Pods are made from. */
 export interface ClusterDnsOptions {
   readonly plan: ClusterPlan;
-  /** A kubeconfig that may watch Services and EndpointSlices. */
-  readonly kubeconfig: string;
-  /** The command line that `dns --kubeconfig … --config …` is added to. */
+  /** The command line that `dns --config …` is added to. */
   readonly program: readonly [string, ...string[]];
 }
 
 /**
- * Creates what is missing of cluster DNS, and brings what a previous start left up to date: the kubeconfig and the
- * program's place may have changed.
+ * Creates what is missing of cluster DNS, and brings what a previous start left up to date: the program's place may have
+ * changed.
  */
 export async function createClusterDns(client: ApiClient, options: ClusterDnsOptions): Promise<void> {
-  const { secret, configMap, deployment, service } = clusterDnsObjects(options);
-  await createOrReplace(client, 'services', service);
-  await createOrReplace(client, 'secrets', secret);
-  await createOrReplace(client, 'configMaps', configMap);
-  await createOrReplace(client, 'deployments', deployment);
+  const objects = clusterDnsObjects(options);
+  await Promise.all([
+    createOrReplace(client, 'services', objects.service),
+    createOrReplace(client, 'serviceAccounts', objects.serviceAccount),
+    createOrReplace(client, 'clusterRoles', objects.role),
+    createOrReplace(client, 'clusterRoleBindings', objects.binding),
+    createOrReplace(client, 'configMaps', objects.configMap),
+  ]);
+  await createOrReplace(client, 'deployments', objects.deployment);
 }
 
 async function createOrReplace<K extends ResourceKey>(
@@ -42,9 +55,11 @@ async function createOrReplace<K extends ResourceKey>(
   }
 }
 
-/** Cluster DNS as objects of the cluster: a Deployment behind the Service `kube-dns`, in the order to create them. */
+/** Cluster DNS as objects of the cluster: a Deployment behind the Service `kube-dns`, with the right to read Services. */
 function clusterDnsObjects(options: ClusterDnsOptions): {
-  readonly secret: Secret;
+  readonly serviceAccount: ServiceAccount;
+  readonly role: ClusterRole;
+  readonly binding: ClusterRoleBinding;
   readonly configMap: ConfigMap;
   readonly deployment: Deployment;
   readonly service: Service;
@@ -60,13 +75,21 @@ function clusterDnsObjects(options: ClusterDnsOptions): {
     metrics: { address: '0.0.0.0', port: 9153 },
   };
   return {
-    secret: {
-      metadata: { name: 'cluster-dns-kubeconfig', namespace, labels },
-      type: 'Opaque',
-      data: { kubeconfig: Buffer.from(options.kubeconfig).toString('base64') },
+    serviceAccount: { metadata: { name: account, namespace, labels } },
+    role: {
+      metadata: { name: role, labels },
+      rules: [
+        { verbs: ['list', 'watch'], apiGroups: [''], resources: ['namespaces', 'services'] },
+        { verbs: ['list', 'watch'], apiGroups: ['discovery.k8s.io'], resources: ['endpointslices'] },
+      ],
+    },
+    binding: {
+      metadata: { name: role, labels },
+      roleRef: { apiGroup: rbacGroup, kind: 'ClusterRole', name: role },
+      subjects: [{ kind: 'ServiceAccount', namespace, name: account }],
     },
     configMap: { metadata: { name: 'cluster-dns', namespace, labels }, data: { 'dns.json': JSON.stringify(config) } },
-    deployment: clusterDnsDeployment(options.program),
+    deployment: clusterDnsDeployment(options),
     service: {
       metadata: {
         name: 'kube-dns',
@@ -86,14 +109,8 @@ function clusterDnsObjects(options: ClusterDnsOptions): {
   };
 }
 
-function clusterDnsDeployment(program: readonly string[]): Deployment {
-  const arguments_ = [
-    'dns',
-    '--kubeconfig',
-    `${configDir}/auth/kubeconfig`,
-    '--config',
-    `${configDir}/config/dns.json`,
-  ];
+function clusterDnsDeployment({ program, plan }: ClusterDnsOptions): Deployment {
+  const arguments_ = ['dns', '--config', `${configDir}/config/dns.json`];
   return {
     metadata: { name: 'cluster-dns', namespace, labels },
     spec: {
@@ -106,11 +123,17 @@ function clusterDnsDeployment(program: readonly string[]): Deployment {
           // Its own names must not lead back to itself.
           dnsPolicy: 'Default',
           enableServiceLinks: false,
+          serviceAccountName: account,
           containers: [
             {
               name: 'dns',
               image: 'signalbox/dns',
               command: [...program, ...arguments_],
+              // Straight to the API server: names come before the proxy has made the Service's address work.
+              env: [
+                { name: 'KUBERNETES_SERVICE_HOST', value: plan.apiServer },
+                { name: 'KUBERNETES_SERVICE_PORT', value: String(apiPortInside) },
+              ],
               ports: [
                 { name: 'dns', containerPort: 53, protocol: 'UDP' },
                 { name: 'dns-tcp', containerPort: 53, protocol: 'TCP' },
@@ -118,16 +141,10 @@ function clusterDnsDeployment(program: readonly string[]): Deployment {
               ],
               readinessProbe: { httpGet: { path: '/ready', port: 8181 }, periodSeconds: 1 },
               livenessProbe: { httpGet: { path: '/health', port: 8080 }, periodSeconds: 10, failureThreshold: 5 },
-              volumeMounts: [
-                { name: 'auth', mountPath: `${configDir}/auth`, readOnly: true },
-                { name: 'config', mountPath: `${configDir}/config`, readOnly: true },
-              ],
+              volumeMounts: [{ name: 'config', mountPath: `${configDir}/config`, readOnly: true }],
             },
           ],
-          volumes: [
-            { name: 'auth', secret: { secretName: 'cluster-dns-kubeconfig', defaultMode: 0o400 } },
-            { name: 'config', configMap: { name: 'cluster-dns' } },
-          ],
+          volumes: [{ name: 'config', configMap: { name: 'cluster-dns' } }],
         },
       },
     },

@@ -1,4 +1,5 @@
 import { dirname, join } from 'node:path';
+import { serviceAccountIssuer } from '../apiserver/config.ts';
 import { formatCidr } from '../net/cidr.ts';
 import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
@@ -57,6 +58,7 @@ function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object 
     listen: apiFds.map((fd) => ({ fd })),
     dataDir: paths.data,
     pkiDir: paths.pki,
+    serviceAccountIssuer: serviceAccountIssuer(plan.domain),
     serviceCidrs: [formatCidr(plan.networks.services)],
     advertise: { address: plan.apiServer, port: apiPortInside },
   };
@@ -89,7 +91,7 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
     // What a full load leaves behind is given back: 10,000 Services settle at 120 MiB instead of 170 (bench/README.md).
     nodeOptions: ['--max-semi-space-size=4', '--heap-growing-percent=50'],
     netns: network.node(node.name),
-    identity: { user: 'system:kube-proxy', groups: ['system:node-proxier'] },
+    identity: { user: 'system:kube-proxy', groups: [] },
     config: {
       apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
       kind: 'KubeProxyConfiguration',

@@ -96,10 +96,6 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
 const firstPassedFd = 3;
 
 const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
-const dnsIdentity: Identity = {
-  user: 'system:serviceaccount:kube-system:cluster-dns',
-  groups: ['system:serviceaccounts', 'system:serviceaccounts:kube-system'],
-};
 
 interface Access {
   readonly paths: ClusterPaths;
@@ -164,16 +160,13 @@ async function writeAccess(
 /** Waits for the API server, says so, and creates cluster DNS. */
 async function bringUpApi(access: Access, program: string): Promise<void> {
   const admin = join(access.paths.components, 'supervisor.kubeconfig');
-  const own = join(access.paths.components, 'cluster-dns.kubeconfig');
   await writeAccess(admin, administrator, access);
-  await writeAccess(own, dnsIdentity, access);
   const client = connect(await loadKubeconfig(admin));
   try {
     await client.raw({ method: 'GET', path: '/readyz' });
     tell({ stage: 'control-plane' });
     await createClusterDns(client, {
       plan: access.plan,
-      kubeconfig: readFileSync(own, 'utf8'),
       program: [process.execPath, program],
     });
   } finally {

@@ -13,6 +13,7 @@ import { podHostname, podHostsFile } from './hosts-file.ts';
 import type { Ipam } from './ipam.ts';
 import { admitPod } from './pod-admission.ts';
 import type { PodNetwork } from './pod-network.ts';
+import { type PodTokens, requestTokens } from './pod-tokens.ts';
 import { podResolvConf } from './resolv-conf.ts';
 import { prepareVolumes } from './volumes.ts';
 
@@ -33,6 +34,8 @@ export interface Sandbox {
   readonly netns: string | undefined;
   readonly hostname: string;
   readonly volumeFolder: string;
+  /** Those in its volumes: `keepTokensFresh` goes on from them. */
+  readonly tokens: PodTokens;
   /** The Pod's /etc/resolv.conf and /etc/hosts. */
   readonly mounts: readonly ContainerMount[];
   /** An empty folder of its own for each container. */
@@ -50,19 +53,23 @@ function podFolder(config: NodeConfig, uid: string): string {
  */
 export async function createSandbox(pod: Pod, host: SandboxHost): Promise<Sandbox> {
   admitPod(pod);
-  const configuration = await loadConfiguration(pod, host.client);
+  const [configuration, tokens] = await Promise.all([
+    loadConfiguration(pod, host.client),
+    requestTokens(pod, host.client),
+  ]);
   const { config, network, ipam } = host;
   const { uid = '' } = pod.metadata ?? {};
   const hostNetwork = pod.spec?.hostNetwork === true;
   const ips = hostNetwork ? config.nodeIps : ipam.assign(uid, addressEnd(pod));
   const folder = podFolder(config, uid);
   const volumeFolder = join(folder, 'volumes');
-  prepareVolumes(volumeFolder, { ...podFacts(pod, ips, host), configuration });
+  prepareVolumes(volumeFolder, { ...podFacts(pod, ips, host), configuration, tokens: tokens.tokens });
   return {
     ips,
     netns: hostNetwork ? undefined : network.attach(uid, ips),
     hostname: hostNetwork ? config.nodeName : podHostname(pod),
     volumeFolder,
+    tokens,
     mounts: writeEtc(pod, ips, config),
     scratch: (container) => {
       const path = join(folder, 'scratch', container);

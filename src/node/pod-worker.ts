@@ -24,6 +24,7 @@ import {
   type Termination,
 } from './pod-state.ts';
 import { podStatus } from './pod-status.ts';
+import { keepTokensFresh } from './pod-tokens.ts';
 import type { ProbeKind } from './probe-schedule.ts';
 import { probeOf, runProbes } from './prober.ts';
 import { createStatusWriter, type StatusWriter } from './status-writer.ts';
@@ -191,6 +192,7 @@ class StatefulPodWorker implements PodWorker {
   async #createSandbox(): Promise<void> {
     try {
       this.#sandbox = await createSandbox(this.#pod, this.#host);
+      this.#keepTokensFresh(this.#sandbox);
       if (this.#shuttingDown) this.#host.network.detach(this.uid);
       this.#dispatch({ type: 'sandboxReady', ips: this.#sandbox.ips });
     } catch (error) {
@@ -198,6 +200,13 @@ class StatefulPodWorker implements PodWorker {
       this.#event('Warning', sandboxFailureReason(error), reasonOf(error));
       this.#dispatch({ type: 'sandboxFailed', at: Date.now() });
     }
+  }
+
+  #keepTokensFresh({ tokens, volumeFolder }: Sandbox): void {
+    const keeping = { client: this.#host.client, log: this.#log, volumeFolder, signal: this.#over.signal };
+    keepTokensFresh(this.#pod, tokens, keeping).catch((error: unknown) => {
+      this.#log.error({ reason: reasonOf(error) }, 'the tokens of a Pod are no longer renewed');
+    });
   }
 
   #removeSandbox(): void {

@@ -28,6 +28,10 @@ function source(volumes: Volume[]): VolumeSource {
     podIps: [parseIp('10.0.0.2')],
     hostIps: [],
     allocatable: {},
+    tokens: new Map([
+      ['3600 ', 'plain token'],
+      ['600 vault', 'token for vault'],
+    ]),
     configuration: {
       configMaps: new Map([['cm', { data: { a: 'A', b: 'B' }, binaryData: { bin: base64('\x00\x01') } }]]),
       secrets: new Map([['sec', { data: { key: base64('value') } }]]),
@@ -57,11 +61,15 @@ describe('volumeFiles', () => {
     ];
     expect(files({ name: 'v', downwardAPI: { items } })).toEqual({ name: 'p 644', labels: 'a="\\"1\\""\nb="2" 644' });
     const sources = [
+      { serviceAccountToken: { path: 'token' } },
+      { serviceAccountToken: { path: 'vault', audience: 'vault', expirationSeconds: 600 } },
       { secret: { name: 'sec' } },
       { configMap: { name: 'cm', items: [{ key: 'a', path: 'a' }] } },
       { downwardAPI: { items } },
     ];
-    expect(Object.keys(files({ name: 'v', projected: { sources } }))).toEqual(['key', 'a', 'name', 'labels']);
+    const made = files({ name: 'v', projected: { sources, defaultMode: 0o440 } });
+    expect(Object.keys(made)).toEqual(['token', 'vault', 'key', 'a', 'name', 'labels']);
+    expect([made.token, made.vault]).toEqual(['plain token 440', 'token for vault 440']);
   });
 
   it('volumeFiles says what is missing, unless it is optional', () => {
@@ -160,7 +168,7 @@ describe('unsupportedVolumeKind', () => {
     [{ name: 'v', emptyDir: {} }, undefined],
     [{ name: 'v', persistentVolumeClaim: { claimName: 'c' } }, 'persistentVolumeClaim'],
     [{ name: 'v', projected: { sources: [{ configMap: { name: 'c' } }] } }, undefined],
-    [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 't' } }] } }, 'projected serviceAccountToken'],
+    [{ name: 'v', projected: { sources: [{ clusterTrustBundle: { path: 't' } }] } }, 'projected clusterTrustBundle'],
   ])('unsupportedVolumeKind of %j is %s', (volume, kind) => {
     expect(unsupportedVolumeKind(volume)).toBe(kind);
   });

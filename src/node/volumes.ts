@@ -7,6 +7,7 @@ import type {
   KeyToPath,
   Pod,
   Secret,
+  ServiceAccountTokenProjection,
   Volume,
 } from '../api/generated/types.ts';
 import { SignalboxError } from '../errors/error.ts';
@@ -26,6 +27,8 @@ export interface VolumeFile {
 /** What the files of volumes are made from. */
 export interface VolumeSource extends PodFacts {
   readonly configuration: PodConfiguration;
+  /** Of the Pod's service account, by `tokenKey`. */
+  readonly tokens: ReadonlyMap<string, string>;
 }
 
 const supportedKinds = ['emptyDir', 'hostPath', 'configMap', 'secret', 'downwardAPI', 'projected'] as const;
@@ -40,7 +43,7 @@ export function unsupportedVolumeKind(volume: Volume): string | undefined {
   return Object.keys(kinds).find((kind) => !supportedKinds.some((supported) => supported === kind));
 }
 
-const projectedKinds: ReadonlySet<string> = new Set(['configMap', 'secret', 'downwardAPI']);
+const projectedKinds: ReadonlySet<string> = new Set(['configMap', 'secret', 'downwardAPI', 'serviceAccountToken']);
 
 /**
  * The files of a volume that is made from objects; `undefined` for volumes of other kinds.
@@ -54,6 +57,9 @@ export function volumeFiles(volume: Volume, source: VolumeSource): VolumeFile[] 
   return projected?.sources?.flatMap((part) => [
     ...(part.configMap === undefined ? [] : configMapFiles(part.configMap, source, projected.defaultMode)),
     ...(part.secret === undefined ? [] : secretFiles(part.secret, source, projected.defaultMode)),
+    ...(part.serviceAccountToken === undefined
+      ? []
+      : [tokenFile(part.serviceAccountToken, source, projected.defaultMode)]),
     ...(part.downwardAPI === undefined ? [] : downwardFiles(part.downwardAPI.items, source, projected.defaultMode)),
   ]);
 }
@@ -95,6 +101,19 @@ function keyFiles(
   });
 }
 
+/** Projections that ask for the same get the same token. */
+export function tokenKey({ audience = '', expirationSeconds = 3600 }: ServiceAccountTokenProjection): string {
+  return `${expirationSeconds} ${audience}`;
+}
+
+function tokenFile(
+  projection: ServiceAccountTokenProjection,
+  { tokens }: VolumeSource,
+  mode: number = defaultFileMode,
+): VolumeFile {
+  return { path: projection.path, content: Buffer.from(tokens.get(tokenKey(projection)) ?? ''), mode };
+}
+
 function downwardFiles(
   items: readonly DownwardAPIVolumeFile[] = [],
   facts: PodFacts,
@@ -126,7 +145,11 @@ export function prepareVolumes(folder: string, source: VolumeSource): void {
   }
 }
 
-function writeVolumeFile(at: string, path: string, { content, mode }: Omit<VolumeFile, 'path'>): void {
+/**
+ * Writes one file of a volume; readers see the old one or the new one.
+ * @throws SignalboxError `MOUNT_FAILED` for a path that leaves the volume
+ */
+export function writeVolumeFile(at: string, path: string, { content, mode }: Omit<VolumeFile, 'path'>): void {
   const file = join(at, inside(path));
   mkdirSync(dirname(file), { recursive: true });
   // Readers see the old or the new.

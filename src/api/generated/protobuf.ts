@@ -13,7 +13,7 @@ export const protobufFields: { readonly [type: string]: string } = {
   AzureDiskVolumeSource: '1:diskName 2:diskURI 3:cachingMode 4:fsType 5:readOnly 6:kind',
   AzureFileVolumeSource: '1:secretName 2:shareName 3:readOnly',
   Binding: '1:metadata 2:target',
-  BoundObjectReference: '1:kind 2:apiVersion 3:name',
+  BoundObjectReference: '1:kind 2:apiVersion 3:name 4:uid',
   CSIVolumeSource: '1:driver 2:readOnly 3:fsType 4:volumeAttributes 5:nodePublishSecretRef',
   Capabilities: '1:add 2:drop',
   CephFSVolumeSource: '1:monitors 2:path 3:user 4:secretFile 5:secretRef 6:readOnly',
