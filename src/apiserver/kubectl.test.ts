@@ -231,4 +231,79 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
     const stale = await kubectl('replace -f -', JSON.stringify({ ...object, data: { a: 'd' } }));
     expect(stale.err).toContain('Operation cannot be fulfilled on configmaps "cm": the object has been modified');
   });
+
+  test('apply on the server: owners, conflicts, force', async () => {
+    const map = (data: object, labels: object = {}) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owned', labels }, data });
+    const apply = 'apply --server-side -f -';
+    expect(await ok(apply, map({ a: '1', b: '1' }))).toBe('configmap/owned serverside-applied\n');
+    expect(await ok(`${apply} --field-manager=other`, map({ c: '1' }))).toBe('configmap/owned serverside-applied\n');
+    const refused = await kubectl(`${apply} --field-manager=other`, map({ a: '2' }));
+    expect(refused.status).toBe(1);
+    expect(refused.err).toContain('Apply failed with 1 conflict: conflict with "kubectl": .data.a');
+    expect(await ok(`${apply} --field-manager=other --force-conflicts`, map({ a: '2' }))).toBe(
+      'configmap/owned serverside-applied\n',
+    );
+    // Gone is what it applied before and does not any more; what another has stays.
+    expect(JSON.parse(await ok('get cm owned -o jsonpath={.data}'))).toEqual({ a: '2', b: '1' });
+    expect(await ok('get cm owned -o yaml')).not.toContain('managedFields');
+    const shown = JSON.parse(await ok('get cm owned -o json --show-managed-fields'));
+    expect(shown.metadata.managedFields).toMatchObject([
+      {
+        manager: 'kubectl',
+        operation: 'Apply',
+        apiVersion: 'v1',
+        fieldsType: 'FieldsV1',
+        fieldsV1: { 'f:data': { 'f:b': {} } },
+      },
+      { manager: 'other', operation: 'Apply', fieldsV1: { 'f:data': { 'f:a': {} } } },
+    ]);
+    const { resourceVersion } = shown.metadata;
+    await ok(`${apply} --field-manager=other`, map({ a: '2' }));
+    expect(await ok('get cm owned -o jsonpath={.metadata.resourceVersion}')).toBe(resourceVersion);
+    const unknown = await kubectl(apply, map({ a: '1' }).replace('"data"', '"dat"'));
+    expect(unknown.err).toContain(
+      'failed to create typed patch object (default/owned; v1, Kind=ConfigMap): .dat: field not declared in schema',
+    );
+    expect(await ok(`${apply} --dry-run=server --force-conflicts`, map({ a: '9' }))).toBe(
+      'configmap/owned serverside-applied (server dry run)\n',
+    );
+    expect(await ok('get cm owned -o jsonpath={.data.a}')).toBe('2');
+  });
+
+  test('apply on the server takes over what was applied by kubectl itself', async () => {
+    const service = (targetPort: number, label: string) => `
+apiVersion: v1
+kind: Service
+metadata: {name: moved, labels: {${label}: moved}}
+spec:
+  selector: {app: moved}
+  ports: [{name: http, port: 80, targetPort: ${targetPort}}]
+`;
+    await ok('apply -f -', service(8080, 'app'));
+    const managers = 'get svc moved --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}';
+    expect(await ok(managers)).toBe('kubectl-client-side-apply');
+    expect(await ok('apply --server-side -f -', service(8081, 'app'))).toBe('service/moved serverside-applied\n');
+    expect(await ok(managers)).toBe('kubectl kubectl-last-applied');
+    expect(await ok('get svc moved -o jsonpath={.spec.ports[*].targetPort}')).toBe('8081');
+    await ok('apply --server-side -f -', service(8081, 'other'));
+    expect(await ok('get svc moved -o jsonpath={.metadata.labels}')).toBe('{"other":"moved"}');
+  });
+
+  test('scale has its own owner; who applies the same number meets it', async () => {
+    expect(await ok('create deployment scaled --image=nginx --replicas=0')).toBe('deployment.apps/scaled created\n');
+    await ok('scale deploy scaled --replicas=2');
+    const owners = JSON.parse(await ok('get deploy scaled -o json --show-managed-fields')).metadata.managedFields;
+    // Entries of one second are in the order of their names.
+    owners.sort((a: { manager: string }, b: { manager: string }) => (a.manager < b.manager ? -1 : 1));
+    expect(owners).toMatchObject([
+      { manager: 'kubectl', operation: 'Update', subresource: 'scale', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
+      { manager: 'kubectl-create', operation: 'Update', apiVersion: 'apps/v1' },
+    ]);
+    const applied = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'scaled' }, spec: { replicas: 5 } };
+    const refused = await kubectl('apply --server-side -f -', JSON.stringify(applied));
+    expect(refused.err).toContain(
+      'Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas',
+    );
+  });
 });
