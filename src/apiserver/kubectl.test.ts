@@ -138,7 +138,11 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
       'hello-service',
       'kubernetes',
     ]);
-    expect(await ok('api-resources -o name --api-group=apps')).toBe('deployments.apps\nreplicasets.apps\n');
+    expect(await ok('api-resources -o name --api-group=apps')).toBe(
+      ['controllerrevisions', 'daemonsets', 'deployments', 'replicasets', 'statefulsets']
+        .map((n) => `${n}.apps\n`)
+        .join(''),
+    );
   });
 
   test('scale, label, annotate, patch, set image, describe', async () => {
@@ -305,5 +309,56 @@ spec:
     expect(refused.err).toContain(
       'Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas',
     );
+  });
+
+  test('StatefulSets and DaemonSets have their defaults, columns and rules', async () => {
+    const template = { metadata: { labels: { app: 'db' } }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
+    const spec = { selector: { matchLabels: { app: 'db' } }, template };
+    const stateful = {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name: 'db' },
+      spec: { ...spec, serviceName: 'db' },
+    };
+    expect(await ok('apply -f -', JSON.stringify(stateful))).toBe('statefulset.apps/db created\n');
+    expect(JSON.parse(await ok('get sts db -o json')).spec).toMatchObject({
+      replicas: 1,
+      podManagementPolicy: 'OrderedReady',
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } },
+      persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
+      revisionHistoryLimit: 10,
+    });
+    expect(await ok('scale sts db --replicas=3')).toBe('statefulset.apps/db scaled\n');
+    expect(await ok('get sts')).toMatch(/^NAME +READY +AGE\ndb +0\/3 +\d+s\n$/);
+    const renamed = { ...stateful, spec: { ...stateful.spec, serviceName: 'other' } };
+    expect((await kubectl('apply -f -', JSON.stringify(renamed))).err).toContain(
+      "The StatefulSet \"db\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
+    );
+    const daemons = { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'agent' }, spec };
+    await ok('apply -f -', JSON.stringify(daemons));
+    expect(await ok('get ds agent -o jsonpath={.spec.updateStrategy}')).toBe(
+      '{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1},"type":"RollingUpdate"}',
+    );
+    expect(await ok('get ds')).toMatch(
+      /^NAME +DESIRED +CURRENT +READY +UP-TO-DATE +AVAILABLE +NODE SELECTOR +AGE\nagent +0 +0 +0 +0 +0 +<none> +\d+s\n$/,
+    );
+    const both = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } };
+    const greedy = { ...daemons, metadata: { name: 'greedy' }, spec: { ...spec, updateStrategy: both } };
+    expect((await kubectl('create -f -', JSON.stringify(greedy))).err).toContain(
+      'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero',
+    );
+    await ok('delete sts/db ds/agent');
+  });
+
+  test('drain evicts the Pods of a node', async () => {
+    await ok('create -f -', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'old' } }));
+    const pod = { metadata: { name: 'evicted' }, spec: { nodeName: 'old', containers: [{ name: 'c', image: 'i' }] } };
+    await ok('create -f -', JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }));
+    expect(await ok('drain old --force --grace-period=0')).toBe(
+      'node/old cordoned\nevicting pod default/evicted\npod/evicted evicted\nnode/old drained\n',
+    );
+    expect(await ok('get nodes')).toMatch(/^old +Unknown,SchedulingDisabled /m);
+    expect((await kubectl('get pod evicted')).err).toBe('Error from server (NotFound): pods "evicted" not found\n');
+    await ok('uncordon old');
   });
 });

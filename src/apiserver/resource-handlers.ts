@@ -16,6 +16,7 @@ import { readSelection } from './selection.ts';
 import { badRequest, deletedStatus, invalid, methodNotAllowed, StatusError } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
+import { evictionBodyType, evictPod } from './subresources/eviction.ts';
 import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
@@ -79,6 +80,11 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
   const { verb, resource } = call.info;
   if (subresource === 'binding' && verb === 'create')
     return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
+  if (subresource === 'eviction' && verb === 'create') {
+    const { object } = await readObject(call, evictionBodyType);
+    const dryRun = readDryRun(call.request.query, 'CreateOptions');
+    return evictPod(call.registry, { place: call.place, eviction: object, dryRun });
+  }
   if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
   if (subresource === 'status') {
     if (verb === 'get') return show(call, 200, await call.registry.get(call.place));
