@@ -73,7 +73,7 @@ export class ApiHandler {
     if (request.path.startsWith('/openapi/v3')) {
       // Large, and asked for by few.
       const { describeApi } = await import('./openapi.ts');
-      return describeApi(request.path);
+      return describeApi(request);
     }
     return discover(request, serverAddress);
   }

@@ -26,7 +26,7 @@ async function call(
     ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
     headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
   });
-  const isJson = String(answer.headers['content-type']).startsWith('application/json');
+  const isJson = String(answer.headers['content-type']).startsWith('application/json') && answer.body !== '';
   return { code: answer.statusCode, body: isJson ? JSON.parse(answer.body) : answer.body, headers: answer.headers };
 }
 
@@ -791,6 +791,30 @@ describe('paths', () => {
       expect([...named].filter((name) => body.components.schemas[name] === undefined)).toEqual([]);
       expect(text).toContain('"name":"fieldValidation"');
     }
+  });
+
+  test('openapi documents have an ETag, and describe their fields', async () => {
+    const index = await call('GET', '/openapi/v3');
+    const url = index.body.paths['api/v1'].serverRelativeURL as string;
+    const document = await call('GET', url);
+    expect(document.headers.etag).toBe(`"${url.split('hash=')[1]}"`);
+    const { ports } = document.body.components.schemas['io.k8s.api.core.v1.ServiceSpec'].properties;
+    expect(ports).toMatchObject({
+      type: 'array',
+      description: expect.stringMatching(/^The list of ports that are exposed by this service\./),
+      'x-kubernetes-list-map-keys': ['port', 'protocol'],
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-patch-merge-key': 'port',
+    });
+    expect((await call('GET', url, undefined, { 'if-none-match': String(document.headers.etag) })).code).toBe(304);
+  });
+
+  test('numbers out of range are refused as Kubernetes refuses them', async () => {
+    const { body } = await call('POST', services, service('large', { ports: [{ port: 3_000_000_000 }] }));
+    expect(body).toMatchObject({ code: 400, reason: 'BadRequest' });
+    expect(body.message).toContain(
+      'cannot unmarshal number 3000000000 into Go struct field ServicePort.spec.ports.port of type int32',
+    );
   });
 
   test('metrics count requests', async () => {

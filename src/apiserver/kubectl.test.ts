@@ -230,6 +230,8 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
   test('explain and replace', async () => {
     expect(await ok('explain service.spec.ports.targetPort')).toMatch(/^FIELD: targetPort <IntOrString>$/m);
     expect(await ok('explain service.spec --recursive')).toContain('sessionAffinityConfig\t<SessionAffinityConfig>');
+    const explained = await ok('explain service.spec.clusterIP');
+    expect(explained).toContain('clusterIP is the IP address of the service and is usually assigned randomly.');
     const object = JSON.parse(await ok('get cm cm -o json'));
     expect(await ok('replace -f -', JSON.stringify({ ...object, data: { a: 'c' } }))).toBe('configmap/cm replaced\n');
     const stale = await kubectl('replace -f -', JSON.stringify({ ...object, data: { a: 'd' } }));

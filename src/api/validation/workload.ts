@@ -100,10 +100,9 @@ function validateSelector(selector: LabelSelector, errors: FieldErrors): void {
   }
 }
 
-/** Checks a number of things: none is negative, and all fit 32 bits. */
+/** Checks a number of things: it is not negative. */
 export function validateCount(count: number | undefined, field: string, errors: FieldErrors): void {
   if (count !== undefined && count < 0) errors.invalid(field, count, 'must be greater than or equal to 0');
-  if (count !== undefined && count > 0x7fffffff) errors.invalid(field, count, 'must fit 32 bits');
 }
 
 /** Checks a number or a percentage of replicas. */
