@@ -1,4 +1,5 @@
 import { schema } from './generated/schema.ts';
+import { canonicalQuantity } from './quantity.ts';
 
 /** A type of the schema, taken apart once. */
 export type FieldType =
@@ -126,8 +127,7 @@ function checkScalar(name: string, raw: unknown, place: Place): unknown {
       if (kind === 'string') return raw;
       break;
     case 'quantity':
-      if (kind === 'string') return raw;
-      if (kind === 'number') return String(raw);
+      if (kind === 'string' || kind === 'number') return canonicalQuantity(String(raw));
       break;
     case 'boolean':
       if (kind === 'boolean') return raw;

@@ -3,6 +3,7 @@ import { createLogger } from '../component/log.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
 import type { Store } from '../store/store.ts';
+import { reportDoubled } from './allocation-repair.ts';
 import { ApiHandler } from './api-handler.ts';
 import { authenticateByCertificate } from './authentication.ts';
 import { ensureClusterObjects, keepApiService } from './bootstrap.ts';
@@ -96,6 +97,10 @@ async function prepare(
     await ensureClusterObjects(handler.registries, facts);
     stops.push(keepApiService(handler.registries, facts, (err) => log.error({ err }, 'Service kubernetes not kept')));
   }
+  await reportDoubled(handler.registries, {
+    doubled: allocator.doubled(),
+    onError: (err) => log.error({ err }, 'a doubled allocation is not reported'),
+  });
   stops.push(startEventExpiry(handler.registries.events, (err) => log.error({ err }, 'events not expired')));
   stops.push(startCompactor(store, (err) => log.error({ err }, 'compaction failed')));
   return handler;
