@@ -1,8 +1,7 @@
-import { decodeObject, isPlainObject } from '../api/decode.ts';
-import type { DeleteOptions } from '../api/generated/types.ts';
 import { apiVersionOf } from '../api/resources.ts';
 import { mediaType, parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
+import { readDeleteOptions } from './delete-options.ts';
 import { listObjects, readRevision } from './list.ts';
 import { type Format, negotiate } from './negotiation.ts';
 import { kubernetesTime } from './object-meta.ts';
@@ -13,14 +12,14 @@ import type { ResourceRequest } from './request-info.ts';
 import { isTrue } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, formattedAnswer, jsonAnswer, streamed } from './requests.ts';
 import { readSelection } from './selection.ts';
-import { badRequest, deletedStatus, invalid, methodNotAllowed, StatusError } from './status.ts';
+import { badRequest, deletedStatus, methodNotAllowed, StatusError } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
 import { evictionBodyType, evictPod } from './subresources/eviction.ts';
 import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
-import { checkDryRun, readDryRun, readForce, readWriter } from './write-options.ts';
+import { readDryRun, readForce, readWriter } from './write-options.ts';
 
 const minWatchSeconds = 1_800;
 const concurrentDeletes = 32;
@@ -283,7 +282,7 @@ async function changeScale(call: NamedCall): Promise<ApiAnswer> {
 
 async function remove(call: NamedCall): Promise<ApiAnswer> {
   const { registry, place, info } = call;
-  const options = await readDeleteOptions(call);
+  const options = await readDeleteOptions(call.request);
   const { object, gone } = await registry.delete(place, options);
   const isForeground = options.propagationPolicy === 'Foreground' || options.orphanDependents === false;
   const code = !gone && isForeground ? 202 : 200;
@@ -296,7 +295,7 @@ async function remove(call: NamedCall): Promise<ApiAnswer> {
 async function deleteCollection(call: Call): Promise<ApiAnswer> {
   const { request, info, registry, environment } = call;
   if (info.resource.namespaced && info.namespace === undefined) throw methodNotAllowed(info.resource);
-  const options = await readDeleteOptions(call);
+  const options = await readDeleteOptions(call.request);
   const matches = readSelection(request.query, info.resource, registry.strategy);
   const page = await listObjects(registry, environment.cache, {
     namespace: info.namespace,
@@ -363,46 +362,4 @@ function namespaceFor({ info }: Call, object: ApiObject): string | undefined {
   }
   object.metadata.namespace = wanted;
   return wanted;
-}
-
-/** Options of a delete: the body, and what the query adds. */
-async function readDeleteOptions(call: Call): Promise<DeleteOptions> {
-  const { query, body, headers } = call.request;
-  const sent = body.length === 0 ? {} : (await parseBody(body, headers['content-type'], 'DeleteOptions')).value;
-  if (!isPlainObject(sent)) throw badRequest('the body of a delete must be DeleteOptions');
-  let options: DeleteOptions;
-  try {
-    options = decodeObject('DeleteOptions', sent).object;
-  } catch (error) {
-    throw badRequest(error instanceof Error ? error.message : String(error));
-  }
-  const grace = query.get('gracePeriodSeconds');
-  if (grace !== null && grace !== '') {
-    if (!/^-?\d{1,9}$/.test(grace))
-      throw badRequest(`gracePeriodSeconds: Invalid value: ${JSON.stringify(grace)}: must be a whole number`);
-    options.gracePeriodSeconds = Number(grace);
-  }
-  const policy = query.get('propagationPolicy');
-  if (policy !== null && policy !== '') options.propagationPolicy = policy;
-  const orphan = query.get('orphanDependents');
-  if (orphan !== null) options.orphanDependents = isTrue(orphan);
-  options.dryRun = [...(options.dryRun ?? []), ...query.getAll('dryRun')];
-  checkDeleteOptions(options);
-  return options;
-}
-
-const policies = ['Background', 'Foreground', 'Orphan'];
-
-function checkDeleteOptions({ propagationPolicy, orphanDependents, dryRun }: DeleteOptions): void {
-  checkDryRun(dryRun ?? [], 'DeleteOptions');
-  const about = { group: 'meta.k8s.io', kind: 'DeleteOptions' };
-  if (propagationPolicy !== undefined && orphanDependents !== undefined) {
-    const message = 'Invalid value: "": orphanDependents and deletionPropagation cannot be both set';
-    throw invalid(about, '', [{ reason: 'FieldValueInvalid', field: 'propagationPolicy', message }]);
-  }
-  if (propagationPolicy !== undefined && !policies.includes(propagationPolicy)) {
-    const supported = [...policies, 'nil'].map((p) => JSON.stringify(p)).join(', ');
-    const message = `Unsupported value: ${JSON.stringify(propagationPolicy)}: supported values: ${supported}`;
-    throw invalid(about, '', [{ reason: 'FieldValueNotSupported', field: 'propagationPolicy', message }]);
-  }
 }
