@@ -694,6 +694,37 @@ describe('services', () => {
     expect((await call('POST', services, service('heir', free))).code).toBe(201);
   });
 
+  test('a balancer says where it is by addresses and names, and only of Services that want one', async () => {
+    await call('POST', services, service('balanced', { type: 'LoadBalancer' }));
+    const ingress = (path: string, ...all: object[]) =>
+      patch(`${services}/${path}/status`, 'merge-patch', { status: { loadBalancer: { ingress: all } } });
+    const wrong = await ingress(
+      'balanced',
+      { ip: '1.2.3' },
+      { hostname: '1.2.3.4' },
+      { ip: '192.0.2.1', ipMode: 'Magic' },
+    );
+    expect(wrong.body.details.causes.map(({ field, message }: Body) => [field, message])).toEqual([
+      [
+        'status.loadBalancer.ingress[0].ip',
+        'Invalid value: "1.2.3": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+      ],
+      ['status.loadBalancer.ingress[1].hostname', 'Invalid value: "1.2.3.4": must be a DNS name, not an IP address'],
+      ['status.loadBalancer.ingress[2].ipMode', 'Unsupported value: "Magic": supported values: "Proxy", "VIP"'],
+    ]);
+    expect((await ingress('balanced', { ip: '192.0.2.1' })).body.status.loadBalancer.ingress).toEqual([
+      { ip: '192.0.2.1', ipMode: 'VIP' },
+    ]);
+    await call('POST', services, service('unbalanced'));
+    expect((await ingress('unbalanced', { ip: '192.0.2.1' })).body.details.causes).toEqual([
+      {
+        reason: 'FieldValueForbidden',
+        field: 'status.loadBalancer.ingress',
+        message: 'Forbidden: may only be used when `spec.type` is "LoadBalancer"',
+      },
+    ]);
+  });
+
   test('headless Services have no address, and dual stack needs both families', async () => {
     const { body } = await call('POST', services, service('headless', { clusterIP: 'None' }));
     expect(body.spec).toMatchObject({

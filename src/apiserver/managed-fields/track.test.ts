@@ -144,9 +144,12 @@ describe('applyObject', () => {
     expect(() => apply('other', live, service({ labels: { a: '2' } }))).toThrow('1 conflict');
   });
 
-  test('refuses a list with an element twice', () => {
+  test('refuses a list with an element twice, or without its keys', () => {
     const twice = service({ spec: { ports: [{ port: 80 }, { port: 80, protocol: 'TCP' }] } });
     expect(() => apply('a', undefined, twice)).toThrow('duplicate entries');
+    expect(() => apply('a', undefined, service({ spec: { ports: [{ protocol: 'TCP' }] } }))).toThrow(
+      '.ports: element 0: associative list with keys has an element that omits key field "port"',
+    );
   });
 });
 
@@ -218,6 +221,11 @@ describe('trackUpdate', () => {
         },
       ),
     );
+  });
+
+  test('an element without its keys is for validation to refuse', () => {
+    const created = track('c', undefined, service({ spec: { ports: [{ port: 80 }] } }));
+    expect(() => track('u', created, service({ spec: { ports: [{ port: 80 }, {}] } }))).not.toThrow();
   });
 
   test('an empty entry alone gives up tracking, and an object without owners stays without', () => {

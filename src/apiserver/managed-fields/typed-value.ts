@@ -90,21 +90,26 @@ function partsOf({ type, field }: Place, value: unknown): Map<string, Part> {
   return parts;
 }
 
-/** @throws TypedValueError for an element without its keys */
+/** A key that an element lacks counts as null: whoever sends one without tells of it by its validation. */
 function stepOf(element: unknown, field: string): string {
   const rule: ListRule | undefined = listRules[field];
   if (rule === undefined || rule.type === 'set') return `v:${JSON.stringify(element)}`;
   const keys: Json = {};
-  for (const key of rule.keys) {
-    const value = (element as Json)[key] ?? rule.defaults?.[key];
-    if (value === undefined) {
-      throw new TypedValueError(
-        `element 0: associative list with keys has an element that omits key field ${JSON.stringify(key)} (and doesn't have default value)`,
-      );
-    }
-    keys[key] = value;
-  }
+  for (const key of rule.keys) keys[key] = (element as Json)[key] ?? rule.defaults?.[key] ?? null;
   return keyStep(keys);
+}
+
+/** @throws TypedValueError */
+function checkKeys(elements: readonly unknown[], field: string): void {
+  const rule = listRules[field];
+  if (rule?.type !== 'map') return;
+  for (const [i, element] of elements.entries()) {
+    const missing = rule.keys.find((key) => ((element as Json)[key] ?? rule.defaults?.[key]) === undefined);
+    if (missing === undefined) continue;
+    throw new TypedValueError(
+      `.${field.split('.').at(-1)}: element ${i}: associative list with keys has an element that omits key field ${JSON.stringify(missing)} (and doesn't have default value)`,
+    );
+  }
 }
 
 const rootPlace = (typeName: string): Place => ({ type: { form: 'object', name: typeName }, field: '' });
@@ -126,6 +131,7 @@ function collect(place: Place, value: unknown, set: FieldSet): void {
     set.isMember = true;
     return;
   }
+  if (shape === 'elements') checkKeys(value as unknown[], place.field);
   const parts = partsOf(place, value);
   if (shape === 'elements' && parts.size < (value as unknown[]).length) {
     throw new TypedValueError(`.${place.field.split('.').at(-1)}: duplicate entries for one key`);
