@@ -57,6 +57,19 @@ const roots = [
 const plainName = (model) =>
   model.replace(/^(Core)?(?:Authentication|Discovery|Events|Rbac|Storage|Flowcontrol)?V1(?=[A-Z])/, '$1');
 
+/** What a comment of the models says, on one line. */
+const plainText = (comment) => comment.replace(/\s+/g, ' ').replaceAll('\\"', '"').trim();
+
+/** Descriptions of a model's fields by their names in code, and of the model itself under the empty name. */
+function readDescriptions(text) {
+  const own = /\/\*\*\n\* ([\s\S]*?)\n\*\/\nexport declare class/.exec(text)?.[1];
+  const found = new Map(own === undefined ? [] : [['', plainText(own)]]);
+  for (const m of text.matchAll(/ {4}\/\*\*\n {4}\* (.*)\n {4}\*\/\n {4}'([^']+)'/g)) found.set(m[2], plainText(m[1]));
+  return found;
+}
+
+const descriptions = new Map();
+
 function readModel(model) {
   // A map's type stands on three lines.
   const text = readFileSync(join(models, `${model}.d.ts`), 'utf8').replace(
@@ -66,12 +79,17 @@ function readModel(model) {
   const fields = [];
   for (const m of text.matchAll(/^ {4}'([^']+)'(\??): (.+);$/gm))
     fields.push({ name: m[1], required: m[2] === '', type: m[3] });
+  const described = readDescriptions(text);
   const baseNames = new Map();
   const js = readFileSync(join(models, `${model}.js`), 'utf8');
   for (const m of js.matchAll(
     /"name": "([^"]+)",\s+"baseName": "([^"]+)",\s+"type": "([^"]+)",\s+"format": "([^"]*)"/g,
   ))
     baseNames.set(m[1], { baseName: m[2], format: m[4] });
+  descriptions.set(plainName(model), {
+    '': described.get('') ?? '',
+    ...Object.fromEntries(fields.map((f) => [baseNames.get(f.name)?.baseName ?? f.name, described.get(f.name) ?? ''])),
+  });
   return fields.map((f) => ({
     ...f,
     name: baseNames.get(f.name)?.baseName ?? f.name,
@@ -88,7 +106,8 @@ function tableType(type, format) {
   if (type === 'Date' || type === 'V1MicroTime') return 'time';
   if (type === 'IntOrString') return 'int-or-string';
   if (type === 'any' || type === 'object') return 'any';
-  if (type === 'number') return format === 'double' || format === 'float' ? 'number' : 'integer';
+  if (type === 'number')
+    return format === 'double' || format === 'float' ? 'number' : format === 'int32' ? 'int32' : 'int64';
   if (type === 'string' && format === 'byte') return 'bytes';
   return ['string', 'boolean'].includes(type) ? type : plainName(type);
 }
@@ -100,8 +119,14 @@ function tsType(table) {
   }
   if (table.startsWith('{}')) return `{ [key: string]: ${tsType(table.slice(2))} }`;
   return (
-    { time: 'string', bytes: 'string', 'int-or-string': 'number | string', any: 'unknown', integer: 'number' }[table] ??
-    table
+    {
+      time: 'string',
+      bytes: 'string',
+      'int-or-string': 'number | string',
+      any: 'unknown',
+      int32: 'number',
+      int64: 'number',
+    }[table] ?? table
   );
 }
 
@@ -149,6 +174,15 @@ const outputs = {
   'types.ts': `${header}${types.join('\n')}`,
   'schema.ts': `${header}\n/** Fields of one object type. A type is a scalar, \`[]\` before an element type, \`{}\` before a map's value type, or a type's name. */\nexport interface TypeSchema {\n  readonly fields: { readonly [field: string]: string };\n  readonly required: readonly string[];\n}\n\nexport const schema: { readonly [type: string]: TypeSchema } = {\n${schema.join('')}};\n`,
 };
+const described = names.map(
+  (name) =>
+    `  ${name}: {\n${Object.entries(descriptions.get(name))
+      .filter(([, text]) => text !== '')
+      .map(([field, text]) => `    ${JSON.stringify(field)}: ${JSON.stringify(text)},\n`)
+      .join('')}  },\n`,
+);
+outputs['descriptions.ts'] =
+  `${header}\n/** What Kubernetes says of each type, under the empty name, and of its fields: read by \`kubectl explain\`. Large: to be imported only when asked for. */\nexport const descriptions: { readonly [type: string]: { readonly [field: string]: string } } = {\n${described.join('')}};\n`;
 let stale = 0;
 for (const [file, text] of Object.entries(outputs)) {
   const path = join(root, 'src/api/generated', file);

@@ -1,4 +1,5 @@
 import { schema } from './generated/schema.ts';
+import { canonicalQuantity } from './quantity.ts';
 
 /** A type of the schema, taken apart once. */
 export type FieldType =
@@ -126,20 +127,21 @@ function checkScalar(name: string, raw: unknown, place: Place): unknown {
       if (kind === 'string') return raw;
       break;
     case 'quantity':
-      if (kind === 'string') return raw;
-      if (kind === 'number') return String(raw);
+      if (kind === 'string' || kind === 'number') return canonicalQuantity(String(raw));
       break;
     case 'boolean':
       if (kind === 'boolean') return raw;
       break;
-    case 'integer':
-      if (Number.isSafeInteger(raw)) return raw;
+    case 'int32':
+    case 'int64':
+      if (isInteger(raw, name)) return raw;
       break;
     case 'number':
       if (kind === 'number') return raw;
       break;
     case 'int-or-string':
-      if (kind === 'string' || Number.isSafeInteger(raw)) return raw;
+      if (kind === 'number') return checkScalar('int32', raw, place);
+      if (kind === 'string') return raw;
       break;
     default:
       return structuredClone(raw);
@@ -147,8 +149,12 @@ function checkScalar(name: string, raw: unknown, place: Place): unknown {
   throw mismatch(raw, place, goScalars[name] ?? name);
 }
 
+/** Whether a number is whole and in range; of 64 bits those count that a double can tell apart. */
+function isInteger(raw: unknown, name: 'int32' | 'int64'): boolean {
+  return name === 'int64' ? Number.isSafeInteger(raw) : typeof raw === 'number' && (raw | 0) === raw;
+}
+
 const goScalars: { readonly [name: string]: string } = {
-  integer: 'int32',
   number: 'float64',
   boolean: 'bool',
   time: 'v1.Time',
@@ -167,7 +173,7 @@ function goName(type: FieldType): string {
 function zeroOf(type: FieldType): unknown {
   if (type.form === 'list') return [];
   if (type.form !== 'scalar') return {};
-  return { boolean: false, integer: 0, number: 0, 'int-or-string': 0 }[type.name] ?? '';
+  return { boolean: false, int32: 0, int64: 0, number: 0, 'int-or-string': 0 }[type.name] ?? '';
 }
 
 /** Where a value stands: its path, and the type that has the field. */
@@ -178,9 +184,9 @@ interface Place {
 
 function mismatch(raw: unknown, { path, owner }: Place, goType: string): DecodeError {
   const place = path.replaceAll(/\[\d+\]/g, '');
-  return new DecodeError(
-    `json: cannot unmarshal ${jsonType(raw)} into Go struct field ${owner}.${place} of type ${goType}`,
-  );
+  // Of the right sort, but out of range.
+  const shown = typeof raw === 'number' && goType.startsWith('int') ? `number ${raw}` : jsonType(raw);
+  return new DecodeError(`json: cannot unmarshal ${shown} into Go struct field ${owner}.${place} of type ${goType}`);
 }
 
 function jsonType(raw: unknown): string {

@@ -18,7 +18,7 @@ export interface Resource {
 }
 
 /** Paths below an object. */
-export type Subresource = 'status' | 'scale' | 'binding' | 'finalize' | 'token';
+export type Subresource = 'status' | 'scale' | 'binding' | 'eviction' | 'finalize' | 'token';
 
 function resource(
   apiVersion: string,
@@ -53,7 +53,7 @@ export const resources = {
   pods: resource('v1', 'Pod', 'pods', {
     shortNames: ['po'],
     categories: ['all'],
-    subresources: ['status', 'binding'],
+    subresources: ['status', 'binding', 'eviction'],
   }),
   services: resource('v1', 'Service', 'services', {
     shortNames: ['svc'],
@@ -83,6 +83,17 @@ export const resources = {
   clusterRoleBindings: resource('rbac.authorization.k8s.io/v1', 'ClusterRoleBinding', 'clusterrolebindings', {
     namespaced: false,
   }),
+  statefulSets: resource('apps/v1', 'StatefulSet', 'statefulsets', {
+    shortNames: ['sts'],
+    categories: ['all'],
+    subresources: ['status', 'scale'],
+  }),
+  daemonSets: resource('apps/v1', 'DaemonSet', 'daemonsets', {
+    shortNames: ['ds'],
+    categories: ['all'],
+    subresources: ['status'],
+  }),
+  controllerRevisions: resource('apps/v1', 'ControllerRevision', 'controllerrevisions'),
 } as const satisfies { readonly [key: string]: Resource };
 
 /** Questions asked by creating an object: the answer is its status, and nothing is stored. */
@@ -127,6 +138,9 @@ export interface ResourceTypes {
   roleBindings: types.RoleBinding;
   clusterRoles: types.ClusterRole;
   clusterRoleBindings: types.ClusterRoleBinding;
+  statefulSets: types.StatefulSet;
+  daemonSets: types.DaemonSet;
+  controllerRevisions: types.ControllerRevision;
 }
 export type ResourceKey = keyof typeof resources;
 

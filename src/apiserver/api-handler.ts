@@ -114,7 +114,7 @@ export class ApiHandler {
     if (request.path.startsWith('/openapi/v3')) {
       // Large, and asked for by few.
       const { describeApi } = await import('./openapi.ts');
-      return describeApi(request.path);
+      return describeApi(request);
     }
     const { path } = request;
     if (path === '/openid/v1/jwks' || path === '/openid/v1/jwks/') {

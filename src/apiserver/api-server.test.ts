@@ -26,7 +26,7 @@ async function call(
     ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
     headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
   });
-  const isJson = String(answer.headers['content-type']).startsWith('application/json');
+  const isJson = String(answer.headers['content-type']).startsWith('application/json') && answer.body !== '';
   return { code: answer.statusCode, body: isJson ? JSON.parse(answer.body) : answer.body, headers: answer.headers };
 }
 
@@ -325,12 +325,12 @@ describe('patch', () => {
     expect(Object.keys((await call('GET', `${configMaps}/patched`)).body.data)).toHaveLength(20);
   });
 
-  test('that does not fit is 422; of an unknown kind is 415; server-side apply is not served', async () => {
+  test('that does not fit is 422; of an unknown kind is 415', async () => {
     await call('POST', configMaps, configMap('unfit'));
     const unfit = await patch(`${configMaps}/unfit`, 'json-patch', [{ op: 'remove', path: '/data/none' }]);
     expect(failure(unfit).slice(0, 2)).toEqual([422, 'Invalid']);
-    const apply = await call('PATCH', `${configMaps}/unfit`, '{}', { 'content-type': 'application/apply-patch+yaml' });
-    expect(failure(apply).slice(0, 2)).toEqual([415, 'UnsupportedMediaType']);
+    const unknown = await call('PATCH', `${configMaps}/unfit`, '{}', { 'content-type': 'application/json' });
+    expect(failure(unknown).slice(0, 2)).toEqual([415, 'UnsupportedMediaType']);
     const strict = await call(
       'PATCH',
       `${configMaps}/unfit?fieldValidation=Strict`,
@@ -694,6 +694,37 @@ describe('services', () => {
     expect((await call('POST', services, service('heir', free))).code).toBe(201);
   });
 
+  test('a balancer says where it is by addresses and names, and only of Services that want one', async () => {
+    await call('POST', services, service('balanced', { type: 'LoadBalancer' }));
+    const ingress = (path: string, ...all: object[]) =>
+      patch(`${services}/${path}/status`, 'merge-patch', { status: { loadBalancer: { ingress: all } } });
+    const wrong = await ingress(
+      'balanced',
+      { ip: '1.2.3' },
+      { hostname: '1.2.3.4' },
+      { ip: '192.0.2.1', ipMode: 'Magic' },
+    );
+    expect(wrong.body.details.causes.map(({ field, message }: Body) => [field, message])).toEqual([
+      [
+        'status.loadBalancer.ingress[0].ip',
+        'Invalid value: "1.2.3": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)',
+      ],
+      ['status.loadBalancer.ingress[1].hostname', 'Invalid value: "1.2.3.4": must be a DNS name, not an IP address'],
+      ['status.loadBalancer.ingress[2].ipMode', 'Unsupported value: "Magic": supported values: "Proxy", "VIP"'],
+    ]);
+    expect((await ingress('balanced', { ip: '192.0.2.1' })).body.status.loadBalancer.ingress).toEqual([
+      { ip: '192.0.2.1', ipMode: 'VIP' },
+    ]);
+    await call('POST', services, service('unbalanced'));
+    expect((await ingress('unbalanced', { ip: '192.0.2.1' })).body.details.causes).toEqual([
+      {
+        reason: 'FieldValueForbidden',
+        field: 'status.loadBalancer.ingress',
+        message: 'Forbidden: may only be used when `spec.type` is "LoadBalancer"',
+      },
+    ]);
+  });
+
   test('headless Services have no address, and dual stack needs both families', async () => {
     const { body } = await call('POST', services, service('headless', { clusterIP: 'None' }));
     expect(body.spec).toMatchObject({
@@ -760,6 +791,12 @@ describe('paths', () => {
       'deployments',
       'deployments/status',
       'deployments/scale',
+      'statefulsets',
+      'statefulsets/status',
+      'statefulsets/scale',
+      'daemonsets',
+      'daemonsets/status',
+      'controllerrevisions',
     ]);
     const aggregated = await call('GET', '/apis', undefined, {
       accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json',
@@ -788,6 +825,30 @@ describe('paths', () => {
       expect([...named].filter((name) => body.components.schemas[name] === undefined)).toEqual([]);
       expect(text).toContain('"name":"fieldValidation"');
     }
+  });
+
+  test('openapi documents have an ETag, and describe their fields', async () => {
+    const index = await call('GET', '/openapi/v3');
+    const url = index.body.paths['api/v1'].serverRelativeURL as string;
+    const document = await call('GET', url);
+    expect(document.headers.etag).toBe(`"${url.split('hash=')[1]}"`);
+    const { ports } = document.body.components.schemas['io.k8s.api.core.v1.ServiceSpec'].properties;
+    expect(ports).toMatchObject({
+      type: 'array',
+      description: expect.stringMatching(/^The list of ports that are exposed by this service\./),
+      'x-kubernetes-list-map-keys': ['port', 'protocol'],
+      'x-kubernetes-list-type': 'map',
+      'x-kubernetes-patch-merge-key': 'port',
+    });
+    expect((await call('GET', url, undefined, { 'if-none-match': String(document.headers.etag) })).code).toBe(304);
+  });
+
+  test('numbers out of range are refused as Kubernetes refuses them', async () => {
+    const { body } = await call('POST', services, service('large', { ports: [{ port: 3_000_000_000 }] }));
+    expect(body).toMatchObject({ code: 400, reason: 'BadRequest' });
+    expect(body.message).toContain(
+      'cannot unmarshal number 3000000000 into Go struct field ServicePort.spec.ports.port of type int32',
+    );
   });
 
   test('metrics count requests', async () => {

@@ -61,7 +61,8 @@ export function parseJson(body: Buffer): ParsedBody {
   }
 }
 
-async function parseYaml(body: Buffer): Promise<ParsedBody> {
+/** @throws StatusError 400 */
+export async function parseYaml(body: Buffer): Promise<ParsedBody> {
   const { parseDocument } = await import('yaml');
   try {
     const document = parseDocument(body.toString(), { uniqueKeys: true, version: '1.1', merge: true });

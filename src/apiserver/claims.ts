@@ -5,6 +5,8 @@
 export class Claims<T> {
   readonly #stored = new Map<T, string>();
   readonly #underWay = new Map<T, string>();
+  /** Who has in the store what another had first. */
+  readonly #waiting = new Map<T, Set<string>>();
 
   /** Whether `owner` may take it. */
   isFreeFor(item: T, owner: string): boolean {
@@ -17,8 +19,33 @@ export class Claims<T> {
 
   /** Follows the store: an object had some and has others now. */
   follow(owner: string, previous: Iterable<T>, current: Iterable<T>): void {
-    for (const item of previous) if (this.#stored.get(item) === owner) this.#stored.delete(item);
-    for (const item of current) if (!this.#stored.has(item)) this.#stored.set(item, owner);
+    for (const item of previous) this.#giveUp(item, owner);
+    for (const item of current) {
+      const other = this.#stored.get(item);
+      if (other === undefined) this.#stored.set(item, owner);
+      else if (other !== owner) this.#waiting.set(item, (this.#waiting.get(item) ?? new Set()).add(owner));
+    }
+  }
+
+  /** What several have at once, which only a store that someone else wrote can tell of. */
+  *doubled(): Generator<{ readonly item: T; readonly owner: string; readonly others: readonly string[] }> {
+    for (const [item, others] of this.#waiting)
+      yield { item, owner: this.#stored.get(item) ?? '', others: [...others] };
+  }
+
+  /** It goes to who else has it, and is free only when nobody has. */
+  #giveUp(item: T, owner: string): void {
+    const waiting = this.#waiting.get(item);
+    waiting?.delete(owner);
+    if (this.#stored.get(item) === owner) {
+      const [next] = waiting ?? [];
+      if (next === undefined) this.#stored.delete(item);
+      else {
+        this.#stored.set(item, next);
+        waiting?.delete(next);
+      }
+    }
+    if (waiting?.size === 0) this.#waiting.delete(item);
   }
 
   /** Takes for a request under way. Returns the end of that: from then on what is stored decides. */

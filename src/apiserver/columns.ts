@@ -2,6 +2,7 @@ import type {
   ClusterRoleBinding,
   Container,
   CoreEvent,
+  DaemonSet,
   Deployment,
   EndpointSlice,
   Endpoints,
@@ -9,6 +10,7 @@ import type {
   ReplicaSet,
   RoleBinding,
   Service,
+  StatefulSet,
 } from '../api/generated/types.ts';
 import { formatLabelSelector } from '../api/label-selector.ts';
 import type { KubernetesObject } from '../api/object.ts';
@@ -111,6 +113,29 @@ export const columns: { readonly [K in ResourceKey]: readonly Column<ResourceTyp
   roleBindings: bindingColumns(),
   clusterRoles: [nameColumn, createdAtColumn],
   clusterRoleBindings: bindingColumns(),
+  statefulSets: [
+    nameColumn,
+    column('Ready', (o) => `${o.status?.readyReplicas ?? 0}/${o.spec?.replicas ?? 0}`),
+    ageColumn,
+    ...workloadColumns<StatefulSet>().slice(0, 2),
+  ],
+  daemonSets: [
+    nameColumn,
+    column('Desired', (o) => o.status?.desiredNumberScheduled ?? 0, integer),
+    column('Current', (o) => o.status?.currentNumberScheduled ?? 0, integer),
+    column('Ready', (o) => o.status?.numberReady ?? 0, integer),
+    column('Up-to-date', (o) => o.status?.updatedNumberScheduled ?? 0, integer),
+    column('Available', (o) => o.status?.numberAvailable ?? 0, integer),
+    column('Node Selector', (o) => formatLabels(o.spec?.template?.spec?.nodeSelector)),
+    ageColumn,
+    ...workloadColumns<DaemonSet>(),
+  ],
+  controllerRevisions: [
+    nameColumn,
+    column('Controller', (o) => controllerOf(o)),
+    column('Revision', (o) => o.revision),
+    ageColumn,
+  ],
 };
 
 function bindingColumns<T extends RoleBinding | ClusterRoleBinding>(): readonly Column<T>[] {
@@ -129,7 +154,15 @@ function bindingColumns<T extends RoleBinding | ClusterRoleBinding>(): readonly 
   ];
 }
 
-function workloadColumns<T extends ReplicaSet | Deployment>(): readonly Column<T>[] {
+/** `statefulset.apps/web`, or `<none>`. */
+function controllerOf({ metadata }: KubernetesObject): string {
+  const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner === undefined) return '<none>';
+  const [, group] = owner.apiVersion.split('/').reverse();
+  return `${owner.kind.toLowerCase()}${group === undefined ? '' : `.${group}`}/${owner.name}`;
+}
+
+function workloadColumns<T extends ReplicaSet | Deployment | StatefulSet | DaemonSet>(): readonly Column<T>[] {
   const containers = (o: T): readonly Container[] => o.spec?.template?.spec?.containers ?? [];
   return [
     column(

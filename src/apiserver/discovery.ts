@@ -18,6 +18,7 @@ const subresourceFacts: {
   status: { verbs: ['get', 'patch', 'update'] },
   scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', verbs: ['get', 'patch', 'update'] },
   binding: { apiVersion: 'v1', kind: 'Binding', verbs: ['create'] },
+  eviction: { apiVersion: 'policy/v1', kind: 'Eviction', verbs: ['create'] },
   finalize: { verbs: ['update'] },
   token: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', verbs: ['create'] },
 };

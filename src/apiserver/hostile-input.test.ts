@@ -134,6 +134,46 @@ test('any patch is answered, and never with a server error', async () => {
   );
 });
 
+test('anything applied, and any managed fields, are answered, and never with a server error', async () => {
+  const step = fc.constantFrom('.', 'f:spec', 'f:metadata', 'k:{"port":80}', 'k:[1]', 'v:1', 'i:x', '__proto__', '');
+  const { fields } = fc.letrec<{ fields: unknown }>((tie) => ({
+    fields: fc.oneof({ maxDepth: 4 }, fc.constantFrom<unknown>(null, 1, 'x', {}), fc.dictionary(step, tie('fields'))),
+  }));
+  const managedFields = fc.array(
+    fc.record(
+      {
+        manager: fc.string(),
+        operation: fc.constantFrom('Apply', 'Update', 'Other'),
+        apiVersion: fc.constantFrom('v1', ''),
+        fieldsType: fc.constantFrom('FieldsV1', 'V2'),
+        fieldsV1: fields,
+        time: fc.string(),
+      },
+      { requiredKeys: [] },
+    ),
+    { maxLength: 3 },
+  );
+  const value = fc.oneof(fc.string(), fc.integer(), fc.constant(null), fc.constant({}), fc.constant([]));
+  const port = fc.dictionary(fc.constantFrom('port', 'protocol', 'name', 'targetPort'), value);
+  const object = fc.record(
+    {
+      metadata: fc.record({ name: fc.constant('target'), managedFields, labels: value }, { requiredKeys: ['name'] }),
+      spec: fc.record({ ports: fc.array(port, { maxLength: 3 }), selector: value }, { requiredKeys: [] }),
+      status: fc.record({ conditions: fc.array(fc.dictionary(fc.constantFrom('type', 'status'), value)) }),
+    },
+    { requiredKeys: ['metadata'] },
+  );
+  const types = ['application/apply-patch+yaml', 'application/merge-patch+json'];
+  const query = fc.constantFrom('?fieldManager=m&force=true', '?fieldManager=n', '/status?fieldManager=s&force=1', '');
+  await fc.assert(
+    fc.asyncProperty(object, fc.constantFrom(...types), query, async (body, type, rest) => {
+      const typed = JSON.stringify({ apiVersion: 'v1', kind: 'Service', ...body });
+      await send('PATCH', `${path}/services/target${rest}`, typed, type);
+    }),
+    runs,
+  );
+});
+
 test('any path and query is answered, and never with a server error', async () => {
   const segment = fc.oneof(
     fc.constantFrom(

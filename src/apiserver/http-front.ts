@@ -118,10 +118,11 @@ async function answer(
   else write(reply.raw, result);
 }
 
-function write(response: ServerResponse, { code, type, body, warnings = [] }: ApiAnswer): void {
+function write(response: ServerResponse, { code, type, body, headers = {}, warnings = [] }: ApiAnswer): void {
   response.setHeader('content-type', type);
   response.setHeader('content-length', Buffer.byteLength(body));
   response.setHeader('cache-control', 'no-cache, private');
+  for (const name in headers) response.setHeader(name, headers[name] ?? '');
   if (warnings.length > 0) response.setHeader('warning', warnings.map(formatWarning));
   response.writeHead(code);
   response.end(body);

@@ -138,7 +138,11 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
       'hello-service',
       'kubernetes',
     ]);
-    expect(await ok('api-resources -o name --api-group=apps')).toBe('deployments.apps\nreplicasets.apps\n');
+    expect(await ok('api-resources -o name --api-group=apps')).toBe(
+      ['controllerrevisions', 'daemonsets', 'deployments', 'replicasets', 'statefulsets']
+        .map((n) => `${n}.apps\n`)
+        .join(''),
+    );
   });
 
   test('scale, label, annotate, patch, set image, describe', async () => {
@@ -226,9 +230,139 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
   test('explain and replace', async () => {
     expect(await ok('explain service.spec.ports.targetPort')).toMatch(/^FIELD: targetPort <IntOrString>$/m);
     expect(await ok('explain service.spec --recursive')).toContain('sessionAffinityConfig\t<SessionAffinityConfig>');
+    const explained = await ok('explain service.spec.clusterIP');
+    expect(explained).toContain('clusterIP is the IP address of the service and is usually assigned randomly.');
     const object = JSON.parse(await ok('get cm cm -o json'));
     expect(await ok('replace -f -', JSON.stringify({ ...object, data: { a: 'c' } }))).toBe('configmap/cm replaced\n');
     const stale = await kubectl('replace -f -', JSON.stringify({ ...object, data: { a: 'd' } }));
     expect(stale.err).toContain('Operation cannot be fulfilled on configmaps "cm": the object has been modified');
+  });
+
+  test('apply on the server: owners, conflicts, force', async () => {
+    const map = (data: object, labels: object = {}) =>
+      JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owned', labels }, data });
+    const apply = 'apply --server-side -f -';
+    expect(await ok(apply, map({ a: '1', b: '1' }))).toBe('configmap/owned serverside-applied\n');
+    expect(await ok(`${apply} --field-manager=other`, map({ c: '1' }))).toBe('configmap/owned serverside-applied\n');
+    const refused = await kubectl(`${apply} --field-manager=other`, map({ a: '2' }));
+    expect(refused.status).toBe(1);
+    expect(refused.err).toContain('Apply failed with 1 conflict: conflict with "kubectl": .data.a');
+    expect(await ok(`${apply} --field-manager=other --force-conflicts`, map({ a: '2' }))).toBe(
+      'configmap/owned serverside-applied\n',
+    );
+    // Gone is what it applied before and does not any more; what another has stays.
+    expect(JSON.parse(await ok('get cm owned -o jsonpath={.data}'))).toEqual({ a: '2', b: '1' });
+    expect(await ok('get cm owned -o yaml')).not.toContain('managedFields');
+    const shown = JSON.parse(await ok('get cm owned -o json --show-managed-fields'));
+    const byName = (a: { manager: string }, b: { manager: string }) => (a.manager < b.manager ? -1 : 1);
+    expect(shown.metadata.managedFields.sort(byName)).toMatchObject([
+      {
+        manager: 'kubectl',
+        operation: 'Apply',
+        apiVersion: 'v1',
+        fieldsType: 'FieldsV1',
+        fieldsV1: { 'f:data': { 'f:b': {} } },
+      },
+      { manager: 'other', operation: 'Apply', fieldsV1: { 'f:data': { 'f:a': {} } } },
+    ]);
+    const { resourceVersion } = shown.metadata;
+    await ok(`${apply} --field-manager=other`, map({ a: '2' }));
+    expect(await ok('get cm owned -o jsonpath={.metadata.resourceVersion}')).toBe(resourceVersion);
+    const unknown = await kubectl(apply, map({ a: '1' }).replace('"data"', '"dat"'));
+    expect(unknown.err).toContain(
+      'failed to create typed patch object (default/owned; v1, Kind=ConfigMap): .dat: field not declared in schema',
+    );
+    expect(await ok(`${apply} --dry-run=server --force-conflicts`, map({ a: '9' }))).toBe(
+      'configmap/owned serverside-applied (server dry run)\n',
+    );
+    expect(await ok('get cm owned -o jsonpath={.data.a}')).toBe('2');
+  });
+
+  test('apply on the server takes over what was applied by kubectl itself', async () => {
+    const service = (targetPort: number, label: string) => `
+apiVersion: v1
+kind: Service
+metadata: {name: moved, labels: {${label}: moved}}
+spec:
+  selector: {app: moved}
+  ports: [{name: http, port: 80, targetPort: ${targetPort}}]
+`;
+    await ok('apply -f -', service(8080, 'app'));
+    const managers = 'get svc moved --show-managed-fields -o jsonpath={.metadata.managedFields[*].manager}';
+    expect(await ok(managers)).toBe('kubectl-client-side-apply');
+    expect(await ok('apply --server-side -f -', service(8081, 'app'))).toBe('service/moved serverside-applied\n');
+    // Those of one operation are in the order of their times.
+    expect((await ok(managers)).split(' ').sort()).toEqual(['kubectl', 'kubectl-last-applied']);
+    expect(await ok('get svc moved -o jsonpath={.spec.ports[*].targetPort}')).toBe('8081');
+    await ok('apply --server-side -f -', service(8081, 'other'));
+    expect(await ok('get svc moved -o jsonpath={.metadata.labels}')).toBe('{"other":"moved"}');
+  });
+
+  test('scale has its own owner; who applies the same number meets it', async () => {
+    expect(await ok('create deployment scaled --image=nginx --replicas=0')).toBe('deployment.apps/scaled created\n');
+    await ok('scale deploy scaled --replicas=2');
+    const owners = JSON.parse(await ok('get deploy scaled -o json --show-managed-fields')).metadata.managedFields;
+    // Entries of one second are in the order of their names.
+    owners.sort((a: { manager: string }, b: { manager: string }) => (a.manager < b.manager ? -1 : 1));
+    expect(owners).toMatchObject([
+      { manager: 'kubectl', operation: 'Update', subresource: 'scale', fieldsV1: { 'f:spec': { 'f:replicas': {} } } },
+      { manager: 'kubectl-create', operation: 'Update', apiVersion: 'apps/v1' },
+    ]);
+    const applied = { apiVersion: 'apps/v1', kind: 'Deployment', metadata: { name: 'scaled' }, spec: { replicas: 5 } };
+    const refused = await kubectl('apply --server-side -f -', JSON.stringify(applied));
+    expect(refused.err).toContain(
+      'Apply failed with 1 conflict: conflict with "kubectl" with subresource "scale" using apps/v1: .spec.replicas',
+    );
+  });
+
+  test('StatefulSets and DaemonSets have their defaults, columns and rules', async () => {
+    const template = { metadata: { labels: { app: 'db' } }, spec: { containers: [{ name: 'db', image: 'db:1' }] } };
+    const spec = { selector: { matchLabels: { app: 'db' } }, template };
+    const stateful = {
+      apiVersion: 'apps/v1',
+      kind: 'StatefulSet',
+      metadata: { name: 'db' },
+      spec: { ...spec, serviceName: 'db' },
+    };
+    expect(await ok('apply -f -', JSON.stringify(stateful))).toBe('statefulset.apps/db created\n');
+    expect(JSON.parse(await ok('get sts db -o json')).spec).toMatchObject({
+      replicas: 1,
+      podManagementPolicy: 'OrderedReady',
+      updateStrategy: { type: 'RollingUpdate', rollingUpdate: { partition: 0 } },
+      persistentVolumeClaimRetentionPolicy: { whenDeleted: 'Retain', whenScaled: 'Retain' },
+      revisionHistoryLimit: 10,
+    });
+    expect(await ok('scale sts db --replicas=3')).toBe('statefulset.apps/db scaled\n');
+    expect(await ok('get sts')).toMatch(/^NAME +READY +AGE\ndb +0\/3 +\d+s\n$/);
+    const renamed = { ...stateful, spec: { ...stateful.spec, serviceName: 'other' } };
+    expect((await kubectl('apply -f -', JSON.stringify(renamed))).err).toContain(
+      "The StatefulSet \"db\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden",
+    );
+    const daemons = { apiVersion: 'apps/v1', kind: 'DaemonSet', metadata: { name: 'agent' }, spec };
+    await ok('apply -f -', JSON.stringify(daemons));
+    expect(await ok('get ds agent -o jsonpath={.spec.updateStrategy}')).toBe(
+      '{"rollingUpdate":{"maxSurge":0,"maxUnavailable":1},"type":"RollingUpdate"}',
+    );
+    expect(await ok('get ds')).toMatch(
+      /^NAME +DESIRED +CURRENT +READY +UP-TO-DATE +AVAILABLE +NODE SELECTOR +AGE\nagent +0 +0 +0 +0 +0 +<none> +\d+s\n$/,
+    );
+    const both = { type: 'RollingUpdate', rollingUpdate: { maxSurge: 1, maxUnavailable: 1 } };
+    const greedy = { ...daemons, metadata: { name: 'greedy' }, spec: { ...spec, updateStrategy: both } };
+    expect((await kubectl('create -f -', JSON.stringify(greedy))).err).toContain(
+      'spec.updateStrategy.rollingUpdate.maxSurge: Invalid value: 1: may not be set when maxUnavailable is non-zero',
+    );
+    await ok('delete sts/db ds/agent');
+  });
+
+  test('drain evicts the Pods of a node', async () => {
+    await ok('create -f -', JSON.stringify({ apiVersion: 'v1', kind: 'Node', metadata: { name: 'old' } }));
+    const pod = { metadata: { name: 'evicted' }, spec: { nodeName: 'old', containers: [{ name: 'c', image: 'i' }] } };
+    await ok('create -f -', JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }));
+    expect(await ok('drain old --force --grace-period=0')).toBe(
+      'node/old cordoned\nevicting pod default/evicted\npod/evicted evicted\nnode/old drained\n',
+    );
+    expect(await ok('get nodes')).toMatch(/^old +Unknown,SchedulingDisabled /m);
+    expect((await kubectl('get pod evicted')).err).toBe('Error from server (NotFound): pods "evicted" not found\n');
+    await ok('uncordon old');
   });
 });

@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
 import { type FieldType, fieldsOf } from '../api/decode.ts';
+import { descriptions } from '../api/generated/descriptions.ts';
 import { schema } from '../api/generated/schema.ts';
+import { atomicMaps, atomicTypes, listRules } from '../api/list-types.ts';
 import { mergeRules } from '../api/merge-rules.ts';
 import { apiVersionOf, type Resource, resources } from '../api/resources.ts';
-import { type ApiAnswer, jsonAnswer } from './requests.ts';
+import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
 import { version } from './version.ts';
 
 type Json = { [field: string]: unknown };
@@ -34,39 +36,46 @@ function schemaName(type: string): string {
   return found === undefined ? `io.k8s.api.core.v1.${type.replace(/^Core(?=[A-Z])/, '')}` : `${found}.${type}`;
 }
 
-const documents = new Map<string, string>();
+const documents = new Map<string, { readonly text: string; readonly hash: string }>();
 
-/** Answers `/openapi/v3` and what is below it; nothing for any other path. */
-export function describeApi(path: string): ApiAnswer | undefined {
+/**
+ * Answers `/openapi/v3` and what is below it; nothing for any other path. A document has the hash of its text as its
+ * ETag, so that clients that keep it are spared it.
+ */
+export function describeApi({ path, headers }: Pick<ApiRequest, 'path' | 'headers'>): ApiAnswer | undefined {
   const groupVersions = [...new Set(all.map(apiVersionOf))];
   const pathOf = (groupVersion: string) =>
     groupVersion.includes('/') ? `apis/${groupVersion}` : `api/${groupVersion}`;
   if (path === '/openapi/v3' || path === '/openapi/v3/') {
     const paths = groupVersions.map((groupVersion) => {
-      const hash = createHash('sha256').update(documentOf(groupVersion)).digest('hex').slice(0, 32).toUpperCase();
       const place = pathOf(groupVersion);
-      return [place, { serverRelativeURL: `/openapi/v3/${place}?hash=${hash}` }];
+      return [place, { serverRelativeURL: `/openapi/v3/${place}?hash=${documentOf(groupVersion).hash}` }];
     });
     return jsonAnswer(200, { paths: Object.fromEntries(paths) });
   }
   const asked = groupVersions.find((groupVersion) => path === `/openapi/v3/${pathOf(groupVersion)}`);
-  return asked === undefined ? undefined : { code: 200, type: 'application/json', body: documentOf(asked) };
+  if (asked === undefined) return undefined;
+  const { text, hash } = documentOf(asked);
+  const etag = `"${hash}"`;
+  const known = (headers['if-none-match'] ?? '').split(',').some((one) => one.trim() === etag);
+  return { code: known ? 304 : 200, type: 'application/json', body: known ? '' : text, headers: { etag } };
 }
 
 /** The OpenAPI document of one group version, made when first asked for. */
-function documentOf(groupVersion: string): string {
-  let text = documents.get(groupVersion);
-  if (text === undefined) {
+function documentOf(groupVersion: string): { readonly text: string; readonly hash: string } {
+  let document = documents.get(groupVersion);
+  if (document === undefined) {
     const served = all.filter((resource) => apiVersionOf(resource) === groupVersion);
-    text = JSON.stringify({
+    const text = JSON.stringify({
       openapi: '3.0.0',
       info: { title: 'Kubernetes', version: version.gitVersion },
       paths: Object.assign({}, ...served.map(pathsOf)) as Json,
       components: { schemas: schemasOf(served) },
     });
-    documents.set(groupVersion, text);
+    document = { text, hash: createHash('sha256').update(text).digest('hex').slice(0, 32).toUpperCase() };
+    documents.set(groupVersion, document);
   }
-  return text;
+  return document;
 }
 
 const parameter = (name: string, type: 'string' | 'integer' | 'boolean', description: string): Json => ({
@@ -100,6 +109,7 @@ const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ];
 
 function pathsOf(resource: Resource): Json {
@@ -180,9 +190,34 @@ function objectSchema(type: string): Json {
   const required = schema[type]?.required ?? [];
   const properties = [...fieldsOf(type)].map(([field, fieldType]) => [
     field,
-    { ...fieldSchema(fieldType), ...mergeExtensions(`${type}.${field}`) },
+    {
+      ...description(type, field),
+      ...fieldSchema(fieldType),
+      ...listExtensions(type, field),
+      ...mergeExtensions(`${type}.${field}`),
+    },
   ]);
-  return { type: 'object', properties: Object.fromEntries(properties), ...(required.length > 0 ? { required } : {}) };
+  return {
+    ...description(type, ''),
+    type: 'object',
+    properties: Object.fromEntries(properties),
+    ...(required.length > 0 ? { required } : {}),
+    ...(atomicTypes.has(type) ? { 'x-kubernetes-map-type': 'atomic' } : {}),
+  };
+}
+
+function description(type: string, field: string): Json {
+  const text = descriptions[type]?.[field];
+  return text === undefined ? {} : { description: text };
+}
+
+/** What clients need that know by themselves who owns what. */
+function listExtensions(type: string, field: string): Json {
+  if (atomicMaps.has(`${type}.${field}`)) return { 'x-kubernetes-map-type': 'atomic' };
+  const rule = listRules[`${type}.${field}`];
+  if (rule?.type === 'map') return { 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': rule.keys };
+  if (fieldsOf(type).get(field)?.form !== 'list') return {};
+  return { 'x-kubernetes-list-type': rule === undefined ? 'atomic' : 'set' };
 }
 
 function listSchema(resource: Resource): Json {
@@ -227,7 +262,8 @@ function fieldSchema(type: FieldType): Json {
 }
 
 const scalarSchemas: { readonly [name: string]: Json } = {
-  integer: { type: 'integer', format: 'int64' },
+  int32: { type: 'integer', format: 'int32' },
+  int64: { type: 'integer', format: 'int64' },
   number: { type: 'number', format: 'double' },
   time: { type: 'string', format: 'date-time' },
   bytes: { type: 'string', format: 'byte' },

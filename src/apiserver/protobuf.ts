@@ -154,7 +154,7 @@ function readField(
 
 /** A repeated number may come packed, all in one field. */
 function readElements(type: FieldType, wire: Wire, depth: number): unknown[] {
-  const isNumber = type.form === 'scalar' && (type.name === 'integer' || type.name === 'boolean');
+  const isNumber = type.form === 'scalar' && ['int32', 'int64', 'boolean'].includes(type.name);
   if (!isNumber || !Buffer.isBuffer(wire)) return [readValue(type, wire, depth)];
   const reader = { message: wire, at: 0 };
   const values: unknown[] = [];
@@ -176,7 +176,8 @@ function readValue(type: FieldType, wire: Wire, depth: number): unknown {
       return bytesOf(wire).toString('base64');
     case 'boolean':
       return numberOf(wire) !== 0;
-    case 'integer':
+    case 'int32':
+    case 'int64':
       return numberOf(wire);
     case 'time':
       return readTime(bytesOf(wire));

@@ -1,14 +1,16 @@
 import { isDeepStrictEqual } from 'node:util';
 import { FieldErrors } from '../api/field-error.ts';
-import type { DeleteOptions, Service } from '../api/generated/types.ts';
+import type { DeleteOptions, ManagedFieldsEntry, Service } from '../api/generated/types.ts';
 import { apiVersionOf, type Resource, type ResourceKey, resources } from '../api/resources.ts';
 import { validateMetadata, validateMetadataUpdate } from '../api/validation/metadata.ts';
 import type { Operation, Store } from '../store/store.ts';
 import type { Admit } from './access/admission.ts';
 import { planDeletion } from './deletion.ts';
 import { KeyedQueue } from './keyed-queue.ts';
+import type { FieldWriter } from './managed-fields/managers.ts';
+import { trackUpdate } from './managed-fields/track.ts';
 import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
-import { withKeptMetadata, withNewMetadata } from './object-meta.ts';
+import { kubernetesTime, withKeptMetadata, withNewMetadata } from './object-meta.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { Allocation, ServiceAllocator } from './service-allocator.ts';
 import { alreadyExists, badRequest, conflict, invalid, modifiedMessage, notFound } from './status.ts';
@@ -33,8 +35,16 @@ export interface ObjectPlace {
   readonly name: string;
 }
 
-export interface UpdateOptions {
+export interface WriteOptions {
   readonly dryRun: boolean;
+  /**
+   * Whose the fields are that the write changes; absent: managed fields stay as they are. Who applies brings the
+   * object with its managed fields.
+   */
+  readonly writer?: FieldWriter;
+}
+
+export interface UpdateOptions extends WriteOptions {
   /** The part of the object that the update is about: with `status`, everything else stays, and the other way round. */
   readonly part: 'main' | 'status' | 'finalize' | 'all';
 }
@@ -86,7 +96,7 @@ export class Registry {
   }
 
   /** `object` is taken over. */
-  async create(object: ApiObject, namespace: string | undefined, options: { dryRun: boolean }): Promise<StoredObject> {
+  async create(object: ApiObject, namespace: string | undefined, options: WriteOptions): Promise<StoredObject> {
     if (object.metadata.resourceVersion) {
       throw badRequest('resourceVersion should not be set on objects to be created');
     }
@@ -96,6 +106,7 @@ export class Registry {
     for (let attempt = 0; ; attempt++) {
       const draft = withNewMetadata(typed, namespace, this.strategy.generationOf !== undefined);
       this.strategy.defaults?.(draft);
+      this.#own(draft, { live: undefined, sent: object.metadata.managedFields, writer: options.writer });
       this.strategy.prepareForCreate?.(draft);
       await this.#admit?.create(this.resource, draft);
       const created = await this.#store(draft, undefined, options);
@@ -125,11 +136,14 @@ export class Registry {
   ): Promise<StoredObject> {
     for (let attempt = 0; attempt < maxTries; attempt++) {
       const current = await this.get(place);
-      const next = this.#merge(change(current), current.object, options.part);
+      const sent = change(current);
+      const next = this.#merge(sent, current.object, options.part);
       if (next.metadata.resourceVersion && next.metadata.resourceVersion !== String(current.revision)) {
         throw conflict(this.resource, place.name, modifiedMessage);
       }
       this.#admit?.change({ operation: 'update', resource: this.resource, object: next, old: current.object });
+      this.strategy.defaults?.(next);
+      this.#own(next, { live: current.object, sent: sent.metadata.managedFields, writer: options.writer });
       const updated = await this.#storeUpdate(next, current, options);
       if (updated !== undefined) return updated;
     }
@@ -182,12 +196,31 @@ export class Registry {
     return { ...structuredClone(old), metadata: kept, spec: sent.spec };
   }
 
+  /** Sets the object's managed fields, as they are after the write. */
+  #own(
+    next: ApiObject,
+    {
+      live,
+      sent,
+      writer,
+    }: { live: ApiObject | undefined; sent: ManagedFieldsEntry[] | undefined; writer: FieldWriter | undefined },
+  ): void {
+    const context = { schema: this.resource.schema, hasStatus: this.#hasStatus, now: kubernetesTime() };
+    const managedFields =
+      writer === undefined
+        ? live?.metadata.managedFields
+        : writer.operation === 'Apply'
+          ? sent
+          : trackUpdate({ ...context, writer }, { live, next, sent });
+    if (managedFields === undefined) delete next.metadata.managedFields;
+    else next.metadata.managedFields = managedFields;
+  }
+
   async #storeUpdate(
     next: ApiObject,
     current: StoredObject,
     options: UpdateOptions,
   ): Promise<StoredObject | undefined> {
-    this.strategy.defaults?.(next);
     if (options.part === 'main') this.strategy.prepareForUpdate?.(next, current.object);
     const { generationOf } = this.strategy;
     if (generationOf !== undefined && !isDeepStrictEqual(plain(generationOf(next)), generationOf(current.object))) {

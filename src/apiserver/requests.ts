@@ -19,6 +19,7 @@ export interface ApiAnswer {
   readonly code: number;
   readonly type: string;
   readonly body: string | Buffer;
+  readonly headers?: { readonly [name: string]: string };
   /** Become Warning headers. */
   readonly warnings?: readonly string[];
 }

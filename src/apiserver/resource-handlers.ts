@@ -1,21 +1,25 @@
-import { decodeObject, isPlainObject } from '../api/decode.ts';
-import type { DeleteOptions } from '../api/generated/types.ts';
-import { parseBody } from './body.ts';
+import { apiVersionOf } from '../api/resources.ts';
+import { mediaType, parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
+import { readDeleteOptions } from './delete-options.ts';
 import { listObjects, readRevision } from './list.ts';
 import { type Format, negotiate } from './negotiation.ts';
-import { applyPatch, parsePatch } from './patch/patch.ts';
+import { kubernetesTime } from './object-meta.ts';
+import { applyTo, parseApplied, reachableBy } from './patch/apply-patch.ts';
+import { applyMediaType, applyPatch, parsePatch } from './patch/patch.ts';
 import type { Deletion, Registry, RegistryEnvironment } from './registry.ts';
 import type { ResourceRequest } from './request-info.ts';
 import { isTrue } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, formattedAnswer, jsonAnswer, streamed } from './requests.ts';
 import { readSelection } from './selection.ts';
-import { badRequest, deletedStatus, invalid, methodNotAllowed } from './status.ts';
+import { badRequest, deletedStatus, methodNotAllowed, StatusError } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
+import { evictionBodyType, evictPod } from './subresources/eviction.ts';
 import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
+import { readDryRun, readForce, readWriter } from './write-options.ts';
 
 const minWatchSeconds = 1_800;
 const concurrentDeletes = 32;
@@ -75,6 +79,11 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
   const { verb, resource } = call.info;
   if (subresource === 'binding' && verb === 'create')
     return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
+  if (subresource === 'eviction' && verb === 'create') {
+    const { object } = await readObject(call, evictionBodyType);
+    const dryRun = readDryRun(call.request.query, 'CreateOptions');
+    return evictPod(call.registry, { place: call.place, eviction: object, dryRun });
+  }
   if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
   if (subresource === 'status') {
     if (verb === 'get') return show(call, 200, await call.registry.get(call.place));
@@ -146,7 +155,8 @@ async function create(call: Call): Promise<ApiAnswer> {
   const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(call.request.query, 'CreateOptions');
-  return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun }));
+  const writer = readWriter(call.request, info, 'Update');
+  return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun, writer }));
 }
 
 async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Promise<ApiAnswer> {
@@ -155,19 +165,28 @@ async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Pr
   checkName(object, place.name);
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(request.query, 'UpdateOptions');
+  const writer = readWriter(request, info, 'Update');
   if (registry.strategy.createOnUpdate === true && part === 'main' && !object.metadata.resourceVersion) {
     const key = info.resource.namespaced ? `${namespace}/${place.name}` : place.name;
     if (registry.cache.get(key) === undefined) {
-      return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun }));
+      return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun, writer }));
     }
   }
   // Each try gets its own copy, because what is stored is made of it in place.
-  const stored = await registry.update(place, () => structuredClone(object), { dryRun, part });
+  const stored = await registry.update(place, () => structuredClone(object), { dryRun, part, writer });
   return show({ ...call, warnings }, 200, stored);
 }
 
 async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
   const { info, registry, place, request } = call;
+  if (isApply(call)) {
+    const applied = await parseApplied(request.body, bodyTypeOf(info.resource));
+    checkName(applied, place.name);
+    namespaceFor(call, applied);
+    const { code, stored } = await apply(call, applied, part);
+    return show(call, code, stored);
+  }
+  const writer = readWriter(request, info, 'Update');
   const parsed = parsePatch(request.body, request.headers['content-type']);
   const validation = readFieldValidation(request.query);
   const dryRun = readDryRun(request.query, 'PatchOptions');
@@ -181,13 +200,66 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
       namespaceFor(call, object);
       return object;
     },
-    { dryRun, part },
+    { dryRun, part, writer },
   );
   return show({ ...call, warnings: [...warnings] }, 200, stored);
 }
 
+function isApply({ request }: Call): boolean {
+  return mediaType(request.headers['content-type']) === applyMediaType;
+}
+
+/** Server-side apply: changes the object, or creates it. */
+async function apply(
+  call: NamedCall,
+  sent: ApiObject,
+  part: 'main' | 'status',
+): Promise<{ code: number; stored: StoredObject }> {
+  const { info, registry, place, request } = call;
+  const { resource } = info;
+  const writer = readWriter(request, info, 'Apply');
+  const options = { dryRun: readDryRun(request.query, 'PatchOptions'), writer };
+  const hasStatus = resource.subresources.some((subresource) => subresource === 'status');
+  const context = { schema: resource.schema, writer, hasStatus, now: kubernetesTime() };
+  const change = { applied: reachableBy(sent, context), force: readForce(request.query) };
+  const update = () =>
+    registry.update(place, ({ object }) => applyTo(resource, context, { ...change, live: object }), {
+      ...options,
+      part,
+    });
+  try {
+    return { code: 200, stored: await update() };
+  } catch (error) {
+    if (!isStatus(error, 404) || info.subresource !== undefined) throw error;
+  }
+  try {
+    const object = applyTo(resource, context, { ...change, live: undefined });
+    return { code: 201, stored: await registry.create(object, place.namespace, options) };
+  } catch (error) {
+    if (!(error instanceof StatusError) || error.status.reason !== 'AlreadyExists') throw error;
+    return { code: 200, stored: await update() };
+  }
+}
+
+function isStatus(error: unknown, code: number): boolean {
+  return error instanceof StatusError && error.status.code === code;
+}
+
+/** A Scale that is applied is its workload, of which its one field is applied. */
+async function applyScale(call: NamedCall): Promise<ApiAnswer> {
+  const { info, place, request } = call;
+  const scale = readScale(await parseApplied(request.body, scaleBodyType), place.name);
+  const metadata = { ...(place.namespace === undefined ? {} : { namespace: place.namespace }), name: place.name };
+  const { kind } = info.resource;
+  const applied = { apiVersion: apiVersionOf(info.resource), kind, metadata, spec: { ...scale.spec } };
+  const { stored } = await apply(call, applied, 'main');
+  return jsonAnswer(200, scaleOf(stored.object));
+}
+
 async function changeScale(call: NamedCall): Promise<ApiAnswer> {
   const { registry, place, request, info } = call;
+  if (info.verb === 'patch' && isApply(call)) return applyScale(call);
+  const writer = readWriter(request, info, 'Update');
   const dryRun = readDryRun(request.query, 'UpdateOptions');
   const validation = readFieldValidation(request.query);
   const isPatch = info.verb === 'patch';
@@ -203,14 +275,14 @@ async function changeScale(call: NamedCall): Promise<ApiAnswer> {
           : applyPatch(parsed, scale, { type: scaleBodyType, validation, warn: () => {} });
       return withReplicas(current.object, readScale(next, place.name));
     },
-    { dryRun, part: 'main' },
+    { dryRun, part: 'main', writer },
   );
   return jsonAnswer(200, scaleOf(stored.object));
 }
 
 async function remove(call: NamedCall): Promise<ApiAnswer> {
   const { registry, place, info } = call;
-  const options = await readDeleteOptions(call);
+  const options = await readDeleteOptions(call.request);
   const { object, gone } = await registry.delete(place, options);
   const isForeground = options.propagationPolicy === 'Foreground' || options.orphanDependents === false;
   const code = !gone && isForeground ? 202 : 200;
@@ -223,7 +295,7 @@ async function remove(call: NamedCall): Promise<ApiAnswer> {
 async function deleteCollection(call: Call): Promise<ApiAnswer> {
   const { request, info, registry, environment } = call;
   if (info.resource.namespaced && info.namespace === undefined) throw methodNotAllowed(info.resource);
-  const options = await readDeleteOptions(call);
+  const options = await readDeleteOptions(call.request);
   const matches = readSelection(request.query, info.resource, registry.strategy);
   const page = await listObjects(registry, environment.cache, {
     namespace: info.namespace,
@@ -246,7 +318,7 @@ async function deleteCollection(call: Call): Promise<ApiAnswer> {
 
 /** What another one deleted meanwhile is as it should be. */
 function ignoreMissing(error: unknown): Deletion | undefined {
-  if (error instanceof Error && 'status' in error && (error.status as { code: number }).code === 404) return undefined;
+  if (isStatus(error, 404)) return undefined;
   throw error;
 }
 
@@ -290,59 +362,4 @@ function namespaceFor({ info }: Call, object: ApiObject): string | undefined {
   }
   object.metadata.namespace = wanted;
   return wanted;
-}
-
-function readDryRun(query: URLSearchParams, kind: string): boolean {
-  const values = query.getAll('dryRun');
-  const wrong = values.find((value) => value !== 'All');
-  if (wrong !== undefined) throw dryRunUnsupported(wrong, kind);
-  return values.length > 0;
-}
-
-function dryRunUnsupported(value: string, kind: string): Error {
-  const message = `Unsupported value: ${JSON.stringify(value)}: supported values: "All"`;
-  return invalid({ group: 'meta.k8s.io', kind }, '', [{ reason: 'FieldValueNotSupported', field: 'dryRun', message }]);
-}
-
-/** Options of a delete: the body, and what the query adds. */
-async function readDeleteOptions(call: Call): Promise<DeleteOptions> {
-  const { query, body, headers } = call.request;
-  const sent = body.length === 0 ? {} : (await parseBody(body, headers['content-type'], 'DeleteOptions')).value;
-  if (!isPlainObject(sent)) throw badRequest('the body of a delete must be DeleteOptions');
-  let options: DeleteOptions;
-  try {
-    options = decodeObject('DeleteOptions', sent).object;
-  } catch (error) {
-    throw badRequest(error instanceof Error ? error.message : String(error));
-  }
-  const grace = query.get('gracePeriodSeconds');
-  if (grace !== null && grace !== '') {
-    if (!/^-?\d{1,9}$/.test(grace))
-      throw badRequest(`gracePeriodSeconds: Invalid value: ${JSON.stringify(grace)}: must be a whole number`);
-    options.gracePeriodSeconds = Number(grace);
-  }
-  const policy = query.get('propagationPolicy');
-  if (policy !== null && policy !== '') options.propagationPolicy = policy;
-  const orphan = query.get('orphanDependents');
-  if (orphan !== null) options.orphanDependents = isTrue(orphan);
-  options.dryRun = [...(options.dryRun ?? []), ...query.getAll('dryRun')];
-  checkDeleteOptions(options);
-  return options;
-}
-
-const policies = ['Background', 'Foreground', 'Orphan'];
-
-function checkDeleteOptions({ propagationPolicy, orphanDependents, dryRun }: DeleteOptions): void {
-  const wrong = dryRun?.find((value) => value !== 'All');
-  if (wrong !== undefined) throw dryRunUnsupported(wrong, 'DeleteOptions');
-  const about = { group: 'meta.k8s.io', kind: 'DeleteOptions' };
-  if (propagationPolicy !== undefined && orphanDependents !== undefined) {
-    const message = 'Invalid value: "": orphanDependents and deletionPropagation cannot be both set';
-    throw invalid(about, '', [{ reason: 'FieldValueInvalid', field: 'propagationPolicy', message }]);
-  }
-  if (propagationPolicy !== undefined && !policies.includes(propagationPolicy)) {
-    const supported = [...policies, 'nil'].map((p) => JSON.stringify(p)).join(', ');
-    const message = `Unsupported value: ${JSON.stringify(propagationPolicy)}: supported values: ${supported}`;
-    throw invalid(about, '', [{ reason: 'FieldValueNotSupported', field: 'propagationPolicy', message }]);
-  }
 }

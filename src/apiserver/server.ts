@@ -10,6 +10,7 @@ import { readSigningKey } from './access/jwt.ts';
 import { reconcileDefaults } from './access/reconcile-defaults.ts';
 import { ServiceAccountAdmission } from './access/service-account-admission.ts';
 import { ServiceAccountTokens } from './access/service-account-tokens.ts';
+import { reportDoubled } from './allocation-repair.ts';
 import { ApiHandler } from './api-handler.ts';
 import { authenticateWith } from './authentication.ts';
 import { messageOf } from './body.ts';
@@ -118,6 +119,10 @@ async function prepare(
     await ensureClusterObjects(handler.registries, facts);
     stops.push(keepApiService(handler.registries, facts, (err) => log.error({ err }, 'Service kubernetes not kept')));
   }
+  await reportDoubled(handler.registries, {
+    doubled: allocator.doubled(),
+    onError: (err) => log.error({ err }, 'a doubled allocation is not reported'),
+  });
   stops.push(startEventExpiry(handler.registries.events, (err) => log.error({ err }, 'events not expired')));
   stops.push(startCompactor(store, (err) => log.error({ err }, 'compaction failed')));
   return handler;

@@ -15,6 +15,15 @@ export interface Allocation {
   release(): void;
 }
 
+/** An address or node port of a Service that another had first. */
+export interface DoubledAllocation {
+  /** `namespace/name` of the Service that came later. */
+  readonly key: string;
+  readonly item: string | number;
+  /** `namespace/name` of the one that keeps it. */
+  readonly owner: string;
+}
+
 /**
  * Gives Services their cluster IPs and node ports. What is taken follows from the Services there are, so nothing can
  * leak; what requests under way have chosen is held beside it until they are through.
@@ -38,6 +47,12 @@ export class ServiceAllocator {
       const key = (current ?? previous)?.key ?? '';
       this.#follow(key, previous?.object as Service | undefined, current?.object as Service | undefined);
     });
+  }
+
+  /** What stored Services have twice. Given up by one, it stays the other's. */
+  doubled(): DoubledAllocation[] {
+    const all = [...this.#addressClaims.doubled(), ...this.#portClaims.doubled()];
+    return all.flatMap(({ item, owner, others }) => others.map((key) => ({ key, item, owner })));
   }
 
   /**

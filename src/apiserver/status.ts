@@ -1,5 +1,5 @@
 import { type FieldError, toCause } from '../api/field-error.ts';
-import type { Status, StatusDetails } from '../api/generated/types.ts';
+import type { Status, StatusCause, StatusDetails } from '../api/generated/types.ts';
 import type { Resource } from '../api/resources.ts';
 
 /** Kubernetes' words for what went wrong, and the HTTP status code of each. */
@@ -69,6 +69,11 @@ export function alreadyExists(resource: Named, name: string): StatusError {
 export function conflict(resource: Named, name: string, problem: string): StatusError {
   const message = `Operation cannot be fulfilled on ${qualified(resource)} "${name}": ${problem}`;
   return new StatusError('Conflict', message, detailsOf(resource, name));
+}
+
+/** An apply would take fields that others have. */
+export function applyConflict(message: string, causes: StatusCause[]): StatusError {
+  return new StatusError('Conflict', message, { causes });
 }
 
 /** The problem of an update made from an old version of the object. */

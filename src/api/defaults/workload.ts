@@ -1,4 +1,4 @@
-import type { Deployment, ReplicaSet } from '../generated/types.ts';
+import type { DaemonSet, Deployment, ReplicaSet, StatefulSet } from '../generated/types.ts';
 import { defaultPodTemplate } from './pod.ts';
 
 /** Sets in place what Kubernetes sets when a ReplicaSet leaves it open. */
@@ -22,5 +22,45 @@ export function defaultDeployment(object: Deployment): void {
   }
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
+  defaultPodTemplate(spec.template);
+}
+
+/** Sets in place what Kubernetes sets when a StatefulSet leaves it open. */
+export function defaultStatefulSet({ spec }: StatefulSet): void {
+  if (spec === undefined) return;
+  spec.podManagementPolicy ??= 'OrderedReady';
+  spec.updateStrategy ??= {};
+  spec.updateStrategy.type ??= 'RollingUpdate';
+  if (spec.updateStrategy.type === 'RollingUpdate') {
+    spec.updateStrategy.rollingUpdate ??= {};
+    spec.updateStrategy.rollingUpdate.partition ??= 0;
+  }
+  spec.persistentVolumeClaimRetentionPolicy ??= {};
+  spec.persistentVolumeClaimRetentionPolicy.whenDeleted ??= 'Retain';
+  spec.persistentVolumeClaimRetentionPolicy.whenScaled ??= 'Retain';
+  spec.replicas ??= 1;
+  spec.revisionHistoryLimit ??= 10;
+  for (const claim of spec.volumeClaimTemplates ?? []) {
+    claim.apiVersion ??= 'v1';
+    claim.kind ??= 'PersistentVolumeClaim';
+    claim.spec ??= {};
+    claim.spec.volumeMode ??= 'Filesystem';
+    claim.status ??= {};
+    claim.status.phase ??= 'Pending';
+  }
+  defaultPodTemplate(spec.template);
+}
+
+/** Sets in place what Kubernetes sets when a DaemonSet leaves it open. */
+export function defaultDaemonSet({ spec }: DaemonSet): void {
+  if (spec === undefined) return;
+  spec.updateStrategy ??= {};
+  spec.updateStrategy.type ??= 'RollingUpdate';
+  if (spec.updateStrategy.type === 'RollingUpdate') {
+    spec.updateStrategy.rollingUpdate ??= {};
+    spec.updateStrategy.rollingUpdate.maxUnavailable ??= 1;
+    spec.updateStrategy.rollingUpdate.maxSurge ??= 0;
+  }
+  spec.revisionHistoryLimit ??= 10;
   defaultPodTemplate(spec.template);
 }

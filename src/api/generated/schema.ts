@@ -62,7 +62,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   AWSElasticBlockStoreVolumeSource: {
     fields: {
       fsType: 'string',
-      partition: 'integer',
+      partition: 'int32',
       readOnly: 'boolean',
       volumeID: 'string',
     },
@@ -172,7 +172,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ClientIPConfig: {
     fields: {
-      timeoutSeconds: 'integer',
+      timeoutSeconds: 'int32',
     },
     required: [],
   },
@@ -210,7 +210,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       lastTransitionTime: 'time',
       message: 'string',
-      observedGeneration: 'integer',
+      observedGeneration: 'int64',
       reason: 'string',
       status: 'string',
       type: 'string',
@@ -263,7 +263,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ConfigMapVolumeSource: {
     fields: {
-      defaultMode: 'integer',
+      defaultMode: 'int32',
       items: '[]KeyToPath',
       name: 'string',
       optional: 'boolean',
@@ -311,15 +311,15 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   ContainerImage: {
     fields: {
       names: '[]string',
-      sizeBytes: 'integer',
+      sizeBytes: 'int64',
     },
     required: [],
   },
   ContainerPort: {
     fields: {
-      containerPort: 'integer',
+      containerPort: 'int32',
       hostIP: 'string',
-      hostPort: 'integer',
+      hostPort: 'int32',
       name: 'string',
       protocol: 'string',
     },
@@ -342,7 +342,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   ContainerRestartRuleOnExitCodes: {
     fields: {
       operator: 'string',
-      values: '[]integer',
+      values: '[]int32',
     },
     required: ['operator'],
   },
@@ -363,11 +363,11 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   ContainerStateTerminated: {
     fields: {
       containerID: 'string',
-      exitCode: 'integer',
+      exitCode: 'int32',
       finishedAt: 'time',
       message: 'string',
       reason: 'string',
-      signal: 'integer',
+      signal: 'int32',
       startedAt: 'time',
     },
     required: ['exitCode'],
@@ -390,7 +390,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       name: 'string',
       ready: 'boolean',
       resources: 'ResourceRequirements',
-      restartCount: 'integer',
+      restartCount: 'int32',
       started: 'boolean',
       state: 'ContainerState',
       stopSignal: 'string',
@@ -411,7 +411,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       data: 'any',
       kind: 'string',
       metadata: 'ObjectMeta',
-      revision: 'integer',
+      revision: 'int64',
     },
     required: ['revision'],
   },
@@ -419,7 +419,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       appProtocol: 'string',
       name: 'string',
-      port: 'integer',
+      port: 'int32',
       protocol: 'string',
     },
     required: ['port'],
@@ -428,7 +428,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       action: 'string',
       apiVersion: 'string',
-      count: 'integer',
+      count: 'int32',
       eventTime: 'time',
       firstTimestamp: 'time',
       involvedObject: 'ObjectReference',
@@ -448,7 +448,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   CoreEventSeries: {
     fields: {
-      count: 'integer',
+      count: 'int32',
       lastObservedTime: 'time',
     },
     required: [],
@@ -462,7 +462,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   DaemonEndpoint: {
     fields: {
-      Port: 'integer',
+      Port: 'int32',
     },
     required: ['Port'],
   },
@@ -488,8 +488,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   DaemonSetSpec: {
     fields: {
-      minReadySeconds: 'integer',
-      revisionHistoryLimit: 'integer',
+      minReadySeconds: 'int32',
+      revisionHistoryLimit: 'int32',
       selector: 'LabelSelector',
       template: 'PodTemplateSpec',
       updateStrategy: 'DaemonSetUpdateStrategy',
@@ -498,16 +498,16 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   DaemonSetStatus: {
     fields: {
-      collisionCount: 'integer',
+      collisionCount: 'int32',
       conditions: '[]DaemonSetCondition',
-      currentNumberScheduled: 'integer',
-      desiredNumberScheduled: 'integer',
-      numberAvailable: 'integer',
-      numberMisscheduled: 'integer',
-      numberReady: 'integer',
-      numberUnavailable: 'integer',
-      observedGeneration: 'integer',
-      updatedNumberScheduled: 'integer',
+      currentNumberScheduled: 'int32',
+      desiredNumberScheduled: 'int32',
+      numberAvailable: 'int32',
+      numberMisscheduled: 'int32',
+      numberReady: 'int32',
+      numberUnavailable: 'int32',
+      observedGeneration: 'int64',
+      updatedNumberScheduled: 'int32',
     },
     required: ['currentNumberScheduled', 'desiredNumberScheduled', 'numberMisscheduled', 'numberReady'],
   },
@@ -522,7 +522,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       apiVersion: 'string',
       dryRun: '[]string',
-      gracePeriodSeconds: 'integer',
+      gracePeriodSeconds: 'int64',
       ignoreStoreReadErrorWithClusterBreakingPotential: 'boolean',
       kind: 'string',
       orphanDependents: 'boolean',
@@ -554,11 +554,11 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   DeploymentSpec: {
     fields: {
-      minReadySeconds: 'integer',
+      minReadySeconds: 'int32',
       paused: 'boolean',
-      progressDeadlineSeconds: 'integer',
-      replicas: 'integer',
-      revisionHistoryLimit: 'integer',
+      progressDeadlineSeconds: 'int32',
+      replicas: 'int32',
+      revisionHistoryLimit: 'int32',
       selector: 'LabelSelector',
       strategy: 'DeploymentStrategy',
       template: 'PodTemplateSpec',
@@ -567,15 +567,15 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   DeploymentStatus: {
     fields: {
-      availableReplicas: 'integer',
-      collisionCount: 'integer',
+      availableReplicas: 'int32',
+      collisionCount: 'int32',
       conditions: '[]DeploymentCondition',
-      observedGeneration: 'integer',
-      readyReplicas: 'integer',
-      replicas: 'integer',
-      terminatingReplicas: 'integer',
-      unavailableReplicas: 'integer',
-      updatedReplicas: 'integer',
+      observedGeneration: 'int64',
+      readyReplicas: 'int32',
+      replicas: 'int32',
+      terminatingReplicas: 'int32',
+      unavailableReplicas: 'int32',
+      updatedReplicas: 'int32',
     },
     required: [],
   },
@@ -595,7 +595,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   DownwardAPIVolumeFile: {
     fields: {
       fieldRef: 'ObjectFieldSelector',
-      mode: 'integer',
+      mode: 'int32',
       path: 'string',
       resourceFieldRef: 'ResourceFieldSelector',
     },
@@ -603,7 +603,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   DownwardAPIVolumeSource: {
     fields: {
-      defaultMode: 'integer',
+      defaultMode: 'int32',
       items: '[]DownwardAPIVolumeFile',
     },
     required: [],
@@ -656,7 +656,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       appProtocol: 'string',
       name: 'string',
-      port: 'integer',
+      port: 'int32',
       protocol: 'string',
     },
     required: [],
@@ -756,7 +756,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       action: 'string',
       apiVersion: 'string',
-      deprecatedCount: 'integer',
+      deprecatedCount: 'int32',
       deprecatedFirstTimestamp: 'time',
       deprecatedLastTimestamp: 'time',
       deprecatedSource: 'EventSource',
@@ -776,7 +776,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   EventSeries: {
     fields: {
-      count: 'integer',
+      count: 'int32',
       lastObservedTime: 'time',
     },
     required: ['count', 'lastObservedTime'],
@@ -806,7 +806,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   FCVolumeSource: {
     fields: {
       fsType: 'string',
-      lun: 'integer',
+      lun: 'int32',
       readOnly: 'boolean',
       targetWWNs: '[]string',
       wwids: '[]string',
@@ -869,7 +869,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   GCEPersistentDiskVolumeSource: {
     fields: {
       fsType: 'string',
-      partition: 'integer',
+      partition: 'int32',
       pdName: 'string',
       readOnly: 'boolean',
     },
@@ -877,7 +877,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   GRPCAction: {
     fields: {
-      port: 'integer',
+      port: 'int32',
       service: 'string',
     },
     required: ['port'],
@@ -965,7 +965,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       initiatorName: 'string',
       iqn: 'string',
       iscsiInterface: 'string',
-      lun: 'integer',
+      lun: 'int32',
       portals: '[]string',
       readOnly: 'boolean',
       secretRef: 'LocalObjectReference',
@@ -989,7 +989,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   KeyToPath: {
     fields: {
       key: 'string',
-      mode: 'integer',
+      mode: 'int32',
       path: 'string',
     },
     required: ['key', 'path'],
@@ -1029,8 +1029,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       acquireTime: 'time',
       holderIdentity: 'string',
-      leaseDurationSeconds: 'integer',
-      leaseTransitions: 'integer',
+      leaseDurationSeconds: 'int32',
+      leaseTransitions: 'int32',
       preferredHolder: 'string',
       renewTime: 'time',
       strategy: 'string',
@@ -1056,16 +1056,16 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   LinuxContainerUser: {
     fields: {
-      gid: 'integer',
-      supplementalGroups: '[]integer',
-      uid: 'integer',
+      gid: 'int64',
+      supplementalGroups: '[]int64',
+      uid: 'int64',
     },
     required: ['gid', 'uid'],
   },
   ListMeta: {
     fields: {
       continue: 'string',
-      remainingItemCount: 'integer',
+      remainingItemCount: 'int64',
       resourceVersion: 'string',
       selfLink: 'string',
       shardInfo: 'ShardInfo',
@@ -1301,7 +1301,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   NodeSwapStatus: {
     fields: {
-      capacity: 'integer',
+      capacity: 'int64',
     },
     required: [],
   },
@@ -1346,11 +1346,11 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       annotations: '{}string',
       creationTimestamp: 'time',
-      deletionGracePeriodSeconds: 'integer',
+      deletionGracePeriodSeconds: 'int64',
       deletionTimestamp: 'time',
       finalizers: '[]string',
       generateName: 'string',
-      generation: 'integer',
+      generation: 'int64',
       labels: '{}string',
       managedFields: '[]ManagedFieldsEntry',
       name: 'string',
@@ -1504,7 +1504,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       credentialBundlePath: 'string',
       keyPath: 'string',
       keyType: 'string',
-      maxExpirationSeconds: 'integer',
+      maxExpirationSeconds: 'int32',
       signerName: 'string',
       userAnnotations: '{}string',
     },
@@ -1515,7 +1515,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       lastProbeTime: 'time',
       lastTransitionTime: 'time',
       message: 'string',
-      observedGeneration: 'integer',
+      observedGeneration: 'int64',
       reason: 'string',
       status: 'string',
       type: 'string',
@@ -1592,15 +1592,15 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   PodSecurityContext: {
     fields: {
       appArmorProfile: 'AppArmorProfile',
-      fsGroup: 'integer',
+      fsGroup: 'int64',
       fsGroupChangePolicy: 'string',
-      runAsGroup: 'integer',
+      runAsGroup: 'int64',
       runAsNonRoot: 'boolean',
-      runAsUser: 'integer',
+      runAsUser: 'int64',
       seLinuxChangePolicy: 'string',
       seLinuxOptions: 'SELinuxOptions',
       seccompProfile: 'SeccompProfile',
-      supplementalGroups: '[]integer',
+      supplementalGroups: '[]int64',
       supplementalGroupsPolicy: 'string',
       sysctls: '[]Sysctl',
       windowsOptions: 'WindowsSecurityContextOptions',
@@ -1609,7 +1609,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   PodSpec: {
     fields: {
-      activeDeadlineSeconds: 'integer',
+      activeDeadlineSeconds: 'int64',
       affinity: 'Affinity',
       automountServiceAccountToken: 'boolean',
       containers: '[]Container',
@@ -1631,7 +1631,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       os: 'PodOS',
       overhead: '{}string',
       preemptionPolicy: 'string',
-      priority: 'integer',
+      priority: 'int32',
       priorityClassName: 'string',
       readinessGates: '[]PodReadinessGate',
       resourceClaims: '[]PodResourceClaim',
@@ -1647,7 +1647,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       setHostnameAsFQDN: 'boolean',
       shareProcessNamespace: 'boolean',
       subdomain: 'string',
-      terminationGracePeriodSeconds: 'integer',
+      terminationGracePeriodSeconds: 'int64',
       tolerations: '[]Toleration',
       topologySpreadConstraints: '[]TopologySpreadConstraint',
       volumes: '[]Volume',
@@ -1667,7 +1667,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       message: 'string',
       nodeAllocatableResourceClaimStatuses: '[]NodeAllocatableResourceClaimStatus',
       nominatedNodeName: 'string',
-      observedGeneration: 'integer',
+      observedGeneration: 'int64',
       phase: 'string',
       podIP: 'string',
       podIPs: '[]PodIP',
@@ -1700,7 +1700,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   PortStatus: {
     fields: {
       error: 'string',
-      port: 'integer',
+      port: 'int32',
       protocol: 'string',
     },
     required: ['port', 'protocol'],
@@ -1723,28 +1723,28 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   PreferredSchedulingTerm: {
     fields: {
       preference: 'NodeSelectorTerm',
-      weight: 'integer',
+      weight: 'int32',
     },
     required: ['preference', 'weight'],
   },
   Probe: {
     fields: {
       exec: 'ExecAction',
-      failureThreshold: 'integer',
+      failureThreshold: 'int32',
       grpc: 'GRPCAction',
       httpGet: 'HTTPGetAction',
-      initialDelaySeconds: 'integer',
-      periodSeconds: 'integer',
-      successThreshold: 'integer',
+      initialDelaySeconds: 'int32',
+      periodSeconds: 'int32',
+      successThreshold: 'int32',
       tcpSocket: 'TCPSocketAction',
-      terminationGracePeriodSeconds: 'integer',
-      timeoutSeconds: 'integer',
+      terminationGracePeriodSeconds: 'int64',
+      timeoutSeconds: 'int32',
     },
     required: [],
   },
   ProjectedVolumeSource: {
     fields: {
-      defaultMode: 'integer',
+      defaultMode: 'int32',
       sources: '[]VolumeProjection',
     },
     required: [],
@@ -1795,8 +1795,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ReplicaSetSpec: {
     fields: {
-      minReadySeconds: 'integer',
-      replicas: 'integer',
+      minReadySeconds: 'int32',
+      replicas: 'int32',
       selector: 'LabelSelector',
       template: 'PodTemplateSpec',
     },
@@ -1804,13 +1804,13 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ReplicaSetStatus: {
     fields: {
-      availableReplicas: 'integer',
+      availableReplicas: 'int32',
       conditions: '[]ReplicaSetCondition',
-      fullyLabeledReplicas: 'integer',
-      observedGeneration: 'integer',
-      readyReplicas: 'integer',
-      replicas: 'integer',
-      terminatingReplicas: 'integer',
+      fullyLabeledReplicas: 'int32',
+      observedGeneration: 'int64',
+      readyReplicas: 'int32',
+      replicas: 'int32',
+      terminatingReplicas: 'int32',
     },
     required: ['replicas'],
   },
@@ -1912,7 +1912,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   RollingUpdateStatefulSetStrategy: {
     fields: {
       maxUnavailable: 'int-or-string',
-      partition: 'integer',
+      partition: 'int32',
     },
     required: [],
   },
@@ -1952,13 +1952,13 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   ScaleSpec: {
     fields: {
-      replicas: 'integer',
+      replicas: 'int32',
     },
     required: [],
   },
   ScaleStatus: {
     fields: {
-      replicas: 'integer',
+      replicas: 'int32',
       selector: 'string',
     },
     required: ['replicas'],
@@ -2007,7 +2007,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   SecretVolumeSource: {
     fields: {
-      defaultMode: 'integer',
+      defaultMode: 'int32',
       items: '[]KeyToPath',
       optional: 'boolean',
       secretName: 'string',
@@ -2022,9 +2022,9 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       privileged: 'boolean',
       procMount: 'string',
       readOnlyRootFilesystem: 'boolean',
-      runAsGroup: 'integer',
+      runAsGroup: 'int64',
       runAsNonRoot: 'boolean',
-      runAsUser: 'integer',
+      runAsUser: 'int64',
       seLinuxOptions: 'SELinuxOptions',
       seccompProfile: 'SeccompProfile',
       windowsOptions: 'WindowsSecurityContextOptions',
@@ -2110,7 +2110,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   ServiceAccountTokenProjection: {
     fields: {
       audience: 'string',
-      expirationSeconds: 'integer',
+      expirationSeconds: 'int64',
       path: 'string',
     },
     required: ['path'],
@@ -2141,8 +2141,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       appProtocol: 'string',
       name: 'string',
-      nodePort: 'integer',
-      port: 'integer',
+      nodePort: 'int32',
+      port: 'int32',
       protocol: 'string',
       targetPort: 'int-or-string',
     },
@@ -2156,7 +2156,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       externalIPs: '[]string',
       externalName: 'string',
       externalTrafficPolicy: 'string',
-      healthCheckNodePort: 'integer',
+      healthCheckNodePort: 'int32',
       internalTrafficPolicy: 'string',
       ipFamilies: '[]string',
       ipFamilyPolicy: 'string',
@@ -2194,7 +2194,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   SleepAction: {
     fields: {
-      seconds: 'integer',
+      seconds: 'int64',
     },
     required: ['seconds'],
   },
@@ -2220,7 +2220,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   StatefulSetOrdinals: {
     fields: {
-      start: 'integer',
+      start: 'int32',
     },
     required: [],
   },
@@ -2233,12 +2233,12 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   StatefulSetSpec: {
     fields: {
-      minReadySeconds: 'integer',
+      minReadySeconds: 'int32',
       ordinals: 'StatefulSetOrdinals',
       persistentVolumeClaimRetentionPolicy: 'StatefulSetPersistentVolumeClaimRetentionPolicy',
       podManagementPolicy: 'string',
-      replicas: 'integer',
-      revisionHistoryLimit: 'integer',
+      replicas: 'int32',
+      revisionHistoryLimit: 'int32',
       selector: 'LabelSelector',
       serviceName: 'string',
       template: 'PodTemplateSpec',
@@ -2249,16 +2249,16 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   },
   StatefulSetStatus: {
     fields: {
-      availableReplicas: 'integer',
-      collisionCount: 'integer',
+      availableReplicas: 'int32',
+      collisionCount: 'int32',
       conditions: '[]StatefulSetCondition',
-      currentReplicas: 'integer',
+      currentReplicas: 'int32',
       currentRevision: 'string',
-      observedGeneration: 'integer',
-      readyReplicas: 'integer',
-      replicas: 'integer',
+      observedGeneration: 'int64',
+      readyReplicas: 'int32',
+      replicas: 'int32',
       updateRevision: 'string',
-      updatedReplicas: 'integer',
+      updatedReplicas: 'int32',
     },
     required: ['replicas'],
   },
@@ -2272,7 +2272,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   Status: {
     fields: {
       apiVersion: 'string',
-      code: 'integer',
+      code: 'int32',
       details: 'StatusDetails',
       kind: 'string',
       message: 'string',
@@ -2296,7 +2296,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       group: 'string',
       kind: 'string',
       name: 'string',
-      retryAfterSeconds: 'integer',
+      retryAfterSeconds: 'int32',
       uid: 'string',
     },
     required: [],
@@ -2396,7 +2396,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       audiences: '[]string',
       boundObjectRef: 'BoundObjectReference',
-      expirationSeconds: 'integer',
+      expirationSeconds: 'int64',
     },
     required: [],
   },
@@ -2438,7 +2438,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
       effect: 'string',
       key: 'string',
       operator: 'string',
-      tolerationSeconds: 'integer',
+      tolerationSeconds: 'int64',
       value: 'string',
     },
     required: [],
@@ -2447,8 +2447,8 @@ export const schema: { readonly [type: string]: TypeSchema } = {
     fields: {
       labelSelector: 'LabelSelector',
       matchLabelKeys: '[]string',
-      maxSkew: 'integer',
-      minDomains: 'integer',
+      maxSkew: 'int32',
+      minDomains: 'int32',
       nodeAffinityPolicy: 'string',
       nodeTaintsPolicy: 'string',
       topologyKey: 'string',
@@ -2583,7 +2583,7 @@ export const schema: { readonly [type: string]: TypeSchema } = {
   WeightedPodAffinityTerm: {
     fields: {
       podAffinityTerm: 'PodAffinityTerm',
-      weight: 'integer',
+      weight: 'int32',
     },
     required: ['podAffinityTerm', 'weight'],
   },

@@ -5,6 +5,7 @@ import { isExternallyReachable } from '../defaults/service.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { Service, ServicePort, ServiceSpec } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber, qualifiedName } from '../names.ts';
+import { validateLoadBalancerStatus } from './load-balancer-status.ts';
 import { validateLabels } from './metadata.ts';
 import { validateReachableIp } from './reachable-ip.ts';
 
@@ -210,6 +211,7 @@ function isCidr(text: string): boolean {
 
 /** The fields that stay once set, as long as the Service's type keeps them. */
 export function validateServiceUpdate(next: Service, old: Service, errors: FieldErrors): void {
+  validateLoadBalancerStatus(next, old, errors);
   const spec = next.spec ?? {};
   const before = old.spec ?? {};
   const keepsAddress = spec.type !== 'ExternalName' && before.type !== 'ExternalName';

@@ -11,7 +11,7 @@ export function validateReplicaSet(object: ReplicaSet, errors: FieldErrors): voi
   const { spec } = object;
   validateCount(spec?.replicas, 'spec.replicas', errors);
   validateCount(spec?.minReadySeconds, 'spec.minReadySeconds', errors);
-  validateSelected(spec?.selector, spec?.template, errors);
+  validateSelected(spec?.selector, spec?.template, { errors, kind: 'deployment' });
 }
 
 /** Checks a Deployment with defaults set. */
@@ -27,7 +27,7 @@ export function validateDeployment(object: Deployment, errors: FieldErrors): voi
       'must be greater than minReadySeconds',
     );
   }
-  validateSelected(spec?.selector, spec?.template, errors);
+  validateSelected(spec?.selector, spec?.template, { errors, kind: 'deployment' });
   const { type, rollingUpdate } = spec?.strategy ?? {};
   if (type === 'Recreate') {
     if (rollingUpdate !== undefined) {
@@ -57,16 +57,16 @@ export function validateSelectorUpdate(
 }
 
 /** Checks a selector, and that the template's Pods would be selected. */
-function validateSelected(
+export function validateSelected(
   selector: LabelSelector | undefined,
   template: PodTemplateSpec | undefined,
-  errors: FieldErrors,
+  { errors, kind }: { readonly errors: FieldErrors; readonly kind: string },
 ): void {
   if (selector === undefined) errors.required('spec.selector');
   else {
     validateSelector(selector, errors);
     if (Object.keys(selector.matchLabels ?? {}).length + (selector.matchExpressions ?? []).length === 0) {
-      errors.invalid('spec.selector', selector, 'empty selector is invalid for deployment');
+      errors.invalid('spec.selector', selector, `empty selector is invalid for ${kind}`);
     }
   }
   if (template === undefined) errors.required('spec.template');
@@ -100,12 +100,13 @@ function validateSelector(selector: LabelSelector, errors: FieldErrors): void {
   }
 }
 
-function validateCount(count: number | undefined, field: string, errors: FieldErrors): void {
+/** Checks a number of things: it is not negative. */
+export function validateCount(count: number | undefined, field: string, errors: FieldErrors): void {
   if (count !== undefined && count < 0) errors.invalid(field, count, 'must be greater than or equal to 0');
-  if (count !== undefined && count > 0x7fffffff) errors.invalid(field, count, 'must fit 32 bits');
 }
 
-function validateShare(share: number | string | undefined, field: string, errors: FieldErrors): void {
+/** Checks a number or a percentage of replicas. */
+export function validateShare(share: number | string | undefined, field: string, errors: FieldErrors): void {
   if (typeof share === 'number') validateCount(share, field, errors);
   else if (share !== undefined && !/^\d+%$/.test(share)) {
     errors.invalid(
@@ -118,6 +119,7 @@ function validateShare(share: number | string | undefined, field: string, errors
   }
 }
 
-function isZero(share: number | string | undefined): boolean {
+/** Whether a number or a percentage of replicas is none at all. */
+export function isZero(share: number | string | undefined): boolean {
   return share === undefined || Number.parseInt(String(share), 10) === 0;
 }

@@ -20,12 +20,15 @@ export interface ParsedPatch {
   readonly body: ParsedBody;
 }
 
+/** Server-side apply is a patch too, but one that knows who sends it. */
+export const applyMediaType = 'application/apply-patch+yaml';
+
 /** @throws StatusError 415 for another media type, 400 when it is not JSON */
 export function parsePatch(body: Buffer, contentType: string | undefined): ParsedPatch {
   const type = mediaTypes.find((one) => one === mediaType(contentType));
   if (type === undefined) {
     throw unsupportedMediaType(
-      `the body of the request was in an unknown format - accepted media types include: ${mediaTypes.join(', ')}`,
+      `the body of the request was in an unknown format - accepted media types include: ${[...mediaTypes, applyMediaType].join(', ')}`,
     );
   }
   const parsed = parseJson(body);

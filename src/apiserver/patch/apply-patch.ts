@@ -1,0 +1,70 @@
+import type { Resource } from '../../api/resources.ts';
+import { parseJson, parseYaml } from '../body.ts';
+import { type BodyType, decodeBody, decodeValue } from '../decode-body.ts';
+import { applyObject, conflictCause, conflictMessage, type WriteContext } from '../managed-fields/track.ts';
+import { TypedValueError } from '../managed-fields/typed-value.ts';
+import { applyConflict, badRequest, conflict } from '../status.ts';
+import type { ApiObject } from '../stored-object.ts';
+
+/**
+ * Reads the body of a server-side apply: YAML, of which JSON is a part.
+ * @throws StatusError 400: not of the type, unknown fields, managed fields of its own
+ */
+export async function parseApplied(body: Buffer, type: BodyType): Promise<ApiObject> {
+  const parsed = await (body[0] === 0x7b ? parseJson(body) : parseYaml(body));
+  const [duplicate] = parsed.duplicates;
+  if (duplicate !== undefined)
+    throw badRequest(`error strict decoding YAML: key ${JSON.stringify(duplicate)} already set in map`);
+  const { object, warnings } = decodeBody(parsed, type, 'Warn');
+  const { namespace = '', name = '', managedFields } = object.metadata;
+  if (warnings.length > 0) {
+    const { problems } = decodeValue(parsed, type);
+    const fields = problems.map((problem) =>
+      problem.replace(/^unknown field "(.*)"$/, '.$1: field not declared in schema'),
+    );
+    const whose = `${namespace === '' ? '' : `${namespace}/`}${name}; ${type.apiVersion}, Kind=${type.kind}`;
+    const all = fields.length === 1 ? fields[0] : `errors:\n  ${fields.join('\n  ')}`;
+    throw badRequest(`failed to create typed patch object (${whose}): ${all}`);
+  }
+  if (managedFields !== undefined && managedFields.length > 0) throw badRequest('metadata.managedFields must be nil');
+  return object;
+}
+
+/** The part of an applied object that a write to the object itself, or to its status, can reach. */
+export function reachableBy(applied: ApiObject, { writer, hasStatus }: WriteContext): ApiObject {
+  const { status, ...rest } = applied;
+  if (writer.subresource !== 'status') return hasStatus ? rest : applied;
+  const { name, namespace } = applied.metadata;
+  const metadata = { ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }) };
+  const { kind, apiVersion } = rest;
+  return {
+    ...(apiVersion && { apiVersion }),
+    ...(kind && { kind }),
+    metadata,
+    ...(status === undefined ? {} : { status }),
+  };
+}
+
+/**
+ * The object that an apply makes, a new one, with its managed fields.
+ * @throws StatusError 409 when others have what it would change, 400 for lists whose elements cannot be told apart
+ */
+export function applyTo(
+  resource: Resource,
+  context: WriteContext,
+  change: { live: ApiObject | undefined; applied: ApiObject; force: boolean },
+): ApiObject {
+  const { uid, name = '' } = change.applied.metadata;
+  if (change.live === undefined && uid !== undefined && uid !== '') {
+    const problem = `uid mismatch: the provided object specified uid ${uid}, and no existing object was found`;
+    throw conflict(resource, name, problem);
+  }
+  try {
+    const { object, conflicts } = applyObject(context, change);
+    if (conflicts !== undefined) throw applyConflict(conflictMessage(conflicts), conflicts.map(conflictCause));
+    return structuredClone(object);
+  } catch (error) {
+    if (error instanceof TypedValueError) throw badRequest(`failed to create typed patch object: ${error.message}`);
+    throw error;
+  }
+}
