@@ -72,6 +72,7 @@ export function openLmdbStore(path: string): Store {
  * it. So a value is written once, history is the log itself, and compaction drops what a later step replaced.
  */
 class LmdbStore implements Store {
+  readonly isShared = false;
   readonly #env: RootDatabase<Buffer, Buffer>;
   readonly #log: Database<Buffer, Buffer>;
   readonly #state: Database<Buffer, Buffer>;
@@ -308,8 +309,8 @@ class LmdbStore implements Store {
 }
 
 function toEvent(revision: number, record: LogRecord): StoreEvent {
-  const { type, key, value, createRevision } = record;
-  return { type, key, value, createRevision, modRevision: revision };
+  const { type, key, value } = record;
+  return { type, key, value, createRevision: type === 'put' ? record.createRevision : 0, modRevision: revision };
 }
 
 function checkKey(key: string): void {
