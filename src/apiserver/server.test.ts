@@ -86,7 +86,7 @@ test('runApiServer resolves when its signal aborts', async () => {
   const stop = new AbortController();
   const config = {
     listen: [{ host: '127.0.0.1', port: 0 }],
-    dataDir: join(server.dir, 'other'),
+    store: { lmdb: { dir: join(server.dir, 'other') } },
     pki: { caCert: admin.certificateAuthority, serverCert: admin.clientCertificate, serverKey: admin.clientKey },
     serviceCidrs: ['10.96.0.0/12'],
     nodePortRange: { from: 30_000, to: 32_767 },
@@ -103,7 +103,7 @@ test('startApiServer names the address that is taken', async () => {
   const pki = { caCert: admin.certificateAuthority, serverCert: admin.clientCertificate, serverKey: admin.clientKey };
   const starting = startApiServer({
     listen: [{ host: '127.0.0.1', port: Number(port) }],
-    dataDir: join(server.dir, 'other'),
+    store: { lmdb: { dir: join(server.dir, 'other') } },
     pki,
     serviceCidrs: ['10.96.0.0/12'],
     nodePortRange: { from: 30_000, to: 32_767 },

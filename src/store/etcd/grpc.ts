@@ -33,9 +33,9 @@ export class GrpcError extends Error {
 /** Certificates, PEM. */
 export interface GrpcTls {
   /** Who has to have signed the server's; those that Node trusts when absent. */
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
+  readonly ca?: string | undefined;
+  readonly cert?: string | undefined;
+  readonly key?: string | undefined;
 }
 
 /** Told what comes on a stream. After `onEnd` there is nothing more. */
