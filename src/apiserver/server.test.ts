@@ -53,7 +53,7 @@ test('a watch from before what the store still knows ends with 410', async () =>
   const made = JSON.parse(await text(await open('POST', configMaps, configMap('old'))));
   await text(await open('DELETE', `${configMaps}/old`));
   await server.api.close();
-  const store = openLmdbStore(join(server.dir, 'data'));
+  const store = await openLmdbStore(join(server.dir, 'data'));
   await store.compact(await store.revision());
   await store.close();
   await server.restart();

@@ -22,6 +22,7 @@ const registry = {
   },
   STORE_COMPACTED: { kind: 'conflict', summary: 'A revision was asked for that the store no longer keeps.' },
   STORE_FAILED: { kind: 'environment', summary: 'The store could not write and takes no more writes.' },
+  LEADERSHIP_LOST: { kind: 'unavailable', summary: 'A component could not renew its lease in time, and gave way.' },
   STORE_FULL: { kind: 'environment', summary: 'There is no room for what was to be stored; reading goes on.' },
   STORE_LOCKED: { kind: 'conflict', summary: 'Another process has the data folder open.' },
   STORE_TOO_LARGE: { kind: 'input', summary: 'The store takes no object of this size.' },
