@@ -35,7 +35,7 @@ const tries = 4;
 const backoff = { initial: 50, max: 1_000 };
 
 /**
- * The five calls of etcd's gRPC API that a store is made of. Reads go to the next endpoint when one fails; a write does
+ * The four calls of etcd's gRPC API that a store is made of. Reads go to the next endpoint when one fails; a write does
  * so only if it cannot have been carried out.
  */
 export class EtcdClient {
