@@ -27,7 +27,7 @@ export interface LeaderElectionTimes {
   readonly retryPeriod: number;
 }
 
-export const defaultElectionTimes: LeaderElectionTimes = {
+const defaultElectionTimes: LeaderElectionTimes = {
   leaseDuration: 15_000,
   renewDeadline: 10_000,
   retryPeriod: 2_000,
