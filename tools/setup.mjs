@@ -14,6 +14,7 @@ const debianPackages = [
   { name: 'bind9-dnsutils', command: 'dig', without: 'DNS tests with dig' },
   { name: 'curl', command: 'curl', without: 'end-to-end tests with curl' },
   { name: 'kubernetes-client', command: 'kubectl', without: 'tests with kubectl' },
+  { name: 'etcd-server', command: 'etcd', without: 'tests of the store in etcd, and of several API servers on one' },
   { name: 'iproute2', command: 'ip', without: 'tests that compare links and routes with what `ip` prints' },
 ];
 

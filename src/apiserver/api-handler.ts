@@ -1,6 +1,6 @@
 import { type ResourceKey, resources } from '../api/resources.ts';
 import type { Logger } from '../component/log.ts';
-import { SignalboxError } from '../errors/error.ts';
+import { isSignalboxError, SignalboxError } from '../errors/error.ts';
 import { accessRequestOf } from './access/access-request.ts';
 import { admissionFor } from './access/admission.ts';
 import type { Authorizer } from './access/authorizer.ts';
@@ -18,7 +18,16 @@ import { Registry, type RegistryEnvironment } from './registry.ts';
 import { isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer, streamed, textAnswer } from './requests.ts';
 import { handleResource } from './resource-handlers.ts';
-import { internalError, methodNotAllowed, noSuchPath, StatusError, unauthorized, unavailable } from './status.ts';
+import {
+  insufficientStorage,
+  internalError,
+  methodNotAllowed,
+  noSuchPath,
+  StatusError,
+  tooLargeToStore,
+  unauthorized,
+  unavailable,
+} from './status.ts';
 import { version } from './version.ts';
 
 const healthPaths = ['/livez', '/readyz', '/healthz'];
@@ -146,6 +155,8 @@ export class ApiHandler {
   #toStatusError(error: unknown, request: ApiRequest): StatusError {
     if (error instanceof StatusError) return error;
     this.#parts.log.error({ err: error, method: request.method, path: request.path }, 'request failed');
+    if (isSignalboxError(error, 'STORE_FULL')) return insufficientStorage(error.message);
+    if (isSignalboxError(error, 'STORE_TOO_LARGE')) return tooLargeToStore(error.message);
     if (error instanceof SignalboxError) return unavailable(error.message);
     return internalError(messageOf(error));
   }

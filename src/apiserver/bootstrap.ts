@@ -5,6 +5,7 @@ import { type Cidr, cidrAddress } from '../net/cidr.ts';
 import { familyOf, parseIp } from '../net/ip.ts';
 import { permanentNamespaces } from './namespace-lifecycle.ts';
 import type { Registry } from './registry.ts';
+import { renewEveryMs, type ServerPresence } from './server-presence.ts';
 import { StatusError } from './status.ts';
 import type { ApiObject } from './stored-object.ts';
 
@@ -13,8 +14,8 @@ type Registries = { readonly [K in ResourceKey]: Registry };
 /** What the objects of the API server itself are made from. */
 export interface BootstrapFacts {
   readonly serviceCidr: Cidr;
-  /** Where Pods reach the API server; absent: nothing leads them there. */
-  readonly address: { readonly ip: string; readonly port: number } | undefined;
+  /** Where Pods reach the API servers there are. */
+  readonly presence: ServerPresence;
 }
 
 const place = { namespace: 'default', name: 'kubernetes' };
@@ -23,7 +24,7 @@ const servicePort = 443;
 /** Makes what every cluster has: its namespaces, and the Service by which Pods find the API. */
 export async function ensureClusterObjects(registries: Registries, facts: BootstrapFacts): Promise<void> {
   await Promise.all(permanentNamespaces.map((name) => ensure(registries.namespaces, namespaceNamed(name))));
-  if (facts.address !== undefined) await ensureApiService(registries, facts.serviceCidr, facts.address);
+  await ensureApiService(registries, facts);
 }
 
 /** Puts the Service `kubernetes` and its endpoints back to what they have to be, whenever someone changed them. */
@@ -32,8 +33,7 @@ export function keepApiService(
   facts: BootstrapFacts,
   onError: (error: unknown) => void,
 ): () => void {
-  const { address } = facts;
-  if (address === undefined) return () => {};
+  if (facts.presence.own === undefined) return () => {};
   let isRunning = false;
   let isWanted = false;
   const check = async () => {
@@ -42,7 +42,7 @@ export function keepApiService(
     isRunning = true;
     while (isWanted) {
       isWanted = false;
-      await ensureApiService(registries, facts.serviceCidr, address).catch(onError);
+      await ensureApiService(registries, facts).catch(onError);
     }
     isRunning = false;
   };
@@ -52,7 +52,7 @@ export function keepApiService(
       if ((event.current ?? event.previous)?.key === key) void check();
     }),
   );
-  const timer = setInterval(() => void check(), 10_000);
+  const timer = setInterval(() => void facts.presence.renew().then(check, onError), renewEveryMs);
   return () => {
     clearInterval(timer);
     isWanted = false;
@@ -60,29 +60,31 @@ export function keepApiService(
   };
 }
 
-async function ensureApiService(
-  registries: Registries,
-  serviceCidr: Cidr,
-  address: { readonly ip: string; readonly port: number },
-): Promise<void> {
+async function ensureApiService(registries: Registries, { serviceCidr, presence }: BootstrapFacts): Promise<void> {
+  const { own } = presence;
+  if (own === undefined) return;
+  const servers = await presence.list();
   const service: Service = {
     metadata: { ...place, labels: { component: 'apiserver', provider: 'kubernetes' } },
     spec: {
       type: 'ClusterIP',
       clusterIP: cidrAddress(serviceCidr, 1),
       sessionAffinity: 'None',
-      ports: [{ name: 'https', protocol: 'TCP', port: servicePort, targetPort: address.port }],
+      ports: [{ name: 'https', protocol: 'TCP', port: servicePort, targetPort: own.port }],
     },
   };
   const endpoints: Endpoints = {
     metadata: { ...place, labels: { 'endpointslice.kubernetes.io/skip-mirror': 'true' } },
-    subsets: [{ addresses: [{ ip: address.ip }], ports: [{ name: 'https', port: address.port, protocol: 'TCP' }] }],
+    subsets: servers.map(({ ip, port }) => ({
+      addresses: [{ ip }],
+      ports: [{ name: 'https', port, protocol: 'TCP' }],
+    })),
   };
   const slice: EndpointSlice = {
     metadata: { ...place, labels: { 'kubernetes.io/service-name': place.name } },
-    addressType: familyOf(parseIp(address.ip)),
-    endpoints: [{ addresses: [address.ip], conditions: { ready: true } }],
-    ports: [{ name: 'https', port: address.port, protocol: 'TCP' }],
+    addressType: familyOf(parseIp(own.ip)),
+    endpoints: servers.map(({ ip }) => ({ addresses: [ip], conditions: { ready: true } })),
+    ports: [{ name: 'https', port: own.port, protocol: 'TCP' }],
   };
   await ensure(registries.services, service);
   await ensure(registries.endpoints, endpoints, { subsets: endpoints.subsets });

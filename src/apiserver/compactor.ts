@@ -1,4 +1,4 @@
-import type { Store } from '../store/store.ts';
+import { CompactedError, type Store } from '../store/store.ts';
 
 const checkEveryMs = 30_000;
 const keepMs = 5 * 60_000;
@@ -14,7 +14,11 @@ export function startCompactor(store: Store, onError: (error: unknown) => void):
     let target = revision - maxRevisions;
     while (seen[0] !== undefined && seen[0].at <= now - keepMs) target = Math.max(target, seen.shift()?.revision ?? 0);
     seen.push({ at: now, revision });
-    if (target > (await store.compactedRevision())) await store.compact(target);
+    if (target <= (await store.compactedRevision())) return;
+    await store.compact(target).catch((error: unknown) => {
+      // Another server of the same store was faster.
+      if (!(error instanceof CompactedError)) throw error;
+    });
   };
   let running = false;
   const timer = setInterval(() => {

@@ -8,12 +8,20 @@ import {
   readInteger,
   readList,
   readOneOf,
+  readSome,
   readText,
 } from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp } from '../net/ip.ts';
-import { type ApiServerConfig, admissionPlugins, type Listen, serviceAccountIssuer } from './config.ts';
+import type { EtcdStoreConfig } from '../store/etcd/etcd-store.ts';
+import {
+  type ApiServerConfig,
+  admissionPlugins,
+  type Listen,
+  type StoreConfig,
+  serviceAccountIssuer,
+} from './config.ts';
 
 const readPort = readInteger(1, 65535);
 
@@ -21,10 +29,12 @@ const readPort = readInteger(1, 65535);
  * Reads an API server's configuration file:
  *
  * - `listen`: list of `{host, port}` or `{fd}`
- * - `dataDir`: folder of the store
  * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key` and `sa.key`, which signs service accounts' tokens
  * - `serviceAccountIssuer`: URL in these tokens, default `https://kubernetes.default.svc.cluster.local`
  * - `disableAdmissionPlugins`: list of `ServiceAccount` (Pods need no service account, and get no token), default empty
+ * - `store`: `{lmdb: {dir}}`, a folder of this server's own, or `{etcd: {endpoints, prefix, tls: {caFile, certFile,
+ *   keyFile}}}`; the prefix is `/signalbox` unless told
+ * - `dataDir`: short for `store: {lmdb: {dir}}`
  * - `serviceCidrs`: blocks of cluster IPs, the preferred family first
  * - `nodePortRange`: `{from, to}`, default 30000 to 32767
  * - `advertise`: `{address, port}` where Pods reach this server
@@ -37,7 +47,7 @@ export function parseApiServerConfig(value: unknown): ApiServerConfig {
     const advertise = fields.optional('advertise', readFields(advertisedAddress));
     return {
       listen: fields.required('listen', readList(readFields(listenAddress))),
-      dataDir: fields.required('dataDir', readText),
+      store: readStore(fields),
       serviceCidrs: fields.required('serviceCidrs', readList(readCidr)),
       nodePortRange: fields.optional('nodePortRange', readFields(portRange)) ?? { from: 30000, to: 32767 },
       pki: {
@@ -51,6 +61,61 @@ export function parseApiServerConfig(value: unknown): ApiServerConfig {
       ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
     };
   });
+}
+
+function readStore(fields: ConfigFields): StoreConfig {
+  const dir = fields.optional('dataDir', readText);
+  const store = fields.optional('store', (at) => {
+    const choice = readFields((choices) => ({
+      lmdb: choices.optional(
+        'lmdb',
+        readFields((lmdb) => ({ dir: lmdb.required('dir', readText) })),
+      ),
+      etcd: choices.optional('etcd', readFields(readEtcd)),
+    }))(at);
+    if (choice.lmdb !== undefined && choice.etcd === undefined) return { lmdb: choice.lmdb };
+    if (choice.etcd !== undefined && choice.lmdb === undefined) return { etcd: choice.etcd };
+    throw at.error('does not name one store', 'give it either lmdb or etcd');
+  });
+  if (store === undefined) return { lmdb: { dir: dir ?? fields.required('dataDir', readText) } };
+  if (dir === undefined) return store;
+  throw new SignalboxError('INVALID_CONFIG', {
+    object: 'dataDir',
+    problem: 'names a store beside `store`',
+    remedy: 'remove one of the two',
+  });
+}
+
+function readEtcd(fields: ConfigFields): EtcdStoreConfig {
+  const tls = fields.optional(
+    'tls',
+    readFields((files) => ({
+      ca: files.optional('caFile', readFile),
+      cert: files.optional('certFile', readFile),
+      key: files.optional('keyFile', readFile),
+    })),
+  );
+  return {
+    endpoints: fields.required('endpoints', readSome(readEndpoint)),
+    prefix: fields.optional('prefix', readText) ?? '/signalbox',
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+function readEndpoint(at: ConfigValue): string {
+  const text = readText(at);
+  if (/^https?:\/\/[^/?#@]+$/.test(text) && URL.canParse(text)) return text;
+  throw at.valueError('is not the address of an etcd member', 'write it as https://host:2379');
+}
+
+/** What is in the file that is named. */
+function readFile(at: ConfigValue): string {
+  try {
+    return readFileSync(readText(at), 'utf8');
+  } catch (cause) {
+    if (cause instanceof SignalboxError) throw cause;
+    throw at.valueError('cannot be read', 'give the path of a PEM file', cause);
+  }
 }
 
 function listenAddress(fields: ConfigFields): Listen {

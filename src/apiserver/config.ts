@@ -1,3 +1,4 @@
+import type { EtcdStoreConfig } from '../store/etcd/etcd-store.ts';
 import type { Authenticator } from './authentication.ts';
 
 /** Where the server listens: an address, or a socket that is listening already and was inherited. */
@@ -6,12 +7,13 @@ export type Listen = { readonly host: string; readonly port: number } | { readon
 /** Parts of admission that can be left out, by Kubernetes' names. */
 export const admissionPlugins = ['ServiceAccount'] as const;
 export type AdmissionPlugin = (typeof admissionPlugins)[number];
+/** Where objects are kept: in a folder of this server's own, made if missing, or in an etcd that several may share. */
+export type StoreConfig = { readonly lmdb: { readonly dir: string } } | { readonly etcd: EtcdStoreConfig };
 
 /** What an API server has to be told. */
 export interface ApiServerConfig {
   readonly listen: readonly Listen[];
-  /** Folder of the store. Made if missing. */
-  readonly dataDir: string;
+  readonly store: StoreConfig;
   /** PEM texts. Clients are those whose certificate `caCert` has signed. */
   readonly pki: {
     readonly caCert: string;

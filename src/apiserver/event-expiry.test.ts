@@ -12,7 +12,7 @@ import { WatchCache } from './watch-cache.ts';
 
 test('expireEvents removes what was last seen more than an hour ago', async () => {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-expiry-'));
-  const store = openLmdbStore(dir);
+  const store = await openLmdbStore(dir);
   const cache = new WatchCache(store, Object.values(resources));
   await cache.start();
   const allocator = new ServiceAllocator([], { from: 30_000, to: 30_100 });

@@ -13,6 +13,7 @@ import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { kubernetesTime, withKeptMetadata, withNewMetadata } from './object-meta.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { Allocation, ServiceAllocator } from './service-allocator.ts';
+import { claimOperations } from './shared-claims.ts';
 import { alreadyExists, badRequest, conflict, invalid, modifiedMessage, notFound } from './status.ts';
 import { type ApiObject, keyOf, StoredObject, storagePrefix, storageText } from './stored-object.ts';
 import { strategies } from './strategies.ts';
@@ -103,15 +104,25 @@ export class Registry {
     await this.#environment.namespaces.admitCreate(this.resource, namespace, object.metadata.name ?? '');
     const isGenerated = !object.metadata.name;
     const typed = { ...object, kind: this.resource.kind, apiVersion: apiVersionOf(this.resource) };
+    const { isShared } = this.#environment.store;
     for (let attempt = 0; ; attempt++) {
-      const draft = withNewMetadata(typed, namespace, this.strategy.generationOf !== undefined);
+      // An address chosen for a try that failed must not be what the next one asks for.
+      const draft = withNewMetadata(
+        isShared ? structuredClone(typed) : typed,
+        namespace,
+        this.strategy.generationOf !== undefined,
+      );
       this.strategy.defaults?.(draft);
       this.#own(draft, { live: undefined, sent: object.metadata.managedFields, writer: options.writer });
       this.strategy.prepareForCreate?.(draft);
       await this.#admit?.create(this.resource, draft);
       const created = await this.#store(draft, undefined, options);
       if (created !== undefined) return created;
-      if (!isGenerated || attempt >= maxTries) throw alreadyExists(this.resource, draft.metadata.name ?? '');
+      // Not the name was taken but something chosen for the object, by another server.
+      const isFree =
+        isShared && this.cache.get(keyOf(this.resource, namespace, draft.metadata.name ?? '')) === undefined;
+      if (!(isGenerated || isFree) || attempt >= maxTries)
+        throw alreadyExists(this.resource, draft.metadata.name ?? '');
     }
   }
 
@@ -252,7 +263,10 @@ export class Registry {
       const value = Buffer.from(text);
       this.#environment.cache.announce(value, content);
       const storageKey = storagePrefix(this.resource) + key;
-      const revision = await this.#transact({ type: 'put', key: storageKey, value, expect: old?.revision ?? 0 });
+      const revision = await this.#transact([
+        { type: 'put', key: storageKey, value, expect: old?.revision ?? 0 },
+        ...this.#claims(key, old?.object, content.parsed),
+      ]);
       if (revision === undefined) return undefined;
       const cached = this.cache.get(key);
       return cached?.revision === revision ? cached : new StoredObject(key, revision, content);
@@ -264,15 +278,24 @@ export class Registry {
   async #remove(current: StoredObject, dryRun: boolean): Promise<StoredObject | undefined> {
     if (dryRun) return current;
     const key = storagePrefix(this.resource) + current.key;
-    const revision = await this.#transact({ type: 'delete', key, expect: current.revision });
+    const revision = await this.#transact([
+      { type: 'delete', key, expect: current.revision },
+      ...this.#claims(current.key, current.object, undefined),
+    ]);
     if (revision === undefined) return undefined;
     return new StoredObject(current.key, revision, { text: current.text, parsed: current.object });
   }
 
-  /** Runs one step, and waits for the cache to know its outcome. The revision, or nothing if it lost a race. */
-  async #transact(operation: Operation): Promise<number | undefined> {
+  /** Where others allocate too, what an object has is claimed and given back in the transaction that stores it. */
+  #claims(key: string, previous: ApiObject | undefined, current: ApiObject | undefined): Operation[] {
+    if (this.resource.kind !== 'Service' || !this.#environment.store.isShared) return [];
+    return claimOperations(key, previous as Service | undefined, current as Service | undefined);
+  }
+
+  /** Runs a transaction, and waits for the cache to know its outcome. The revision, or nothing if it lost a race. */
+  async #transact(operations: readonly Operation[]): Promise<number | undefined> {
     const { store, cache } = this.#environment;
-    const result = await store.transact([operation]);
+    const result = await store.transact(operations);
     if (result.ok) await cache.waitUntil(result.revision);
     else await cache.waitUntilFresh();
     return result.ok ? result.revision : undefined;

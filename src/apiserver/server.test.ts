@@ -54,7 +54,7 @@ test('a watch from before what the store still knows ends with 410', async () =>
   const made = JSON.parse(await text(await open('POST', configMaps, configMap('old'))));
   await text(await open('DELETE', `${configMaps}/old`));
   await server.api.close();
-  const store = openLmdbStore(join(server.dir, 'data'));
+  const store = await openLmdbStore(join(server.dir, 'data'));
   await store.compact(await store.revision());
   await store.close();
   await server.restart();
@@ -87,7 +87,7 @@ test('runApiServer resolves when its signal aborts', async () => {
   const stop = new AbortController();
   const config = {
     listen: [{ host: '127.0.0.1', port: 0 }],
-    dataDir: join(server.dir, 'other'),
+    store: { lmdb: { dir: join(server.dir, 'other') } },
     pki: pkiOf(admin),
     serviceAccountIssuer: 'https://issuer',
     disabledAdmission: [],
@@ -105,7 +105,7 @@ test('startApiServer names the address that is taken', async () => {
   const { admin } = server;
   const starting = startApiServer({
     listen: [{ host: '127.0.0.1', port: Number(port) }],
-    dataDir: join(server.dir, 'other'),
+    store: { lmdb: { dir: join(server.dir, 'other') } },
     pki: pkiOf(admin),
     serviceAccountIssuer: 'https://issuer',
     disabledAdmission: [],

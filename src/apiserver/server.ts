@@ -2,7 +2,6 @@ import { resources } from '../api/resources.ts';
 import { createLogger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
-import { openLmdbStore } from '../store/lmdb-store.ts';
 import type { Store } from '../store/store.ts';
 import { aggregateRoles, keepAggregated } from './access/aggregation.ts';
 import { Authorizer } from './access/authorizer.ts';
@@ -16,12 +15,14 @@ import { authenticateWith } from './authentication.ts';
 import { messageOf } from './body.ts';
 import { ensureClusterObjects, keepApiService } from './bootstrap.ts';
 import { startCompactor } from './compactor.ts';
-import type { ApiServerConfig } from './config.ts';
+import type { ApiServerConfig, StoreConfig } from './config.ts';
 import { startEventExpiry } from './event-expiry.ts';
 import { HttpFront } from './http-front.ts';
 import { ApiServerMetrics } from './metrics.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { ServerPresence } from './server-presence.ts';
 import { ServiceAllocator } from './service-allocator.ts';
+import { repairClaims } from './shared-claims.ts';
 import { WatchCache } from './watch-cache.ts';
 
 /** A running API server. */
@@ -54,10 +55,10 @@ export async function runApiServer(config: ApiServerConfig, signal: AbortSignal)
 
 /**
  * Starts a server; it serves when the promise resolves.
- * @throws SignalboxError `STORE_UNREADABLE`, `INVALID_CIDR`, `LISTEN_FAILED`
+ * @throws SignalboxError `STORE_UNREADABLE`, `STORE_LOCKED`, `STORE_UNAVAILABLE`, `INVALID_CIDR`, `LISTEN_FAILED`
  */
 export async function startApiServer(config: ApiServerConfig): Promise<ApiServer> {
-  const store = openLmdbStore(config.dataDir);
+  const store = await openStore(config.store);
   const cache = new WatchCache(store, Object.values(resources));
   const stops: (() => void | Promise<void>)[] = [];
   const close = once(async () => {
@@ -84,6 +85,12 @@ export async function startApiServer(config: ApiServerConfig): Promise<ApiServer
   }
 }
 
+/** Whichever is configured is loaded, and only that. */
+async function openStore(config: StoreConfig): Promise<Store> {
+  if ('lmdb' in config) return (await import('../store/lmdb-store.ts')).openLmdbStore(config.lmdb.dir);
+  return (await import('../store/etcd/etcd-store.ts')).openEtcdStore(config.etcd);
+}
+
 /** Loads what is stored and makes what is missing. */
 async function prepare(
   config: ApiServerConfig,
@@ -101,6 +108,7 @@ async function prepare(
   await cache.start();
   allocator.follow(cache.of(resources.services));
   metrics.addObjectCounts(() => new Map(Object.values(resources).map((r) => [r.plural, cache.of(r).size])));
+  if (store.isShared) await repairClaims(store, cache);
   const environment = { store, cache, allocator, namespaces: new NamespaceLifecycle(cache) };
   const { ip = '127.0.0.1', port = 6443 } = config.apiServerAddress ?? {};
   const authorizer = new Authorizer(cache);
@@ -115,7 +123,10 @@ async function prepare(
   stops.push(keepAggregated(clusterRoles, (err) => log.error({ err }, 'cluster roles not aggregated')));
   const [serviceCidr] = serviceCidrs;
   if (serviceCidr !== undefined) {
-    const facts = { serviceCidr, address: config.apiServerAddress };
+    const presence = new ServerPresence(store, config.apiServerAddress);
+    const facts = { serviceCidr, presence };
+    await presence.renew();
+    stops.push(() => presence.leave());
     await ensureClusterObjects(handler.registries, facts);
     stops.push(keepApiService(handler.registries, facts, (err) => log.error({ err }, 'Service kubernetes not kept')));
   }

@@ -161,11 +161,13 @@ interface Request {
   readonly releases: (() => void)[];
 }
 
-function addressesOf(service: Service | undefined): string[] {
+/** The cluster IPs that a Service has. */
+export function addressesOf(service: Service | undefined): string[] {
   return (service?.spec?.clusterIPs ?? []).filter((ip) => ip !== 'None' && ip !== '');
 }
 
-function portsOf(service: Service | undefined): number[] {
+/** The node ports that a Service has. */
+export function portsOf(service: Service | undefined): number[] {
   const { ports = [], healthCheckNodePort } = service?.spec ?? {};
   return [...ports.map((port) => port.nodePort), healthCheckNodePort].filter(
     (port): port is number => port !== undefined && port !== 0,

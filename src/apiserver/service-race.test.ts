@@ -108,7 +108,7 @@ describe('reportDoubled', () => {
       spec,
     });
     await server.api.close();
-    const store = openLmdbStore(join(server.dir, 'data'));
+    const store = await openLmdbStore(join(server.dir, 'data'));
     const twin = { ...body, metadata: { ...body.metadata, name: 'second', uid: 'another' } };
     const value = Buffer.from(JSON.stringify({ kind: 'Service', apiVersion: 'v1', ...twin }));
     await store.transact([{ type: 'put', key: '/registry/services/default/second', value, expect: 0 }]);

@@ -19,6 +19,7 @@ const codes = {
   InternalError: 500,
   ServiceUnavailable: 503,
   Timeout: 504,
+  InsufficientStorage: 507,
 } as const;
 
 /** A request fails with this Status as its answer. */
@@ -143,6 +144,16 @@ export function tooLargeRevision(asked: number, current: number): StatusError {
 
 export function internalError(message: string): StatusError {
   return new StatusError('InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] });
+}
+
+/** There is no room for what is to be written. */
+export function insufficientStorage(message: string): StatusError {
+  return new StatusError('InsufficientStorage', message);
+}
+
+/** The store takes no object of this size. */
+export function tooLargeToStore(message: string): StatusError {
+  return new StatusError('RequestEntityTooLarge', message);
 }
 
 export function unavailable(message: string): StatusError {

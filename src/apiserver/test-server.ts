@@ -34,7 +34,7 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
   const pki = await ensurePki(pkiDir, apiServerNames({ clusterDomain: 'cluster.local', ips: ['10.96.0.1'] }));
   const config: ApiServerConfig = {
     listen: [{ host: '127.0.0.1', port: 0 }],
-    dataDir: join(dir, 'data'),
+    store: { lmdb: { dir: join(dir, 'data') } },
     pki,
     serviceCidrs: ['10.96.0.0/12'],
     serviceAccountIssuer: serviceAccountIssuer('cluster.local'),

@@ -45,7 +45,7 @@ export class WatchCache {
     for (const cache of this.#caches.values()) cache.startHistory(revision);
     this.#revision = revision;
     this.#stop = this.#store.watch(registry, revision + 1, {
-      onEvents: (events) => this.#apply(events),
+      onEvents: (events, revision) => this.#apply(events, revision),
       onError: (error) => this.onFailure(error),
     });
     await this.waitUntil(current);
@@ -100,7 +100,7 @@ export class WatchCache {
     });
   }
 
-  #apply(events: readonly StoreEvent[]): void {
+  #apply(events: readonly StoreEvent[], revision: number): void {
     for (const event of events) {
       const place = this.#placeOf(event.key);
       const current =
@@ -109,7 +109,7 @@ export class WatchCache {
           : this.#decode(place.key, event.value, event.modRevision);
       place?.cache.apply(place.key, current, event.modRevision);
     }
-    this.#revision = events.at(-1)?.modRevision ?? this.#revision;
+    this.#revision = revision;
     for (const waiter of this.#waiters) {
       if (waiter.revision > this.#revision) continue;
       this.#waiters.delete(waiter);

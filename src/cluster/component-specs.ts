@@ -46,7 +46,12 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
     {
       name: 'controllers',
       command: 'controllers',
-      config: { clusterCidr: formatCidr(plan.networks.pods), rootCaFile: join(paths.pki, 'ca.crt') },
+      config: {
+        clusterCidr: formatCidr(plan.networks.pods),
+        rootCaFile: join(paths.pki, 'ca.crt'),
+        // There is one, kept running by the supervisor: after a crash it need not wait for its own lease to end.
+        leaderElection: false,
+      },
       identity: { user: 'system:kube-controller-manager', groups: [] },
     },
     ...plan.nodes.flatMap((node) => [nodeAgent(node, options), proxy(node, options)]),

@@ -9,6 +9,7 @@ describe('parseControllersConfig', () => {
       kubeconfig: undefined,
       controllers: controllerNames,
       nodeGraceMs: 40_000,
+      leaderElection: true,
       rootCaFile: undefined,
     });
     expect(config.podNetworks.map(({ cidr, nodePrefix }) => [formatCidr(cidr), nodePrefix])).toEqual([
@@ -23,6 +24,7 @@ describe('parseControllersConfig', () => {
       clusterCidr: '10.0.0.0/8, fd00::/48',
       nodeCidrMaskSizes: { IPv4: 16 },
       nodeGraceSeconds: 5,
+      leaderElection: false,
       rootCaFile: '/ca.crt',
     });
     expect(config).toMatchObject({

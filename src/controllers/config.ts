@@ -1,6 +1,7 @@
 import {
   type ConfigFields,
   type ConfigValue,
+  readBoolean,
   readConfig,
   readInteger,
   readOneOf,
@@ -37,6 +38,8 @@ export interface ControllersConfig {
   readonly podNetworks: readonly PodNetwork[];
   /** After this long without a sign of its agent a node is given up; so are the Pods of a node that is not there. Milliseconds. */
   readonly nodeGraceMs: number;
+  /** Whether it waits until it holds the Lease `kube-system/signalbox-controllers`, so that one of several works. */
+  readonly leaderElection: boolean;
   /** PEM file with the authority that Pods are told to trust; that of the kubeconfig when undefined. */
   readonly rootCaFile: string | undefined;
 }
@@ -49,6 +52,7 @@ export interface ControllersConfig {
  * - `clusterCidr`: the Pod network, two with a comma between them for two families; default `10.244.0.0/16`
  * - `nodeCidrMaskSizes`: `{IPv4, IPv6}`, prefix lengths of a node's part; default 24 and 64
  * - `nodeGraceSeconds`: 1 to 3600; default 40
+ * - `leaderElection`: whether several may run, of which one works; default true
  * - `rootCaFile`: path
  *
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_CIDR`
@@ -63,6 +67,7 @@ export function parseControllersConfig(object: unknown): ControllersConfig {
       ],
       podNetworks: fields.group('nodeCidrMaskSizes', (sizes) => podNetworks(clusterCidrs, sizes)),
       nodeGraceMs: (fields.optional('nodeGraceSeconds', readInteger(1, 3600)) ?? 40) * 1000,
+      leaderElection: fields.optional('leaderElection', readBoolean) ?? true,
       rootCaFile: fields.optional('rootCaFile', readText),
     };
   });

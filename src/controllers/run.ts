@@ -1,5 +1,8 @@
+import { randomUUID } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { connect } from '../client/client.ts';
+import { createEventRecorder } from '../client/events.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ClientConfig } from '../client/types.ts';
 import { aborted } from '../component/abort.ts';
@@ -23,6 +26,8 @@ import { schedulerController } from './scheduler/controller.ts';
 
 export { parseControllersConfig } from './config.ts';
 
+const leaderLease = { namespace: 'kube-system', name: 'signalbox-controllers' };
+
 /** Controllers at work. */
 export interface RunningControllers {
   /** Resolves when the caches are filled and the first work has begun; rejects when stopped before. */
@@ -43,16 +48,29 @@ export interface ControllersSetup {
 
 /**
  * Runs the controllers until the signal aborts; resolves when all is stopped.
- * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `INVALID_CONFIG`
+ * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `INVALID_CONFIG`, `LEADERSHIP_LOST`
  */
 export async function runControllers(config: ControllersConfig, signal: AbortSignal): Promise<void> {
   const client = await loadKubeconfig(config.kubeconfig);
   const rootCertificate =
     config.rootCaFile === undefined ? client.certificateAuthority : await readCertificate(config.rootCaFile);
-  // A single instance runs; an election between several would be won here, before anything is started.
-  const running = startControllers(config, { client, rootCertificate, log: createLogger('controllers') });
-  await aborted(signal);
-  await running.stop();
+  const log = createLogger('controllers');
+  const work = async (until: AbortSignal) => {
+    const running = startControllers(config, { client, rootCertificate, log });
+    await aborted(until);
+    await running.stop();
+  };
+  if (!config.leaderElection) return work(signal);
+  const { runAsLeader } = await import('../client/leader-election.ts');
+  const api = connect(client);
+  const events = createEventRecorder(api, { component: 'signalbox-controllers', log });
+  const identity = `${hostname()}_${randomUUID()}`;
+  try {
+    await runAsLeader({ client: api, lease: leaderLease, identity, events, log }, work, signal);
+    await events.flush();
+  } finally {
+    api.close();
+  }
 }
 
 /** Starts the controllers. */

@@ -12,17 +12,23 @@ const maxGroupBytes = 8 * 1024 * 1024;
 
 /**
  * Group commit: one batch is on its way to the disk at a time, and all that arrives meanwhile makes the next one.
- * After a failed batch nothing is accepted any more, because later transactions were checked against its outcome.
+ * A failed batch takes with it all that arrived meanwhile, which was checked against its outcome. Unless the failure is
+ * one that can be survived, nothing is accepted after it.
  */
 export class CommitQueue {
   readonly #commit: (write: () => void) => Promise<unknown>;
+  readonly #survives: (error: Error) => boolean;
   #waiting: { commit: QueuedCommit; resolve: () => void; reject: (error: Error) => void }[] = [];
   #running: Promise<void> | undefined;
   #failure: Error | undefined;
 
-  /** `commit` runs the writes as one atomic batch, and resolves when it is on disk. */
-  constructor(commit: (write: () => void) => Promise<unknown>) {
+  /**
+   * `commit` runs the writes as one atomic batch, and resolves when it is on disk. `survives` says of its failure
+   * whether nothing of the batch was done and another may do better.
+   */
+  constructor(commit: (write: () => void) => Promise<unknown>, survives: (error: Error) => boolean) {
     this.#commit = commit;
+    this.#survives = survives;
   }
 
   get failure(): Error | undefined {
@@ -65,8 +71,10 @@ export class CommitQueue {
         for (const { commit } of group) commit.write();
       });
     } catch (error) {
-      this.#failure = error instanceof Error ? error : new Error(String(error));
-      for (const { reject } of group) reject(this.#failure);
+      const failure = error instanceof Error ? error : new Error(String(error));
+      if (!this.#survives(failure)) this.#failure = failure;
+      // What waits was checked against the outcome that did not come.
+      for (const { reject } of [...group, ...this.#waiting.splice(0)]) reject(failure);
       return;
     }
     for (const { commit, resolve } of group) {

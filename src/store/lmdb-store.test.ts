@@ -13,14 +13,26 @@ describeStore('LMDB', async () => {
 test('openLmdbStore refuses a file that is not a store, by code', async () => {
   const path = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
   await writeFile(join(path, 'data.mdb'), Buffer.alloc(65_536, 7));
-  expect(() => openLmdbStore(path)).toThrow(/STORE_UNREADABLE/);
+  await expect(openLmdbStore(path)).rejects.toThrow(/STORE_UNREADABLE/);
+  await rm(path, { recursive: true });
+});
+
+test('openLmdbStore refuses a folder that another has open, and names who', async () => {
+  const path = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
+  const first = await openLmdbStore(path);
+  const problem = new RegExp(`${path} is in use by process ${process.pid}, since .* \\[STORE_LOCKED\\]`);
+  await expect(openLmdbStore(path)).rejects.toThrow(problem);
+  await first.close();
+  const many = await Promise.allSettled(Array.from({ length: 8 }, () => openLmdbStore(path)));
+  expect(many.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
+  for (const each of many) if (each.status === 'fulfilled') await each.value.close();
   await rm(path, { recursive: true });
 });
 
 test('openLmdbStore makes the folder, whatever its name, for its owner alone', async () => {
   const place = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
   const path = join(place, 'deep', 'data.v1');
-  const store = openLmdbStore(path);
+  const store = await openLmdbStore(path);
   expect((await stat(path)).mode & 0o777).toBe(0o700);
   expect(await readdir(path)).toContain('data.mdb');
   await store.close();

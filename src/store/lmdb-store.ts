@@ -1,8 +1,10 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
-import { SignalboxError } from '../errors/error.ts';
+import { isSignalboxError, SignalboxError } from '../errors/error.ts';
 import { CommitQueue } from './commit-queue.ts';
+import { lockFolder } from './folder-lock.ts';
 import { checkLmdbFile, dataFile } from './lmdb-file.ts';
 import {
   decodeLog,
@@ -40,13 +42,15 @@ interface PendingKey {
 
 /**
  * Opens, or makes, a store in the folder `path`. One process may have it open at a time.
- * @throws SignalboxError `STORE_UNREADABLE`
+ * @throws SignalboxError `STORE_UNREADABLE`, `STORE_LOCKED`
  */
-export function openLmdbStore(path: string): Store {
+export async function openLmdbStore(path: string): Promise<Store> {
+  let unlock = () => {};
   try {
     // It holds Secrets.
     mkdirSync(path, { recursive: true, mode: 0o700 });
     chmodSync(path, 0o700);
+    unlock = await lockFolder(path);
     checkLmdbFile(path);
     // Without overlapping syncs a commit ends with fdatasync: what the promise of a batch means then is "on disk".
     const env = open<Buffer, Buffer>({
@@ -55,9 +59,13 @@ export function openLmdbStore(path: string): Store {
       encoding: 'binary',
       keyEncoding: 'binary',
       overlappingSync: false,
+      // Batches are made by the commit queue; one around them would fail unheard.
+      eventTurnBatching: false,
     });
-    return new LmdbStore(env);
+    return new LmdbStore(env, { path, unlock });
   } catch (error) {
+    unlock();
+    if (isSignalboxError(error)) throw error;
     throw new SignalboxError('STORE_UNREADABLE', {
       object: path,
       problem: `cannot be opened as a store (${error instanceof Error ? error.message : String(error)})`,
@@ -67,12 +75,20 @@ export function openLmdbStore(path: string): Store {
   }
 }
 
+/** The data folder, which no other process has open before `unlock`. */
+interface LockedFolder {
+  readonly path: string;
+  readonly unlock: () => void;
+}
+
 /**
  * The embedded store: table `log` has every step by position, table `state` where each key's present value stands in
  * it. So a value is written once, history is the log itself, and compaction drops what a later step replaced.
  */
 class LmdbStore implements Store {
+  readonly isShared = false;
   readonly #env: RootDatabase<Buffer, Buffer>;
+  readonly #folder: LockedFolder;
   readonly #log: Database<Buffer, Buffer>;
   readonly #state: Database<Buffer, Buffer>;
   readonly #meta: Database<Buffer, Buffer>;
@@ -83,8 +99,9 @@ class LmdbStore implements Store {
   #compacted: number;
   #closed = false;
 
-  constructor(env: RootDatabase<Buffer, Buffer>) {
+  constructor(env: RootDatabase<Buffer, Buffer>, folder: LockedFolder) {
     this.#env = env;
+    this.#folder = folder;
     const table = (name: string) => env.openDB({ name, encoding: 'binary', keyEncoding: 'binary' });
     this.#log = table('log');
     this.#state = table('state');
@@ -93,14 +110,18 @@ class LmdbStore implements Store {
     if (found !== format) throw new Error(`its format is ${found}, this program reads ${format}`);
     this.#assigned = this.#readMeta('revision', firstRevision);
     this.#compacted = this.#readMeta('compacted', firstRevision);
-    this.#queue = new CommitQueue(async (write) => {
-      await env.batch(() => {
-        write();
-        this.#writeMeta('format', format);
-      });
-      // A snapshot taken earlier in this turn would not have what was just committed.
-      env.resetReadTxn();
-    });
+    this.#queue = new CommitQueue(
+      async (write) => {
+        const batch = env.batch(() => {
+          write();
+          this.#writeMeta('format', format);
+        });
+        await batch.catch((error: Error) => throwCommitError(error, this.#folder.path));
+        // A snapshot taken earlier in this turn would not have what was just committed.
+        env.resetReadTxn();
+      },
+      (error) => isSignalboxError(error, 'STORE_FULL') && this.#forgetUncommitted(),
+    );
     this.#hub = new WatchHub((from, limit) => this.#history(from, limit));
   }
 
@@ -169,6 +190,7 @@ class LmdbStore implements Store {
     await this.#queue.drain();
     this.#hub.close();
     await this.#env.close();
+    this.#folder.unlock();
   }
 
   async #commit(operations: readonly Operation[], states: readonly (StateRecord | undefined)[]): Promise<number> {
@@ -192,11 +214,19 @@ class LmdbStore implements Store {
   #write(revision: number, records: readonly LogRecord[]): void {
     for (const [step, record] of records.entries()) {
       const key = Buffer.from(record.key);
-      this.#log.put(encodePosition({ revision, step }), encodeLog(record));
-      if (record.type === 'delete') this.#state.remove(key);
-      else this.#state.put(key, encodeState({ revision, step, createRevision: record.createRevision }));
+      const state = { revision, step, createRevision: record.createRevision };
+      followed(this.#log.put(encodePosition({ revision, step }), encodeLog(record)));
+      followed(record.type === 'delete' ? this.#state.remove(key) : this.#state.put(key, encodeState(state)));
     }
     this.#writeMeta('revision', revision);
+  }
+
+  /** Goes back to what is on disk. */
+  #forgetUncommitted(): true {
+    this.#env.resetReadTxn();
+    this.#pending.clear();
+    this.#assigned = this.#readMeta('revision', firstRevision);
+    return true;
   }
 
   #committed(revision: number, records: readonly LogRecord[]): void {
@@ -278,10 +308,11 @@ class LmdbStore implements Store {
       if (record.type === 'delete') gone.push(Buffer.from(key));
     }
     const reached = complete ? end : last;
-    await this.#env.batch(() => {
-      for (const key of gone) this.#log.remove(key);
+    const batch = this.#env.batch(() => {
+      for (const key of gone) followed(this.#log.remove(key));
       this.#writeMeta('compacted', reached);
     });
+    await batch.catch((error: Error) => throwCommitError(error, this.#folder.path));
     return reached;
   }
 
@@ -291,7 +322,7 @@ class LmdbStore implements Store {
   }
 
   #writeMeta(name: string, value: number): void {
-    this.#meta.put(Buffer.from(name), Buffer.from(String(value)));
+    followed(this.#meta.put(Buffer.from(name), Buffer.from(String(value))));
   }
 
   #assertOpen(): void {
@@ -307,9 +338,39 @@ class LmdbStore implements Store {
   }
 }
 
+const { EDQUOT, EFBIG, EIO, ENOSPC } = constants.errno;
+/** With no more than this left on a disk, a write that was cut short was so for lack of room. */
+const scarceBytes = 64 * 1024 * 1024;
+
+/** The batch that a write belongs to tells how it went; the write's own promise says the same, and nobody waits for it. */
+function followed(write: Promise<unknown>): void {
+  write.catch(ignore);
+}
+
+function ignore(): void {}
+
+/** lmdb says only that it failed, and why in a promise beside. */
+async function throwCommitError(error: Error & { readonly commitError?: unknown }, folder: string): Promise<never> {
+  const cause = await Promise.resolve(error.commitError ?? error).catch((reason: unknown) => reason);
+  if (!isNoSpace(Number((cause as { code?: unknown }).code), folder)) throw cause;
+  throw new SignalboxError('STORE_FULL', {
+    object: 'the disk of the data folder',
+    problem: 'has no room for this write, of which nothing was done',
+    remedy: 'free some space and try again; reading goes on',
+    cause,
+  });
+}
+
+function isNoSpace(errno: number, folder: string): boolean {
+  if (errno !== EIO) return [EDQUOT, EFBIG, ENOSPC].includes(errno);
+  // What LMDB makes of a write of which only the beginning had room.
+  const { bavail, bsize } = statfsSync(folder);
+  return bavail * bsize < scarceBytes;
+}
+
 function toEvent(revision: number, record: LogRecord): StoreEvent {
-  const { type, key, value, createRevision } = record;
-  return { type, key, value, createRevision, modRevision: revision };
+  const { type, key, value } = record;
+  return { type, key, value, createRevision: type === 'put' ? record.createRevision : 0, modRevision: revision };
 }
 
 function checkKey(key: string): void {

@@ -34,13 +34,15 @@ export interface StoreEvent {
   readonly key: string;
   /** Empty for a delete. */
   readonly value: Uint8Array;
+  /** 0 for a delete. */
   readonly createRevision: number;
   readonly modRevision: number;
 }
 
-/** Told of committed transactions, in order and without gaps; a transaction's events always come in one call. */
+/** Told of committed transactions, in order and without gaps, each in one call. */
 export interface StoreObserver {
-  readonly onEvents: (events: readonly StoreEvent[]) => void;
+  /** What the transaction at `revision` did to the keys watched: nothing, when it was about others. */
+  readonly onEvents: (events: readonly StoreEvent[], revision: number) => void;
   /** The watch is over: `CompactedError` when it began too far back, else the store's failure. */
   readonly onError: (error: Error) => void;
 }
@@ -53,10 +55,13 @@ export interface ListResult {
 
 /**
  * A revisioned key-value store, in etcd's terms. What is acknowledged (a resolved `transact`) is on disk, is seen by
- * every later read, and has been given to this process's observers. Keys are sorted by their UTF-8 bytes.
+ * every later read, and comes to every observer. Keys are sorted by their UTF-8 bytes. Calls reject with `STORE_FULL`,
+ * `STORE_TOO_LARGE`, `STORE_FAILED` and `STORE_UNAVAILABLE`; after the last, a transaction may have been carried out.
  */
 export interface Store {
-  /** The revision of the last committed transaction; 1 for an empty store. */
+  /** Whether other processes may write at the same time: what one of them knows is then not all there is to know. */
+  readonly isShared: boolean;
+  /** The revision of the last committed transaction. */
   revision(): Promise<number>;
   get(key: string): Promise<KeyValue | undefined>;
   /**

@@ -69,5 +69,5 @@ function deliver(subscription: Subscription, events: readonly StoreEvent[]): voi
   if (revision === undefined || revision < subscription.next) return;
   subscription.next = revision + 1;
   const own = events.filter((event) => event.key.startsWith(subscription.prefix));
-  if (own.length > 0) subscription.observer.onEvents(own);
+  subscription.observer.onEvents(own, revision);
 }

@@ -114,7 +114,8 @@ export async function persistently(write: () => Promise<unknown>): Promise<void>
     } catch (error) {
       if (error instanceof ApiError && (error.code === 404 || error.code === 409)) return;
       const away = isSignalboxError(error, 'API_UNREACHABLE') || (error instanceof ApiError && error.code >= 500);
-      if (!away || attempt === 100) throw error;
+      // A server that stops gives requests under way five seconds.
+      if (!away || attempt === 500) throw error;
       await sleep(20);
     }
   }
