@@ -18,7 +18,16 @@ export interface Resource {
 }
 
 /** Paths below an object. */
-export type Subresource = 'status' | 'scale' | 'binding' | 'finalize';
+export type Subresource =
+  | 'status'
+  | 'scale'
+  | 'binding'
+  | 'finalize'
+  | 'eviction'
+  | 'log'
+  | 'exec'
+  | 'attach'
+  | 'portforward';
 
 function resource(
   apiVersion: string,
@@ -53,7 +62,7 @@ export const resources = {
   pods: resource('v1', 'Pod', 'pods', {
     shortNames: ['po'],
     categories: ['all'],
-    subresources: ['status', 'binding'],
+    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
   }),
   services: resource('v1', 'Service', 'services', {
     shortNames: ['svc'],
@@ -77,6 +86,17 @@ export const resources = {
     categories: ['all'],
     subresources: ['status', 'scale'],
   }),
+  statefulSets: resource('apps/v1', 'StatefulSet', 'statefulsets', {
+    shortNames: ['sts'],
+    categories: ['all'],
+    subresources: ['status', 'scale'],
+  }),
+  daemonSets: resource('apps/v1', 'DaemonSet', 'daemonsets', {
+    shortNames: ['ds'],
+    categories: ['all'],
+    subresources: ['status'],
+  }),
+  controllerRevisions: resource('apps/v1', 'ControllerRevision', 'controllerrevisions'),
 } as const satisfies { readonly [key: string]: Resource };
 
 /** The type of the objects of each resource. */
@@ -94,6 +114,9 @@ export interface ResourceTypes {
   leases: types.Lease;
   replicaSets: types.ReplicaSet;
   deployments: types.Deployment;
+  statefulSets: types.StatefulSet;
+  daemonSets: types.DaemonSet;
+  controllerRevisions: types.ControllerRevision;
 }
 export type ResourceKey = keyof typeof resources;
 

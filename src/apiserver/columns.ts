@@ -1,12 +1,14 @@
 import type {
   Container,
   CoreEvent,
+  DaemonSet,
   Deployment,
   EndpointSlice,
   Endpoints,
   Node,
   ReplicaSet,
   Service,
+  StatefulSet,
 } from '../api/generated/types.ts';
 import { formatLabelSelector } from '../api/label-selector.ts';
 import type { KubernetesObject } from '../api/object.ts';
@@ -101,9 +103,40 @@ export const columns: { readonly [K in ResourceKey]: readonly Column<ResourceTyp
     ageColumn,
     ...workloadColumns<Deployment>(),
   ],
+  statefulSets: [
+    nameColumn,
+    column('Ready', (o) => `${o.status?.readyReplicas ?? 0}/${o.spec?.replicas ?? 0}`),
+    ageColumn,
+    ...workloadColumns<StatefulSet>().slice(0, 2),
+  ],
+  daemonSets: [
+    nameColumn,
+    column('Desired', (o) => o.status?.desiredNumberScheduled ?? 0, integer),
+    column('Current', (o) => o.status?.currentNumberScheduled ?? 0, integer),
+    column('Ready', (o) => o.status?.numberReady ?? 0, integer),
+    column('Up-to-date', (o) => o.status?.updatedNumberScheduled ?? 0, integer),
+    column('Available', (o) => o.status?.numberAvailable ?? 0, integer),
+    column('Node Selector', (o) => formatLabels(o.spec?.template.spec?.nodeSelector)),
+    ageColumn,
+    ...workloadColumns<DaemonSet>(),
+  ],
+  controllerRevisions: [
+    nameColumn,
+    column('Controller', controllerText),
+    column('Revision', (o) => o.revision, integer),
+    ageColumn,
+  ],
 };
 
-function workloadColumns<T extends ReplicaSet | Deployment>(): readonly Column<T>[] {
+/** `daemonset.apps/name`, or `<none>`. */
+function controllerText({ metadata }: KubernetesObject): string {
+  const owner = metadata?.ownerReferences?.find(({ controller }) => controller === true);
+  if (owner === undefined) return '<none>';
+  const [, group = ''] = owner.apiVersion.split('/').reverse();
+  return `${owner.kind.toLowerCase()}${group === '' ? '' : `.${group}`}/${owner.name}`;
+}
+
+function workloadColumns<T extends ReplicaSet | Deployment | StatefulSet | DaemonSet>(): readonly Column<T>[] {
   const containers = (o: T): readonly Container[] => o.spec?.template?.spec?.containers ?? [];
   return [
     column(

@@ -22,6 +22,7 @@ const readPort = readInteger(1, 65535);
  * - `listen`: list of `{host, port}` or `{fd}`
  * - `dataDir`: folder of the store
  * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key`
+ * - `nodeClient`: `{certFile, keyFile}`, the client certificate for nodes; without it logs and streams of Pods are not to be had
  * - `serviceCidrs`: blocks of cluster IPs, the preferred family first
  * - `nodePortRange`: `{from, to}`, default 30000 to 32767
  * - `advertise`: `{address, port}` where Pods reach this server
@@ -31,6 +32,7 @@ const readPort = readInteger(1, 65535);
 export function parseApiServerConfig(value: unknown): ApiServerConfig {
   return readConfig(value, { name: 'the API server configuration' }, (fields) => {
     const pkiDir = fields.required('pkiDir', readText);
+    const nodeClient = fields.optional('nodeClient', readFields(clientFiles));
     const advertise = fields.optional('advertise', readFields(advertisedAddress));
     return {
       listen: fields.required('listen', readList(readFields(listenAddress))),
@@ -42,6 +44,7 @@ export function parseApiServerConfig(value: unknown): ApiServerConfig {
         serverCert: readPem(pkiDir, 'apiserver.crt'),
         serverKey: readPem(pkiDir, 'apiserver.key'),
       },
+      ...(nodeClient === undefined ? {} : { nodeClient }),
       ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
     };
   });
@@ -71,15 +74,23 @@ function readCidr(at: ConfigValue): string {
   return text;
 }
 
+function clientFiles(fields: ConfigFields): { cert: string; key: string } {
+  const read = (field: string) => readFile(fields.required(field, readText));
+  return { cert: read('certFile'), key: read('keyFile') };
+}
+
 function readPem(dir: string, name: string): string {
-  const path = join(dir, name);
+  return readFile(join(dir, name), 'name the folder with the certificates in pkiDir');
+}
+
+function readFile(path: string, remedy = 'name a file that is there'): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (cause) {
     throw new SignalboxError('INVALID_CONFIG', {
       object: path,
       problem: 'cannot be read',
-      remedy: 'name the folder with the certificates in pkiDir',
+      remedy,
       cause,
     });
   }

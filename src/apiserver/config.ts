@@ -10,6 +10,8 @@ export interface ApiServerConfig {
   readonly dataDir: string;
   /** PEM texts. Clients are those whose certificate `caCert` has signed. */
   readonly pki: { readonly caCert: string; readonly serverCert: string; readonly serverKey: string };
+  /** PEM texts of the certificate with which the server asks nodes for logs and streams; without it, it does not. */
+  readonly nodeClient?: { readonly cert: string; readonly key: string };
   /** Blocks of cluster IPs: one, or one of each family with the preferred one first. */
   readonly serviceCidrs: readonly string[];
   readonly nodePortRange: { readonly from: number; readonly to: number };

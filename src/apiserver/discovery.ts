@@ -17,6 +17,11 @@ const subresourceFacts: {
   scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', verbs: ['get', 'patch', 'update'] },
   binding: { apiVersion: 'v1', kind: 'Binding', verbs: ['create'] },
   finalize: { verbs: ['update'] },
+  eviction: { apiVersion: 'policy/v1', kind: 'Eviction', verbs: ['create'] },
+  log: { verbs: ['get'] },
+  exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+  portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
 };
 
 /** Group and version of each group but the core one. */

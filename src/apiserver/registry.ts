@@ -7,6 +7,7 @@ import type { Operation, Store } from '../store/store.ts';
 import { planDeletion } from './deletion.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import type { NodeClient } from './node-api/node-client.ts';
 import { withKeptMetadata, withNewMetadata } from './object-meta.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { Allocation, ServiceAllocator } from './service-allocator.ts';
@@ -24,6 +25,8 @@ export interface RegistryEnvironment {
   readonly cache: WatchCache;
   readonly allocator: ServiceAllocator;
   readonly namespaces: NamespaceLifecycle;
+  /** The way to the agents of nodes; absent when the server has no certificate for them. */
+  readonly nodeClient?: NodeClient | undefined;
 }
 
 /** Whose object it is. */

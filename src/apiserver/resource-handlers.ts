@@ -1,9 +1,10 @@
 import { decodeObject, isPlainObject } from '../api/decode.ts';
-import type { DeleteOptions } from '../api/generated/types.ts';
+import type { DeleteOptions, Pod } from '../api/generated/types.ts';
 import { parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
 import { listObjects, readRevision } from './list.ts';
 import { type Format, negotiate } from './negotiation.ts';
+import { isPodStream, type PodStream, passToNode } from './node-api/pod-streams.ts';
 import { applyPatch, parsePatch } from './patch/patch.ts';
 import type { Deletion, Registry, RegistryEnvironment } from './registry.ts';
 import type { ResourceRequest } from './request-info.ts';
@@ -13,6 +14,7 @@ import { readSelection } from './selection.ts';
 import { badRequest, deletedStatus, invalid, methodNotAllowed } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
+import { evictPod } from './subresources/eviction.ts';
 import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
@@ -71,8 +73,13 @@ async function handleObject(call: NamedCall): Promise<ApiAnswer | typeof streame
   }
 }
 
-async function handleSubresource(call: NamedCall, subresource: string): Promise<ApiAnswer> {
+async function handleSubresource(call: NamedCall, subresource: string): Promise<ApiAnswer | typeof streamed> {
   const { verb, resource } = call.info;
+  if (isPodStream(subresource)) return podStream(call, subresource);
+  if (subresource === 'eviction' && verb === 'create') {
+    const dryRun = readDryRun(call.request.query, 'CreateOptions');
+    return evictPod(call.registry, call.place, { body: await parsedBody(call, 'Eviction'), dryRun });
+  }
   if (subresource === 'binding' && verb === 'create')
     return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
   if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
@@ -86,6 +93,14 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
     if (verb === 'update' || verb === 'patch') return changeScale(call);
   }
   throw methodNotAllowed(resource);
+}
+
+async function podStream(call: NamedCall, subresource: PodStream): Promise<typeof streamed> {
+  const { request, environment, info, registry } = call;
+  const isRead = info.verb === 'get' || (info.verb === 'create' && subresource !== 'log');
+  if (!isRead) throw methodNotAllowed(info.resource);
+  const { object } = await registry.get(call.place);
+  return passToNode(subresource, { pod: object as Pod, request, environment });
 }
 
 async function list({ request, info, registry, environment }: Call): Promise<ApiAnswer | typeof streamed> {

@@ -12,6 +12,7 @@ import { startEventExpiry } from './event-expiry.ts';
 import { HttpFront } from './http-front.ts';
 import { ApiServerMetrics } from './metrics.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { NodeClient } from './node-api/node-client.ts';
 import { ServiceAllocator } from './service-allocator.ts';
 import { WatchCache } from './watch-cache.ts';
 
@@ -87,7 +88,11 @@ async function prepare(
   await cache.start();
   allocator.follow(cache.of(resources.services));
   metrics.addObjectCounts(() => new Map(Object.values(resources).map((r) => [r.plural, cache.of(r).size])));
-  const environment = { store, cache, allocator, namespaces: new NamespaceLifecycle(cache) };
+  const { nodeClient: nodeCertificate, pki } = config;
+  const nodeClient =
+    nodeCertificate === undefined ? undefined : new NodeClient({ caCert: pki.caCert, ...nodeCertificate });
+  stops.push(() => nodeClient?.close());
+  const environment = { store, cache, allocator, namespaces: new NamespaceLifecycle(cache), nodeClient };
   const { ip = '127.0.0.1', port = 6443 } = config.apiServerAddress ?? {};
   const handler = new ApiHandler({ environment, metrics, log, serverAddress: `${ip}:${port}` });
   const [serviceCidr] = serviceCidrs;

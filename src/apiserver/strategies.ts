@@ -1,7 +1,12 @@
 import { defaultEndpointSlice, defaultEndpoints } from '../api/defaults/endpoints.ts';
 import { defaultPod } from '../api/defaults/pod.ts';
 import { defaultService } from '../api/defaults/service.ts';
-import { defaultDeployment, defaultReplicaSet } from '../api/defaults/workload.ts';
+import {
+  defaultDaemonSet,
+  defaultDeployment,
+  defaultReplicaSet,
+  defaultStatefulSet,
+} from '../api/defaults/workload.ts';
 import type { CoreEvent, ObjectReference, Pod } from '../api/generated/types.ts';
 import { dns1035Label, dns1123Label, dns1123Subdomain } from '../api/names.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
@@ -18,7 +23,16 @@ import {
 import { validateEndpointSlice, validateEndpointSliceUpdate, validateEndpoints } from '../api/validation/endpoints.ts';
 import { validatePodSpec, validatePodUpdate } from '../api/validation/pod.ts';
 import { validateService, validateServiceUpdate } from '../api/validation/service.ts';
-import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
+import {
+  validateControllerRevision,
+  validateControllerRevisionUpdate,
+  validateDaemonSet,
+  validateDeployment,
+  validateReplicaSet,
+  validateSelectorUpdate,
+  validateStatefulSet,
+  validateStatefulSetUpdate,
+} from '../api/validation/workload.ts';
 import { columns } from './columns.ts';
 import { podQosClass } from './pod-qos.ts';
 import { prepareServiceUpdate } from './service-update.ts';
@@ -187,6 +201,34 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validateUpdate: validateSelectorUpdate,
     generationOf: (object) => ({ spec: object.spec, annotations: object.metadata?.annotations }),
     columns: columns.deployments,
+  },
+  statefulSets: {
+    name: dns1123Label,
+    defaults: defaultStatefulSet,
+    prepareForCreate: (object) => {
+      object.status = { replicas: 0, availableReplicas: 0 };
+    },
+    validate: validateStatefulSet,
+    validateUpdate: validateStatefulSetUpdate,
+    generationOf: (object) => object.spec,
+    columns: columns.statefulSets,
+  },
+  daemonSets: {
+    name: dns1123Subdomain,
+    defaults: defaultDaemonSet,
+    prepareForCreate: (object) => {
+      object.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 };
+    },
+    validate: validateDaemonSet,
+    validateUpdate: validateSelectorUpdate,
+    generationOf: (object) => object.spec,
+    columns: columns.daemonSets,
+  },
+  controllerRevisions: {
+    name: dns1123Subdomain,
+    validate: validateControllerRevision,
+    validateUpdate: validateControllerRevisionUpdate,
+    columns: columns.controllerRevisions,
   },
 };
 

@@ -1,4 +1,4 @@
-import type { Deployment, ReplicaSet } from '../generated/types.ts';
+import type { DaemonSet, Deployment, ReplicaSet, StatefulSet } from '../generated/types.ts';
 import { defaultPodTemplate } from './pod.ts';
 
 /** Sets in place what Kubernetes sets when a ReplicaSet leaves it open. */
@@ -22,5 +22,36 @@ export function defaultDeployment(object: Deployment): void {
   }
   spec.revisionHistoryLimit ??= 10;
   spec.progressDeadlineSeconds ??= 600;
+  defaultPodTemplate(spec.template);
+}
+
+/** Sets in place what Kubernetes sets when a StatefulSet leaves it open. */
+export function defaultStatefulSet(object: StatefulSet): void {
+  const { spec } = object;
+  if (spec === undefined) return;
+  spec.replicas ??= 1;
+  spec.podManagementPolicy ??= 'OrderedReady';
+  spec.updateStrategy ??= {};
+  spec.updateStrategy.type ??= 'RollingUpdate';
+  if (spec.updateStrategy.type === 'RollingUpdate') {
+    spec.updateStrategy.rollingUpdate ??= {};
+    spec.updateStrategy.rollingUpdate.partition ??= 0;
+  }
+  spec.revisionHistoryLimit ??= 10;
+  defaultPodTemplate(spec.template);
+}
+
+/** Sets in place what Kubernetes sets when a DaemonSet leaves it open. */
+export function defaultDaemonSet(object: DaemonSet): void {
+  const { spec } = object;
+  if (spec === undefined) return;
+  spec.updateStrategy ??= {};
+  spec.updateStrategy.type ??= 'RollingUpdate';
+  if (spec.updateStrategy.type === 'RollingUpdate') {
+    spec.updateStrategy.rollingUpdate ??= {};
+    spec.updateStrategy.rollingUpdate.maxUnavailable ??= 1;
+    spec.updateStrategy.rollingUpdate.maxSurge ??= 0;
+  }
+  spec.revisionHistoryLimit ??= 10;
   defaultPodTemplate(spec.template);
 }

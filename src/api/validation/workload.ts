@@ -1,6 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { FieldErrors } from '../field-error.ts';
-import type { Deployment, LabelSelector, PodTemplateSpec, ReplicaSet } from '../generated/types.ts';
+import type {
+  ControllerRevision,
+  DaemonSet,
+  Deployment,
+  LabelSelector,
+  PodTemplateSpec,
+  ReplicaSet,
+  StatefulSet,
+} from '../generated/types.ts';
 import { matchLabelSelector } from '../label-selector.ts';
 import { labelValue, qualifiedName } from '../names.ts';
 import { validateLabels } from './metadata.ts';
@@ -43,6 +51,87 @@ export function validateDeployment(object: Deployment, errors: FieldErrors): voi
       errors.invalid(`${field}.maxUnavailable`, rollingUpdate?.maxUnavailable, 'may not be 0 when `maxSurge` is 0');
     }
   }
+}
+
+/** Checks a StatefulSet with defaults set. */
+export function validateStatefulSet({ spec }: StatefulSet, errors: FieldErrors): void {
+  for (const field of ['replicas', 'minReadySeconds', 'revisionHistoryLimit'] as const) {
+    validateCount(spec?.[field], `spec.${field}`, errors);
+  }
+  validateCount(spec?.ordinals?.start, 'spec.ordinals.start', errors);
+  const policies = ['OrderedReady', 'Parallel'];
+  const { podManagementPolicy = '', updateStrategy } = spec ?? {};
+  if (!policies.includes(podManagementPolicy)) {
+    errors.notSupported('spec.podManagementPolicy', podManagementPolicy, policies);
+  }
+  validateUpdateType(updateStrategy, errors);
+  validateCount(updateStrategy?.rollingUpdate?.partition, 'spec.updateStrategy.rollingUpdate.partition', errors);
+  validateSelected(spec?.selector, spec?.template, errors);
+}
+
+/** What of a StatefulSet may change: its Pods' names and storage rest on the rest. */
+export function validateStatefulSetUpdate(next: StatefulSet, old: StatefulSet, errors: FieldErrors): void {
+  const fixed = ({ spec }: StatefulSet) => {
+    const { selector, serviceName, podManagementPolicy, volumeClaimTemplates } = spec ?? {};
+    return [selector, serviceName ?? '', podManagementPolicy, volumeClaimTemplates];
+  };
+  if (isDeepStrictEqual(fixed(next), fixed(old))) return;
+  const fields =
+    "'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', " +
+    "'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds'";
+  errors.forbidden('spec', `updates to statefulset spec for fields other than ${fields} are forbidden`);
+}
+
+/** Checks a DaemonSet with defaults set. */
+export function validateDaemonSet({ spec }: DaemonSet, errors: FieldErrors): void {
+  for (const field of ['minReadySeconds', 'revisionHistoryLimit'] as const) {
+    validateCount(spec?.[field], `spec.${field}`, errors);
+  }
+  validateSelected(spec?.selector, spec?.template, errors);
+  validateUpdateType(spec?.updateStrategy, errors);
+  const { rollingUpdate } = spec?.updateStrategy ?? {};
+  if (rollingUpdate === undefined) return;
+  const field = 'spec.updateStrategy.rollingUpdate';
+  validateShare(rollingUpdate.maxUnavailable, `${field}.maxUnavailable`, errors);
+  validateShare(rollingUpdate.maxSurge, `${field}.maxSurge`, errors);
+  const surges = !isZero(rollingUpdate.maxSurge);
+  if (isZero(rollingUpdate.maxUnavailable) && !surges) {
+    errors.required(`${field}.maxUnavailable`, 'cannot be 0 when maxSurge is 0');
+  }
+  if (!isZero(rollingUpdate.maxUnavailable) && surges) {
+    errors.invalid(`${field}.maxSurge`, rollingUpdate.maxSurge, 'may not be set when maxUnavailable is non-zero');
+  }
+}
+
+function validateUpdateType(
+  strategy: { readonly type?: string; readonly rollingUpdate?: object } | undefined,
+  errors: FieldErrors,
+): void {
+  const types = ['OnDelete', 'RollingUpdate'];
+  if (!types.includes(strategy?.type ?? '')) {
+    errors.notSupported('spec.updateStrategy.type', strategy?.type ?? '', types);
+  } else if (strategy?.type === 'OnDelete' && strategy.rollingUpdate !== undefined) {
+    errors.invalid(
+      'spec.updateStrategy.rollingUpdate',
+      strategy.rollingUpdate,
+      "only allowed for updateStrategy 'RollingUpdate'",
+    );
+  }
+}
+
+/** What a revision holds never changes: only its number does, when it becomes the newest again. */
+export function validateControllerRevisionUpdate(
+  next: ControllerRevision,
+  old: ControllerRevision,
+  errors: FieldErrors,
+): void {
+  if (!isDeepStrictEqual(next.data, old.data)) errors.invalid('data', next.data, 'field is immutable');
+}
+
+/** Checks a revision. */
+export function validateControllerRevision({ data, revision }: ControllerRevision, errors: FieldErrors): void {
+  if (data === undefined) errors.required('data', 'data is mandatory');
+  if ((revision ?? 0) < 0) errors.invalid('revision', revision, 'must be greater than or equal to 0');
 }
 
 /** A workload's selector is fixed. */
