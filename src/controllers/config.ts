@@ -17,6 +17,8 @@ export const controllerNames = [
   'serviceaccount',
   'deployment',
   'replicaset',
+  'statefulset',
+  'daemonset',
   'scheduler',
   'nodeipam',
   'nodelifecycle',

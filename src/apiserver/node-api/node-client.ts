@@ -24,9 +24,11 @@ export interface Upgraded {
 /** Speaks to the agents of nodes. Requests reject with `StatusError` 503 when a node cannot be reached. */
 export class NodeClient {
   readonly #agent: Agent;
+  readonly #tls: { readonly ca: string; readonly cert: string; readonly key: string };
 
   constructor({ caCert, cert, key }: NodeClientPki) {
-    this.#agent = new Agent({ keepAlive: true, ca: caCert, cert, key, maxFreeSockets: 4, timeout: 60_000 });
+    this.#tls = { ca: caCert, cert, key };
+    this.#agent = new Agent({ ...this.#tls, keepAlive: true, maxFreeSockets: 4 });
   }
 
   /** The answer to a GET, whatever its status. Ends when `signal` aborts. */
@@ -42,7 +44,7 @@ export class NodeClient {
   /** Asks for another kind of connection. An answer that refuses comes as it is. */
   upgrade(node: Node, path: string, headers: RequestOptions['headers']): Promise<Upgraded | IncomingMessage> {
     return new Promise((resolve, reject) => {
-      const sent = request({ ...this.#where(node, path), agent: false, ...this.#agent.options, headers });
+      const sent = request({ ...this.#where(node, path), ...this.#tls, agent: false, headers });
       sent.once('response', resolve);
       sent.once('upgrade', (answer, socket, head) => resolve({ answer, socket, head }));
       this.#expect(sent, node, reject);

@@ -23,8 +23,8 @@ export async function forwardPorts(asked: NodeApiRequest, connection: Upgrade, h
   const served = servedPod(host, asked.namespace, asked.pod);
   if (served.network === undefined) throw new NodeApiError(500, `pod "${asked.pod}" has no network yet`);
   const ports = readPorts(asked.query);
-  const ws = await acceptWebSocket(connection, [tunnelProtocol, channelProtocol]);
-  if (ws.protocol === channelProtocol) forwardByChannels(ws, ports, served);
+  const { ws, protocol } = await acceptWebSocket(connection, [tunnelProtocol, channelProtocol]);
+  if (protocol === channelProtocol) forwardByChannels(ws, ports, served);
   else await forwardByStreams(ws, served);
 }
 

@@ -16,6 +16,7 @@ const highWaterBytes = 1 << 20;
 const maxLagBytes = 16 << 20;
 /** A process in the background can hold the output open: when it says nothing for this long the session is over. */
 const lastWordsMs = 300;
+const firstSizeMs = 200;
 
 /**
  * Runs a program in a container, or joins the streams of the container itself, over a WebSocket with channels.
@@ -28,7 +29,8 @@ export async function runSession(asked: NodeApiRequest, connection: Upgrade, hos
   const executes = asked.action === nodeApiPaths.exec;
   if (executes && command.length === 0)
     throw new NodeApiError(400, 'you must specify at least 1 command for the container');
-  const session = new Session(await acceptWebSocket(connection, sessionProtocols));
+  const { ws } = await acceptWebSocket(connection, sessionProtocols);
+  const session = new Session(ws);
   try {
     session.finish(executes ? await execute(session, run, { wants, command }) : await attach(session, run, wants));
   } catch (error) {
@@ -56,8 +58,10 @@ async function execute(
   { target }: ContainerRun,
   { wants, command }: { readonly wants: Wants; readonly command: readonly string[] },
 ): Promise<object> {
+  const size = wants.tty ? await session.firstSize() : undefined;
   const running = startProgram(target.pid, { ...target.program, argv: command }, wants);
   if (running === undefined) return failureStatus('the container has ended');
+  if (size !== undefined) running.resize(size);
   const outputs = outputsOf(running);
   for (const [number, stream] of outputs) session.show(number, stream);
   if (running.stdin !== undefined) session.type(running.stdin, { ends: true });
@@ -111,6 +115,8 @@ class Session {
   readonly #ws: WebSocket;
   readonly #undo: (() => void)[] = [];
   #stdin: { readonly stream: Writable; readonly ends: boolean } | undefined;
+  /** What was typed before there was a program to take it. */
+  #early: Buffer[] | undefined;
   #onTheWay = 0;
   #shown = 0;
 
@@ -122,6 +128,18 @@ class Session {
         this.#leave();
         resolve(undefined);
       });
+    });
+  }
+
+  /** The size that the client's terminal has, if it says so soon: programs ask for it as they start. */
+  firstSize(): Promise<TerminalSize | undefined> {
+    this.#early = [];
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(undefined), firstSizeMs);
+      this.onResize = (size) => {
+        clearTimeout(timer);
+        resolve(size);
+      };
     });
   }
 
@@ -153,6 +171,10 @@ class Session {
       for (const event of ['drain', 'close'] as const) stream.off(event, resume);
       if (ends) stream.end();
     });
+    const early = this.#early ?? [];
+    this.#early = undefined;
+    this.#ws.resume();
+    for (const bytes of early) this.#take(bytes);
   }
 
   /** Resolves when all the streams have ended, or no more comes from them. */
@@ -180,7 +202,12 @@ class Session {
   #take(bytes: Buffer): void {
     const message = readClientMessage(bytes);
     if (message?.type === 'resize') this.onResize(message);
-    if (this.#stdin === undefined) return;
+    if (this.#stdin === undefined) {
+      if (this.#early === undefined || message?.type === 'resize') return;
+      this.#early.push(bytes);
+      this.#ws.pause();
+      return;
+    }
     const { stream, ends } = this.#stdin;
     if (message?.type === 'stdinEnd' && ends) stream.end();
     if (message?.type === 'stdin' && stream.writable && message.data.length > 0 && !stream.write(message.data)) {
