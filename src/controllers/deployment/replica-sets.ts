@@ -1,5 +1,4 @@
 import { isDeepStrictEqual } from 'node:util';
-import { canonicalJson } from '../../api/canonical-json.ts';
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
 import { hashOf } from '../hash.ts';
