@@ -122,12 +122,13 @@ function creation(situation: Situation, ordinal: number): Write {
 }
 
 /** Whether a Pod that is made now still gets the template from before the update. */
-function isBeforeUpdate({ set }: Situation, ordinal: number): boolean {
+function isBeforeUpdate(situation: Situation, ordinal: number): boolean {
+  const { set, current } = situation;
   const { type, rollingUpdate } = set.spec?.updateStrategy ?? {};
   if (type !== 'RollingUpdate') return false;
   const start = set.spec?.ordinals?.start ?? 0;
   const partition = rollingUpdate?.partition ?? 0;
-  return ordinal < start + (partition > 0 ? partition : (set.status?.currentReplicas ?? 0));
+  return ordinal < start + (partition > 0 ? partition : countOf(situation, current));
 }
 
 /** Deletes Pods past the number of replicas, the last first; in order, the next when the one before is gone. */
@@ -154,12 +155,15 @@ function updateWrites(situation: Situation, wanted: readonly number[]): Write[] 
   return [];
 }
 
+/** How many Pods of a revision there are. The stored status can be behind. */
+function countOf({ pods }: Situation, revision: string): number {
+  return [...pods.values()].filter((pod) => isActive(pod) && pod.metadata.labels?.[revisionLabel] === revision).length;
+}
+
 function statefulSetStatus(situation: Situation): StatefulSetStatus {
   const { set, revisions, current } = situation;
   const pods = [...situation.pods.values()];
-  const of = (revision: string) =>
-    pods.filter((pod) => isActive(pod) && pod.metadata.labels?.[revisionLabel] === revision).length;
-  const updated = of(revisions.update);
+  const updated = countOf(situation, revisions.update);
   const ready = pods.filter((pod) => isReady(pod) && !isFinished(pod)).length;
   const replicas = set.spec?.replicas ?? 1;
   const complete =
@@ -171,7 +175,7 @@ function statefulSetStatus(situation: Situation): StatefulSetStatus {
     availableReplicas: pods.filter((pod) => isAvailable(pod, situation)).length,
     ...withoutZeros({
       readyReplicas: ready,
-      currentReplicas: complete ? updated : of(current),
+      currentReplicas: complete ? updated : countOf(situation, current),
       updatedReplicas: updated,
       observedGeneration: set.metadata.generation ?? 0,
     }),
