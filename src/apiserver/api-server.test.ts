@@ -760,6 +760,12 @@ describe('paths', () => {
       'deployments',
       'deployments/status',
       'deployments/scale',
+      'statefulsets',
+      'statefulsets/status',
+      'statefulsets/scale',
+      'daemonsets',
+      'daemonsets/status',
+      'controllerrevisions',
     ]);
     const aggregated = await call('GET', '/apis', undefined, {
       accept: 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json',

@@ -138,7 +138,13 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
       'hello-service',
       'kubernetes',
     ]);
-    expect(await ok('api-resources -o name --api-group=apps')).toBe('deployments.apps\nreplicasets.apps\n');
+    expect(lines(await ok('api-resources -o name --api-group=apps')).flat()).toEqual([
+      'controllerrevisions.apps',
+      'daemonsets.apps',
+      'deployments.apps',
+      'replicasets.apps',
+      'statefulsets.apps',
+    ]);
   });
 
   test('scale, label, annotate, patch, set image, describe', async () => {
