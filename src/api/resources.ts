@@ -18,7 +18,17 @@ export interface Resource {
 }
 
 /** Paths below an object. */
-export type Subresource = 'status' | 'scale' | 'binding' | 'eviction' | 'finalize' | 'token';
+export type Subresource =
+  | 'status'
+  | 'scale'
+  | 'binding'
+  | 'eviction'
+  | 'finalize'
+  | 'token'
+  | 'log'
+  | 'exec'
+  | 'attach'
+  | 'portforward';
 
 function resource(
   apiVersion: string,
@@ -53,7 +63,7 @@ export const resources = {
   pods: resource('v1', 'Pod', 'pods', {
     shortNames: ['po'],
     categories: ['all'],
-    subresources: ['status', 'binding', 'eviction'],
+    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
   }),
   services: resource('v1', 'Service', 'services', {
     shortNames: ['svc'],

@@ -30,6 +30,8 @@ const readPort = readInteger(1, 65535);
  *
  * - `listen`: list of `{host, port}` or `{fd}`
  * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key` and `sa.key`, which signs service accounts' tokens
+ * - `nodeClient`: `{certFile, keyFile}`, the client certificate for nodes; without it logs and streams of Pods are not
+ *   to be had
  * - `serviceAccountIssuer`: URL in these tokens, default `https://kubernetes.default.svc.cluster.local`
  * - `disableAdmissionPlugins`: list of `ServiceAccount` (Pods need no service account, and get no token), default empty
  * - `store`: `{lmdb: {dir}}`, a folder of this server's own, or `{etcd: {endpoints, prefix, tls: {caFile, certFile,
@@ -44,6 +46,7 @@ const readPort = readInteger(1, 65535);
 export function parseApiServerConfig(value: unknown): ApiServerConfig {
   return readConfig(value, { name: 'the API server configuration' }, (fields) => {
     const pkiDir = fields.required('pkiDir', readText);
+    const nodeClient = fields.optional('nodeClient', readFields(clientFiles));
     const advertise = fields.optional('advertise', readFields(advertisedAddress));
     return {
       listen: fields.required('listen', readList(readFields(listenAddress))),
@@ -58,6 +61,7 @@ export function parseApiServerConfig(value: unknown): ApiServerConfig {
       },
       serviceAccountIssuer: fields.optional('serviceAccountIssuer', readText) ?? serviceAccountIssuer('cluster.local'),
       disabledAdmission: fields.optional('disableAdmissionPlugins', readList(readOneOf(admissionPlugins))) ?? [],
+      ...(nodeClient === undefined ? {} : { nodeClient }),
       ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
     };
   });
@@ -140,6 +144,10 @@ function readCidr(at: ConfigValue): string {
   const text = readText(at);
   parseCidr(text);
   return text;
+}
+
+function clientFiles(fields: ConfigFields): { cert: string; key: string } {
+  return { cert: fields.required('certFile', readFile), key: fields.required('keyFile', readFile) };
 }
 
 function readPem(dir: string, name: string): string {

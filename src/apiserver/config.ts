@@ -22,6 +22,8 @@ export interface ApiServerConfig {
     /** EC private key on P-256: signs the tokens of service accounts. */
     readonly serviceAccountKey: string;
   };
+  /** PEM texts of the certificate with which the server asks nodes for logs and streams; without it, it does not. */
+  readonly nodeClient?: { readonly cert: string; readonly key: string };
   /** Who the tokens of service accounts say they are from; also their audience, unless another one is asked for. */
   readonly serviceAccountIssuer: string;
   readonly disabledAdmission: readonly AdmissionPlugin[];

@@ -21,6 +21,10 @@ const subresourceFacts: {
   eviction: { apiVersion: 'policy/v1', kind: 'Eviction', verbs: ['create'] },
   finalize: { verbs: ['update'] },
   token: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', verbs: ['create'] },
+  log: { verbs: ['get'] },
+  exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+  portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
 };
 
 /** Group and version of each group but the core one. */

@@ -1,5 +1,6 @@
-import type { Server as PlainServer, RequestListener, ServerResponse } from 'node:http';
+import { type IncomingMessage, type Server as PlainServer, type RequestListener, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
+import type { Socket } from 'node:net';
 import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { SignalboxError } from '../errors/error.ts';
 import type { ApiHandler } from './api-handler.ts';
@@ -19,9 +20,15 @@ export class HttpFront {
   readonly app: FastifyInstance;
   readonly #config: ApiServerConfig;
   readonly #servers: Server[] = [];
+  readonly #handler: ApiHandler;
+  readonly #authenticate: Authenticator;
+  /** Connections that are no longer HTTP: the servers do not know them any more. */
+  readonly #upgraded = new Set<Socket>();
 
   constructor(handler: ApiHandler, authenticate: Authenticator, config: ApiServerConfig) {
     this.#config = config;
+    this.#handler = handler;
+    this.#authenticate = authenticate;
     this.app = fastify({
       bodyLimit,
       exposeHeadRoutes: false,
@@ -52,6 +59,8 @@ export class HttpFront {
     const timer = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections();
     }, stopMs);
+    // The streams of Pods have no end of their own.
+    for (const socket of this.#upgraded) socket.destroy();
     await Promise.all(closed);
     clearTimeout(timer);
     await this.app.close();
@@ -63,11 +72,33 @@ export class HttpFront {
       // Who has no certificate gets an answer that says so, instead of a broken connection.
       const tls = { ca: caCert, cert: serverCert, key: serverKey, requestCert: true, rejectUnauthorized: false };
       const server = createServer({ ...tls, minVersion: 'TLSv1.2', keepAliveTimeout: idleMs }, listener);
+      server.on('upgrade', (request, socket, head) => {
+        this.#upgrade(request, socket as Socket, head).catch(() => socket.destroy());
+      });
       this.#servers.push(server);
     }
     // Fastify's own server never listens; it wants one to look after.
     const [first] = this.#servers;
     return (first ?? createServer({}, listener)) as unknown as PlainServer;
+  }
+
+  /** A request for another kind of connection: the handler takes the connection over, or answers as it does others. */
+  async #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): Promise<void> {
+    this.#upgraded.add(socket);
+    socket.once('close', () => this.#upgraded.delete(socket));
+    socket.on('error', () => socket.destroy());
+    const response = new ServerResponse(request);
+    response.shouldKeepAlive = false;
+    response.assignSocket(socket);
+    response.once('finish', () => socket.end());
+    const take = () => {
+      response.detachSocket(socket);
+      return socket;
+    };
+    const user = await this.#authenticate(request);
+    const asked = { ...readRequest(request), body: Buffer.alloc(0), user, response };
+    const result = await this.#handler.handle({ ...asked, upgrade: { head, take } });
+    if (result !== streamed) write(response, result);
   }
 }
 
@@ -101,13 +132,8 @@ async function answer(
 ): Promise<void> {
   // Past Fastify's own sending, which would rewrite the parameters of media types.
   reply.hijack();
-  const url = request.raw.url ?? '/';
-  const mark = url.indexOf('?');
   const result = await handler.handle({
-    method: request.method,
-    path: mark < 0 ? url : url.slice(0, mark),
-    query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
-    headers: request.headers,
+    ...readRequest(request.raw),
     body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
     user: await authenticate(request.raw),
     response: reply.raw,
@@ -116,6 +142,16 @@ async function answer(
   // An answer that broke off after it began cannot be taken back.
   if (reply.raw.headersSent) reply.raw.destroy();
   else write(reply.raw, result);
+}
+
+function readRequest({ method = 'GET', url = '/', headers }: IncomingMessage) {
+  const mark = url.indexOf('?');
+  return {
+    method,
+    path: mark < 0 ? url : url.slice(0, mark),
+    query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
+    headers,
+  };
 }
 
 function write(response: ServerResponse, { code, type, body, headers = {}, warnings = [] }: ApiAnswer): void {

@@ -53,13 +53,18 @@ export async function ensurePki(dir: string, server: ServerNames): Promise<Clust
   return { caCert: ca.cert, serverCert: pair.cert, serverKey: pair.key, serviceAccountKey };
 }
 
+/** The files of a client's certificate are called so, with `.crt` and `.key` at the end. */
+export function clientFileName(user: string): string {
+  return `client-${user.replaceAll(/[^a-zA-Z0-9.-]/g, '_')}`;
+}
+
 /**
  * The certificate of a client, named by its user, made when it is missing or runs out.
  * @throws SignalboxError `PKI_UNREADABLE`
  */
 export async function issueClientCertificate(dir: string, subject: Subject): Promise<ClientPki> {
   const ca = await ensureAuthority(dir);
-  const file = `client-${subject.user.replaceAll(/[^a-zA-Z0-9.-]/g, '_')}`;
+  const file = clientFileName(subject.user);
   const known = await readPair(dir, file);
   if (known !== undefined && isGood(known, ca) && isFor(known, subject)) return known;
   return make(dir, file, async ({ issueClientCertificate: issue }) => issue(ca, subject));
@@ -73,6 +78,18 @@ async function ensureServiceAccountKey(dir: string): Promise<string> {
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
   await writeSecret(path, pem);
   return pem;
+}
+
+/**
+ * The certificate of a server of the cluster, as files `NAME.crt` and `NAME.key`, made when it is missing, runs out or
+ * lacks a name.
+ * @throws SignalboxError `PKI_UNREADABLE`
+ */
+export async function issueServingCertificate(dir: string, name: string, at: ServerNames): Promise<void> {
+  const ca = await ensureAuthority(dir);
+  const known = await readPair(dir, name);
+  if (known !== undefined && isGood(known, ca, at)) return;
+  await make(dir, name, async ({ issueServerCertificate: issue }) => issue(ca, at));
 }
 
 async function ensureAuthority(dir: string): Promise<KeyPair> {

@@ -10,6 +10,7 @@ import { KeyedQueue } from './keyed-queue.ts';
 import type { FieldWriter } from './managed-fields/managers.ts';
 import { trackUpdate } from './managed-fields/track.ts';
 import type { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import type { NodeClient } from './node-api/node-client.ts';
 import { kubernetesTime, withKeptMetadata, withNewMetadata } from './object-meta.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { Allocation, ServiceAllocator } from './service-allocator.ts';
@@ -28,6 +29,8 @@ export interface RegistryEnvironment {
   readonly cache: WatchCache;
   readonly allocator: ServiceAllocator;
   readonly namespaces: NamespaceLifecycle;
+  /** The way to the agents of nodes; absent when the server has no certificate for them. */
+  readonly nodeClient?: NodeClient | undefined;
 }
 
 /** Whose object it is. */

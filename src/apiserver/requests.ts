@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import type { User } from './authentication.ts';
 
 /** One request, as the handlers see it. */
@@ -12,6 +13,16 @@ export interface ApiRequest {
   readonly user: User | undefined;
   /** For answers that go on: the handler writes to it itself and answers `streamed`. */
   readonly response: ServerResponse;
+  /** Set when the client asked for another kind of connection (RFC 9110, 7.8). */
+  readonly upgrade?: UpgradeRequest;
+}
+
+/** A connection that can become another kind of connection. */
+export interface UpgradeRequest {
+  /** What the client has sent after the request. */
+  readonly head: Buffer;
+  /** Takes the connection over: from here on no answer is written to it. The handler answers `streamed`. */
+  take(): Duplex;
 }
 
 /** What is sent back. */

@@ -1,9 +1,11 @@
+import type { Pod } from '../api/generated/types.ts';
 import { apiVersionOf } from '../api/resources.ts';
 import { mediaType, parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
 import { readDeleteOptions } from './delete-options.ts';
 import { listObjects, readRevision } from './list.ts';
 import { type Format, negotiate } from './negotiation.ts';
+import { isPodStream, type PodStream, passToNode } from './node-api/pod-streams.ts';
 import { kubernetesTime } from './object-meta.ts';
 import { applyTo, parseApplied, reachableBy } from './patch/apply-patch.ts';
 import { applyMediaType, applyPatch, parsePatch } from './patch/patch.ts';
@@ -75,8 +77,9 @@ async function handleObject(call: NamedCall): Promise<ApiAnswer | typeof streame
   }
 }
 
-async function handleSubresource(call: NamedCall, subresource: string): Promise<ApiAnswer> {
+async function handleSubresource(call: NamedCall, subresource: string): Promise<ApiAnswer | typeof streamed> {
   const { verb, resource } = call.info;
+  if (isPodStream(subresource)) return podStream(call, subresource);
   if (subresource === 'binding' && verb === 'create')
     return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
   if (subresource === 'eviction' && verb === 'create') {
@@ -95,6 +98,14 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
     if (verb === 'update' || verb === 'patch') return changeScale(call);
   }
   throw methodNotAllowed(resource);
+}
+
+async function podStream(call: NamedCall, subresource: PodStream): Promise<typeof streamed> {
+  const { request, environment, info, registry } = call;
+  const isRead = info.verb === 'get' || (info.verb === 'create' && subresource !== 'log');
+  if (!isRead) throw methodNotAllowed(info.resource);
+  const { object } = await registry.get(call.place);
+  return passToNode(subresource, { pod: object as Pod, request, environment });
 }
 
 async function list({ request, info, registry, environment }: Call): Promise<ApiAnswer | typeof streamed> {

@@ -20,6 +20,7 @@ import { startEventExpiry } from './event-expiry.ts';
 import { HttpFront } from './http-front.ts';
 import { ApiServerMetrics } from './metrics.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
+import { NodeClient } from './node-api/node-client.ts';
 import { ServerPresence } from './server-presence.ts';
 import { ServiceAllocator } from './service-allocator.ts';
 import { repairClaims } from './shared-claims.ts';
@@ -109,7 +110,11 @@ async function prepare(
   allocator.follow(cache.of(resources.services));
   metrics.addObjectCounts(() => new Map(Object.values(resources).map((r) => [r.plural, cache.of(r).size])));
   if (store.isShared) await repairClaims(store, cache);
-  const environment = { store, cache, allocator, namespaces: new NamespaceLifecycle(cache) };
+  const { nodeClient: nodeCertificate, pki } = config;
+  const nodeClient =
+    nodeCertificate === undefined ? undefined : new NodeClient({ caCert: pki.caCert, ...nodeCertificate });
+  stops.push(() => nodeClient?.close());
+  const environment = { store, cache, allocator, namespaces: new NamespaceLifecycle(cache), nodeClient };
   const { ip = '127.0.0.1', port = 6443 } = config.apiServerAddress ?? {};
   const authorizer = new Authorizer(cache);
   stops.push(() => authorizer.stop());

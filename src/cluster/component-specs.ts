@@ -1,5 +1,7 @@
 import { dirname, join } from 'node:path';
+import { nodeApiClient } from '../api/node-api.ts';
 import { serviceAccountIssuer } from '../apiserver/config.ts';
+import { clientFileName } from '../apiserver/pki.ts';
 import { formatCidr } from '../net/cidr.ts';
 import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
@@ -59,14 +61,21 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
 }
 
 function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object {
+  const client = clientFileName(nodeApiClient);
   return {
     listen: apiFds.map((fd) => ({ fd })),
     dataDir: paths.data,
     pkiDir: paths.pki,
     serviceAccountIssuer: serviceAccountIssuer(plan.domain),
+    nodeClient: { certFile: join(paths.pki, `${client}.crt`), keyFile: join(paths.pki, `${client}.key`) },
     serviceCidrs: [formatCidr(plan.networks.services)],
     advertise: { address: plan.apiServer, port: apiPortInside },
   };
+}
+
+/** The files of the certificate that a node's API is served with. */
+export function servingName(node: PlannedNode): string {
+  return `kubelet-${node.name}`;
 }
 
 function nodeAgent(node: PlannedNode, { plan, paths, network, program }: ComponentPlanOptions): PlannedComponent {
@@ -84,6 +93,11 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
       stateDir: join(paths.nodes, node.name),
       runDir: join(paths.run, node.name),
       labels: { 'topology.kubernetes.io/zone': node.zone },
+      api: {
+        certFile: join(paths.pki, `${servingName(node)}.crt`),
+        keyFile: join(paths.pki, `${servingName(node)}.key`),
+        clientCaFile: join(paths.pki, 'ca.crt'),
+      },
       imageDir: join(dirname(program), 'images'),
     },
   };

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { apiServerNames, ensurePki, issueClientCertificate } from '../apiserver/pki.ts';
+import { nodeApiClient } from '../api/node-api.ts';
+import { apiServerNames, ensurePki, issueClientCertificate, issueServingCertificate } from '../apiserver/pki.ts';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
@@ -10,7 +11,7 @@ import { mountTmpfs } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
 import { reapOrphans } from '../kernel/process.ts';
 import { createClusterDns } from './cluster-dns.ts';
-import { apiPortInside, type Identity, type PlannedComponent, planComponents } from './component-specs.ts';
+import { apiPortInside, type Identity, type PlannedComponent, planComponents, servingName } from './component-specs.ts';
 import { type Component, keepRunning } from './components.ts';
 import { startDnsRelay } from './dns-relay.ts';
 import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.ts';
@@ -62,6 +63,7 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
     paths.pki,
     apiServerNames({ clusterDomain: plan.domain, ips: [plan.apiServer, plan.kubernetesServiceIp] }),
   );
+  await issueNodeCertificates(paths, plan);
   const access: Access = { paths, plan, apiPort: options.apiPort };
   await Promise.all([
     writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
@@ -90,6 +92,14 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
     ...components.slice(0, 1).map((apiServer) => endedAtStart(apiServer, paths)),
   ]);
   return components;
+}
+
+/** What API server and nodes know each other by. */
+async function issueNodeCertificates(paths: ClusterPaths, plan: ClusterPlan): Promise<void> {
+  await issueClientCertificate(paths.pki, { user: nodeApiClient, groups: [] });
+  for (const node of plan.nodes) {
+    await issueServingCertificate(paths.pki, servingName(node), { names: [node.name], ips: [node.ip] });
+  }
 }
 
 /** A child's file descriptors go on from standard input, output and error. */

@@ -66,6 +66,16 @@ const indexes = {
   },
   /** ReplicaSets by the uid of their controller. */
   replicaSetsByController: { resource: 'replicaSets', valuesOf: byController },
+  statefulSetsByNamespace: { resource: 'statefulSets', valuesOf: byNamespace },
+  daemonSetsByNamespace: { resource: 'daemonSets', valuesOf: byNamespace },
+  /** Revisions without a controller, by namespace. */
+  orphanRevisionsByNamespace: {
+    resource: 'controllerRevisions',
+    valuesOf: (revision: Stored<ResourceTypes['controllerRevisions']>) =>
+      controllerOf(revision) === undefined ? byNamespace(revision) : [],
+  },
+  /** Revisions by the uid of their controller. */
+  revisionsByController: { resource: 'controllerRevisions', valuesOf: byController },
   /** EndpointSlices by `namespace/service`. */
   slicesByService: {
     resource: 'endpointSlices',

@@ -18,6 +18,8 @@ export const controllerNames = [
   'serviceaccount',
   'deployment',
   'replicaset',
+  'statefulset',
+  'daemonset',
   'scheduler',
   'nodeipam',
   'nodelifecycle',

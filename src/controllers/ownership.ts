@@ -32,8 +32,11 @@ export interface ClaimInput<T extends Stored<KubernetesObject>> {
   readonly selector: LabelSelector | undefined;
   /** Those the owner controls, and those of its namespace that nobody controls. */
   readonly candidates: readonly T[];
-  readonly resource: 'pods' | 'replicaSets';
+  readonly resource: ClaimedResource;
 }
+
+/** What controllers of workloads own. */
+export type ClaimedResource = 'pods' | 'replicaSets' | 'controllerRevisions';
 
 /** What belongs to an owner, and the writes that make it so. */
 export interface Claims<T> {
@@ -78,7 +81,7 @@ export function claim<T extends Stored<KubernetesObject>>(input: ClaimInput<T>):
 
 /** The version makes the write fail when another has taken the object meanwhile. */
 function setOwners(
-  resource: 'pods' | 'replicaSets',
+  resource: ClaimedResource,
   { metadata }: Stored<KubernetesObject>,
   ownerReferences: readonly OwnerReference[],
 ): Write {

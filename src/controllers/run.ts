@@ -11,6 +11,7 @@ import { SignalboxError } from '../errors/error.ts';
 import { createCaches } from './caches.ts';
 import type { ControllerName, ControllersConfig } from './config.ts';
 import { type Controller, type ControllerContext, startController } from './controller.ts';
+import { daemonSetController } from './daemonset/controller.ts';
 import { deploymentController } from './deployment/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
 import { endpointSliceController } from './endpointslice/controller.ts';
@@ -23,6 +24,7 @@ import { podCidrController } from './nodes/pod-cidr-controller.ts';
 import { podGarbageController } from './nodes/pod-gc-controller.ts';
 import { replicaSetController } from './replicaset/controller.ts';
 import { schedulerController } from './scheduler/controller.ts';
+import { statefulSetController } from './statefulset/controller.ts';
 
 export { parseControllersConfig } from './config.ts';
 
@@ -114,6 +116,8 @@ function makeController(
     serviceaccount: () => defaultObjectsController(context, setup.rootCertificate),
     deployment: () => deploymentController(context),
     replicaset: () => replicaSetController(context),
+    statefulset: () => statefulSetController(context),
+    daemonset: () => daemonSetController(context),
     scheduler: () => schedulerController(context),
     nodeipam: () => podCidrController(context, config.podNetworks),
     nodelifecycle: () => nodeLifecycleController(context, config.nodeGraceMs),

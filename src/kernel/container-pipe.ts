@@ -1,5 +1,5 @@
 import { Socket } from 'node:net';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import koffi from 'koffi';
 import { KernelError } from './ffi.ts';
 
@@ -27,4 +27,12 @@ export function openPipe(): Pipe {
 /** Reads a pipe; the descriptor belongs to the stream from here on. */
 export function readPipe(readEnd: number): Readable {
   return new Socket({ fd: readEnd, readable: true, writable: false });
+}
+
+/** Writes into a pipe; the descriptor belongs to the stream from here on. */
+export function writePipe(writeEnd: number): Writable {
+  const stream = new Socket({ fd: writeEnd, readable: false, writable: true });
+  // EPIPE: nobody reads any more, and nobody needs to know.
+  stream.on('error', () => {});
+  return stream;
 }

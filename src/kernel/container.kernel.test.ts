@@ -34,7 +34,11 @@ function spec(argv: readonly string[], rest: Partial<ContainerSpec> = {}): Conta
 }
 
 async function outcome(container: RunningContainer) {
-  const [stdout, stderr, exit] = await Promise.all([text(container.stdout), text(container.stderr), container.exited]);
+  const [stdout, stderr, exit] = await Promise.all([
+    text(container.stdout),
+    container.stderr === undefined ? '' : text(container.stderr),
+    container.exited,
+  ]);
   return { stdout, stderr, exit };
 }
 

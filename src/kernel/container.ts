@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, statSync } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { constants as osConstants } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
+import type { Readable, Writable } from 'node:stream';
 import { SignalboxError } from '../errors/error.ts';
+import { type ContainerStreams, openContainerIo, type ProgramEnds, silentInput } from './container-io.ts';
 import { type ContainerMount, layOutMounts } from './container-mounts.ts';
 import {
   awayFromHome,
@@ -12,8 +13,8 @@ import {
   unshareForContainer,
   unsharePidForNextChild,
 } from './container-namespaces.ts';
-import { openPipe, readPipe } from './container-pipe.ts';
 import { inNetns } from './netns.ts';
+import type { TerminalSize } from './terminal.ts';
 
 /** Numeric user and groups of a process. Without one it runs as the caller does. */
 export interface ContainerUser {
@@ -41,6 +42,8 @@ export interface ContainerSpec extends ContainerProgram {
   readonly mounts: readonly ContainerMount[];
   /** An empty folder of the host, for this container alone while it runs. */
   readonly scratch: string;
+  /** Without it there is output only. */
+  readonly streams?: ContainerStreams;
 }
 
 /** How a container ended. */
@@ -57,9 +60,14 @@ export interface ContainerExit {
 export interface RunningContainer {
   /** In the caller's PID namespace. */
   readonly pid: number;
+  /** Only where it was asked for. */
+  readonly stdin: Writable | undefined;
   /** Pipes, which flow from the same turn of the event loop on; unread, the container stops when they are full. */
   readonly stdout: Readable;
-  readonly stderr: Readable;
+  /** A terminal has only one output. */
+  readonly stderr: Readable | undefined;
+  /** Does nothing without a terminal. */
+  resize(size: TerminalSize): void;
   readonly exited: Promise<ContainerExit>;
   /** Does nothing once it has exited. As process 1 it is ended by signals that it handles, and by SIGKILL. */
   kill(signal: NodeJS.Signals): void;
@@ -77,7 +85,7 @@ const setprivPath = '/usr/bin/setpriv';
  *   `MOUNT_FAILED`, `NAMESPACE_FAILED`, `NOT_MAIN_THREAD`
  */
 export function startContainer(spec: ContainerSpec): RunningContainer {
-  return withOutput((stdio) =>
+  return withStreams(spec.streams ?? silentInput, spec.user, ({ stdio, takeTerminal }) =>
     inNetworkOf(spec.netns, () =>
       awayFromHome(() => {
         unshareForContainer();
@@ -86,7 +94,8 @@ export function startContainer(spec: ContainerSpec): RunningContainer {
         const program = findProgram(spec);
         unsharePidForNextChild();
         // Process 1 mounts the /proc of its PID namespace, then asks to be killed with its parent, then is the program.
-        const args = ['--mount-proc', '--', ...killedWithParent(spec.user), program, ...spec.argv.slice(1)];
+        const words = [...takeTerminal, program, ...spec.argv.slice(1)];
+        const args = ['--mount-proc', '--', ...killedWithParent(spec.user), ...words];
         return spawn(unsharePath, args, { env: { ...spec.env }, cwd: spec.workingDir, stdio });
       }),
     ),
@@ -114,7 +123,7 @@ export interface ExecResult {
  * @throws SignalboxError `CONTAINER_START_FAILED` also when the container has ended
  */
 export async function execInContainer(pid: number, program: ContainerProgram, limits: ExecLimits): Promise<ExecResult> {
-  const running = spawnInContainer(pid, program);
+  const running = startInContainer(pid, program, silentInput);
   const chunks: Buffer[] = [];
   let room = limits.maxOutputBytes;
   const keep = (chunk: Buffer) => {
@@ -123,7 +132,7 @@ export async function execInContainer(pid: number, program: ContainerProgram, li
     if (kept.length > 0) chunks.push(kept);
   };
   running.stdout.on('data', keep);
-  running.stderr.on('data', keep);
+  running.stderr?.on('data', keep);
   let timedOut = false;
   const timer = setTimeout(() => {
     timedOut = true;
@@ -133,17 +142,23 @@ export async function execInContainer(pid: number, program: ContainerProgram, li
   clearTimeout(timer);
   // What it left running may keep the pipes open: nobody waits for that.
   running.stdout.destroy();
-  running.stderr.destroy();
+  running.stderr?.destroy();
   return { exitCode, output: Buffer.concat(chunks).toString(), timedOut };
 }
 
-function spawnInContainer(pid: number, program: ContainerProgram): RunningContainer {
-  return withOutput((stdio) =>
+/**
+ * Starts a program in all namespaces of a running container.
+ * @param pid of the container
+ * @throws SignalboxError `CONTAINER_START_FAILED`; KernelError or the file system's ENOENT when the container has ended
+ */
+export function startInContainer(pid: number, program: ContainerProgram, streams: ContainerStreams): RunningContainer {
+  return withStreams(streams, program.user, ({ stdio, takeTerminal }) =>
     inNetworkOf(`/proc/${pid}/ns/net`, () =>
       awayFromHome(() => {
         joinNamespacesOf(pid);
         const [file = '', ...args] = [
           ...killedWithParent(program.user),
+          ...takeTerminal,
           findProgram(program),
           ...program.argv.slice(1),
         ];
@@ -153,33 +168,34 @@ function spawnInContainer(pid: number, program: ContainerProgram): RunningContai
   );
 }
 
-type OutputOnly = ['ignore', number, number];
-
-/** Starts a process that writes into two new pipes. */
-function withOutput(start: (stdio: OutputOnly) => ChildProcess): RunningContainer {
-  const stdout = openPipe();
-  const stderr = openPipe();
+/** Starts a process that reads and writes by new pipes, or a new terminal. */
+function withStreams(
+  streams: ContainerStreams,
+  user: ContainerUser | undefined,
+  start: (ends: ProgramEnds) => ChildProcess,
+): RunningContainer {
+  const io = openContainerIo(streams, user?.uid);
   try {
-    return watch(start(['ignore', stdout.writeEnd, stderr.writeEnd]), stdout.readEnd, stderr.readEnd);
+    const child = start(io.ends);
+    // Without a listener the process would end; the error shows as the missing pid.
+    child.on('error', () => {});
+    const { pid } = child;
+    if (pid === undefined) throw startFailed(child.spawnfile, 'could not be started', 'install the util-linux package');
+    const { stdin, stdout, stderr, resize } = io;
+    const exited = watchExit(child, stderr ?? stdout);
+    return { pid, stdin, stdout, stderr, resize, exited, kill: (signal) => child.kill(signal) };
   } catch (error) {
-    closeSync(stdout.readEnd);
-    closeSync(stderr.readEnd);
+    for (const stream of [io.stdin, io.stdout, io.stderr]) stream?.destroy();
     throw error;
   } finally {
-    closeSync(stdout.writeEnd);
-    closeSync(stderr.writeEnd);
+    io.closeEnds();
   }
 }
 
-function watch(child: ChildProcess, stdoutEnd: number, stderrEnd: number): RunningContainer {
-  // Without a listener the process would end; the error shows as the missing pid.
-  child.on('error', () => {});
-  const { pid } = child;
-  if (pid === undefined) throw startFailed(child.spawnfile, 'could not be started', 'install the util-linux package');
-  const stdout = readPipe(stdoutEnd);
-  const stderr = readPipe(stderrEnd);
-  const startFailure = watchForStartFailure(stderr);
-  const exited = new Promise<ContainerExit>((resolve) => {
+/** @param words where those who start the program complain */
+function watchExit(child: ChildProcess, words: Readable): Promise<ContainerExit> {
+  const startFailure = watchForStartFailure(words);
+  return new Promise<ContainerExit>((resolve) => {
     child.once('exit', async (code, signal) => {
       if (signal !== null) {
         const number = osConstants.signals[signal];
@@ -188,7 +204,6 @@ function watch(child: ChildProcess, stdoutEnd: number, stderrEnd: number): Runni
       else resolve({ exitCode: code ?? 255, ...(await Promise.race([startFailure, nothingAfter(lastWordsMs)])) });
     });
   });
-  return { pid, stdout, stderr, exited, kill: (signal) => child.kill(signal) };
 }
 
 // The words of unshare(1) and setpriv(1) when they do not get as far as the program. Nothing comes before them.
@@ -199,7 +214,7 @@ function watchForStartFailure(stderr: Readable): Promise<{ startFailure?: string
   return new Promise((resolve) => {
     let words = '';
     const listen = (chunk: Buffer) => {
-      words += chunk.subarray(0, 1024).toString();
+      words += chunk.subarray(0, 1024).toString().replaceAll('\r', '');
       if (words.includes('\n')) settle();
     };
     const settle = () => {

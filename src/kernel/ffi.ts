@@ -76,6 +76,9 @@ const c = {
   getsockopt: libc.func('int getsockopt(int, int, int, void *, void *)') as NativeNumber,
   // Variadic in C; with one word of argument the calling conventions of Linux agree with this form.
   fcntl: libc.func('int fcntl(int, int, long)') as NativeNumber,
+  // Variadic too: a pointer, or a number in its place.
+  ioctl: libc.func('int ioctl(int, ulong, void *)') as NativeNumber,
+  ioctlNumber: libc.func('int ioctl(int, ulong, long)') as NativeNumber,
   setns: libc.func('int setns(int, int)') as NativeNumber,
   unshare: libc.func('int unshare(int)') as NativeNumber,
   mount: libc.func('int mount(str, str, str, ulong, str)') as NativeNumber,
@@ -144,6 +147,13 @@ export function getSocketOption(fd: number, level: number, name: number): number
 /** fcntl(2) with a number. */
 export function fcntl(fd: number, command: number, argument: number): number {
   return checked('fcntl', () => c.fcntl(fd, command, argument));
+}
+
+/** ioctl(2) with the bytes of an argument, or with a number. Gives what the call answers. */
+export function ioctl(fd: number, request: number, argument: Uint16Array | Int32Array | number): number {
+  return checked(`ioctl ${request}`, () =>
+    typeof argument === 'number' ? c.ioctlNumber(fd, request, argument) : c.ioctl(fd, request, argument),
+  );
 }
 
 /** close(2). */

@@ -12,7 +12,8 @@ import { openRoutes } from '../kernel/links.ts';
 import { listMounts } from '../kernel/mounts.ts';
 import { runAgent } from './agent.ts';
 import { parseNodeConfig } from './config.ts';
-import { logFolder, readLogs } from './container-log.ts';
+import { logFolder } from './container-log.ts';
+import { readLogs } from './log-reader.ts';
 import { MemoryApi } from './memory-api.ts';
 
 let imageDir: string;

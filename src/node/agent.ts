@@ -7,6 +7,8 @@ import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Change, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import { openRoutes } from '../kernel/links.ts';
+import { type NodeApi, startNodeApi } from './api/server.ts';
+import type { FindPod } from './api/target.ts';
 import type { NodeConfig } from './config.ts';
 import { ownIdRanges } from './container-user.ts';
 import { openIpam } from './ipam.ts';
@@ -65,7 +67,13 @@ export async function runAgent(
     serviceVariables: (pod) => serviceVariables(pod, services),
   };
   const workers = new PodWorkers(host);
+  const find: FindPod = (namespace, name) => {
+    const uid = pods.store.get(`${namespace}/${name}`)?.metadata.uid;
+    return uid === undefined ? undefined : workers.get(uid)?.served();
+  };
+  let api: NodeApi | undefined;
   try {
+    if (config.api !== undefined) api = await startNodeApi(config.api, { find, stateDir: config.stateDir, log });
     nodes.onChange(() => router.update(nodes.store.values()));
     const node = await registered;
     await Promise.all([pods.synced, services.synced]);
@@ -77,6 +85,7 @@ export async function runAgent(
     if (!signal.aborted) throw error;
   } finally {
     for (const informer of [pods, services, nodes]) informer.stop();
+    api?.close();
     await workers.shutDown(shutDownGraceMs);
     network.close();
     routes.close();
@@ -98,6 +107,10 @@ class PodWorkers {
 
   constructor(host: PodWorkerHost) {
     this.#host = host;
+  }
+
+  get(uid: string): PodWorker | undefined {
+    return this.#workers.get(uid);
   }
 
   apply({ previous, current }: Change<Stored<Pod>>): void {

@@ -1,5 +1,14 @@
 import { isAbsolute } from 'node:path';
-import { type ConfigValue, readConfig, readList, readRecord, readSome, readText } from '../component/config-fields.ts';
+import {
+  type ConfigFields,
+  type ConfigValue,
+  readConfig,
+  readFields,
+  readList,
+  readRecord,
+  readSome,
+  readText,
+} from '../component/config-fields.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp } from '../net/ip.ts';
 
@@ -23,13 +32,23 @@ export interface NodeConfig {
   readonly labels: Readonly<Record<string, string>>;
   /** Folder of the programs behind the built-in images: `node-hello.js`, `agnhost.js`. */
   readonly imageDir: string;
+  /** Certificates of the API that the node serves to the API server; without them it serves none. */
+  readonly api: NodeApiFiles | undefined;
   /** The host's resolv.conf, for Pods that are to use the host's resolvers. */
   readonly resolvConf: string;
 }
 
+/** Paths of PEM files. */
+export interface NodeApiFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
+  /** Authority of the API server's client certificate. */
+  readonly clientCaFile: string;
+}
+
 /**
  * Reads a node agent's configuration from parsed JSON or YAML: the fields of `NodeConfig`, addresses and blocks as
- * text. `clusterDns` and `labels` may be left out, as may `clusterDomain` (`cluster.local`), `bridge` (`cni0`) and
+ * text. `api`, `clusterDns` and `labels` may be left out, as may `clusterDomain` (`cluster.local`), `bridge` (`cni0`) and
  * `resolvConf` (`/etc/resolv.conf`).
  * @throws SignalboxError `INVALID_CONFIG` naming the field; `INVALID_ADDRESS`, `INVALID_CIDR`
  */
@@ -45,8 +64,17 @@ export function parseNodeConfig(value: unknown): NodeConfig {
     bridge: fields.optional('bridge', readText) ?? 'cni0',
     labels: fields.optional('labels', readRecord(readLabel)) ?? {},
     imageDir: fields.required('imageDir', readAbsolutePath),
+    api: fields.optional('api', readFields(apiFiles)),
     resolvConf: fields.optional('resolvConf', readAbsolutePath) ?? '/etc/resolv.conf',
   }));
+}
+
+function apiFiles(fields: ConfigFields): NodeApiFiles {
+  return {
+    certFile: fields.required('certFile', readAbsolutePath),
+    keyFile: fields.required('keyFile', readAbsolutePath),
+    clientCaFile: fields.required('clientCaFile', readAbsolutePath),
+  };
 }
 
 function readIp(at: ConfigValue): Ip {

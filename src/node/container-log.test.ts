@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { type LogOptions, openContainerLog, readLogs } from './container-log.ts';
+import { openContainerLog } from './container-log.ts';
+import { type LogOptions, readLogs } from './log-reader.ts';
 
 let folder: string;
 beforeEach(() => {

@@ -1,4 +1,4 @@
-import { closeSync, createReadStream, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import type { Pod } from '../api/generated/types.ts';
@@ -14,7 +14,8 @@ export function logFolder(stateDir: string, pod: Pod, container: string): string
   return join(stateDir, 'logs', `${namespace}_${name}_${uid}`, container);
 }
 
-function logFile(folder: string, run: number): string {
+/** The file with what a run writes now; what it wrote before may be in one with `.1` at the end of its name. */
+export function logFile(folder: string, run: number): string {
   return join(folder, `${run}.log`);
 }
 
@@ -22,6 +23,8 @@ function logFile(folder: string, run: number): string {
 export interface ContainerLog {
   /** Writes all that comes from a stream, until its end. */
   take(stream: Readable, name: 'stdout' | 'stderr'): void;
+  /** Whether all streams have ended: nothing more will be written. */
+  readonly closed: boolean;
 }
 
 /**
@@ -46,6 +49,9 @@ export function openContainerLog(folder: string, run: number, now: () => number 
     size += writeSync(fd, line);
   };
   return {
+    get closed() {
+      return open === 0;
+    },
     take: (stream, name) => {
       const lines = new LineCutter((text, tag) => {
         const head = `${new Date(now()).toISOString().slice(0, -1)}000000Z ${name} ${tag} `;
@@ -94,70 +100,5 @@ class LineCutter {
   end(): void {
     if (this.#rest.length > 0) this.#emit(this.#rest, 'F');
     this.#rest = Buffer.alloc(0);
-  }
-}
-
-/** What of a log is wanted. */
-export interface LogOptions {
-  /** Which run, by restart count. */
-  readonly run: number;
-  readonly tailLines?: number;
-  /** Milliseconds since the epoch. */
-  readonly sinceTime?: number;
-  /** Whether each line begins with its time. */
-  readonly timestamps?: boolean;
-  readonly limitBytes?: number;
-}
-
-/** The log of one run of a container, in pieces of whole lines as the container wrote them. Nothing when there is none. */
-export async function* readLogs(folder: string, options: LogOptions): AsyncGenerator<Buffer> {
-  const { run, tailLines = Number.POSITIVE_INFINITY, limitBytes = Number.POSITIVE_INFINITY } = options;
-  const tail: Buffer[] = [];
-  let room = limitBytes;
-  const cut = (piece: Buffer) => {
-    const kept = piece.subarray(0, room);
-    room -= kept.length;
-    return kept;
-  };
-  for await (const piece of outputLines(logFile(folder, run), options)) {
-    if (tailLines === Number.POSITIVE_INFINITY) yield cut(piece);
-    else if (tail.push(piece) > tailLines) tail.shift();
-    if (room <= 0) return;
-  }
-  for (const piece of tail) yield cut(piece);
-}
-
-/** The lines of a run, parts of long ones put together. */
-async function* outputLines(file: string, { sinceTime = 0, timestamps = false }: LogOptions): AsyncGenerator<Buffer> {
-  let parts: Buffer[] = [];
-  for (const part of [`${file}.1`, file]) {
-    if (statSync(part, { throwIfNoEntry: false }) === undefined) continue;
-    for await (const entry of fileLines(part)) {
-      const [head, time = '', tag] =
-        /^(\S+) \S+ ([PF]) /.exec(entry.subarray(0, maxHeadBytes).toString('latin1')) ?? [];
-      if (head === undefined || Date.parse(time) < sinceTime) continue;
-      if (timestamps && parts.length === 0) parts.push(Buffer.from(`${time} `));
-      parts.push(entry.subarray(head.length));
-      if (tag === 'P') continue;
-      yield Buffer.concat([...parts, newline]);
-      parts = [];
-    }
-  }
-}
-
-/** Time, stream and tag of an entry take no more than this. */
-const maxHeadBytes = 64;
-
-/** Lines end with a newline and nothing else: what a container wrote can hold carriage returns, or be no text at all. */
-async function* fileLines(file: string): AsyncGenerator<Buffer> {
-  let rest = Buffer.alloc(0);
-  for await (const chunk of createReadStream(file)) {
-    rest = Buffer.concat([rest, chunk]);
-    let from = 0;
-    for (let end = rest.indexOf(0x0a); end !== -1; end = rest.indexOf(0x0a, from)) {
-      yield rest.subarray(from, end);
-      from = end + 1;
-    }
-    rest = rest.subarray(from);
   }
 }

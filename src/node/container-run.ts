@@ -10,7 +10,7 @@ import {
   startContainer,
 } from '../kernel/container.ts';
 import { containerEnvironment } from './container-environment.ts';
-import { logFolder, openContainerLog } from './container-log.ts';
+import { type ContainerLog, logFolder, openContainerLog } from './container-log.ts';
 import { writeContainerPid } from './container-pid.ts';
 import { containerUser, type IdRanges } from './container-user.ts';
 import { expandReferences } from './expansion.ts';
@@ -41,6 +41,9 @@ export interface ContainerRun {
   readonly startedAt: number;
   readonly target: ProbeTarget;
   readonly exited: Promise<Termination>;
+  /** Its streams. Whoever pauses an output holds the container up, and its log. */
+  readonly running: RunningContainer;
+  readonly log: ContainerLog;
   /**
    * Ends it: the `preStop` hook, then its stop signal, then SIGKILL `graceMs` from now. A later call can only shorten
    * the time. `hookFailed` is told why a hook failed, which stops nothing.
@@ -78,6 +81,7 @@ export async function runContainer(place: ContainerPlace, host: ContainerHost): 
       hostname,
       mounts: [...sandbox.mounts, ...mounts],
       scratch: sandbox.scratch(container.name),
+      streams: { stdin: container.stdin === true, terminal: container.tty === true },
     });
   } catch (error) {
     if (isSignalboxError(error, 'CONTAINER_START_FAILED')) throw error;
@@ -88,11 +92,11 @@ export async function runContainer(place: ContainerPlace, host: ContainerHost): 
   writeContainerPid(host.config.stateDir, name, running.pid);
   const log = openContainerLog(logFolder(host.config.stateDir, pod, container.name), place.restartCount);
   log.take(running.stdout, 'stdout');
-  log.take(running.stderr, 'stderr');
+  if (running.stderr !== undefined) log.take(running.stderr, 'stderr');
   const containerId = `signalbox://${randomBytes(32).toString('hex')}`;
   const target = { container, pid: running.pid, podIp: sandbox.ips[0], program };
   const exited = running.exited.then((exit) => terminationOf(exit, { startedAt, containerId }));
-  return { containerId, startedAt, target, exited, stop: stopper(running, target) };
+  return { containerId, startedAt, target, exited, running, log, stop: stopper(running, target) };
 }
 
 async function prepare({ pod, container, sandbox }: ContainerPlace, words: readonly string[], host: ContainerHost) {

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { arch, cpus, release, totalmem } from 'node:os';
 import type { Lease, Node, NodeCondition, NodeStatus, NodeSystemInfo } from '../api/generated/types.ts';
+import { nodeApiPort } from '../api/node-api.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
 import { backoffDelay, retry, sleep } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
@@ -63,6 +64,7 @@ function nodeStatus(config: NodeConfig, now: number): NodeStatus {
     capacity,
     allocatable: capacity,
     conditions: nodeConditions(now),
+    ...(config.api === undefined ? {} : { daemonEndpoints: { kubeletEndpoint: { Port: nodeApiPort } } }),
     nodeInfo: nodeInfo(),
   };
 }

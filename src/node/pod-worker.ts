@@ -4,6 +4,7 @@ import { ApiError } from '../client/types.ts';
 import { backoffDelay, retry } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import { isSignalboxError } from '../errors/error.ts';
+import type { ServedPod } from './api/target.ts';
 import {
   type ContainerHost,
   ContainerRefused,
@@ -47,6 +48,8 @@ export interface PodWorker {
    * Resolves when nothing of the Pod is left running.
    */
   shutDown(graceMs: number): Promise<void>;
+  /** How the Pod stands now, for those who ask the node. */
+  served(): ServedPod;
   /** Resolves when nothing of a removed Pod is left. */
   readonly done: Promise<void>;
 }
@@ -118,6 +121,19 @@ class StatefulPodWorker implements PodWorker {
     for (const { run } of runs) run.stop(graceMs, () => {});
     await Promise.all(runs.map(({ run }) => run.exited));
     if (this.#sandbox !== undefined) this.#host.network.detach(this.uid);
+  }
+
+  served(): ServedPod {
+    const runs = new Map([...this.#runs].map(([name, { run }]) => [name, run] as const));
+    const { initContainerStatuses = [], containerStatuses = [] } = this.#reported ?? {};
+    const statuses = [...initContainerStatuses, ...containerStatuses];
+    return {
+      pod: this.#pod,
+      state: this.#state,
+      network: this.#sandbox,
+      runs,
+      waitingReason: (name) => statuses.find((status) => status.name === name)?.state?.waiting?.reason,
+    };
   }
 
   #dispatch(event: PodEvent): void {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
-import { canonicalJson } from '../../api/canonical-json.ts';
 import type { Deployment, PodTemplateSpec, ReplicaSet } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
+import { hashOf } from '../hash.ts';
 import { controllerReference } from '../ownership.ts';
 import { parseTime } from '../time.ts';
 
@@ -58,14 +58,9 @@ export function replicaSetName(deployment: Stored<Deployment>): string {
   return `${deployment.metadata.name}-${templateHash(deployment)}`;
 }
 
-const hashAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
-
-/** A short text for a template: FNV-1a over its canonical JSON, in letters and digits that form no words. */
+/** A short text for a template, that changes with the collision count. */
 function templateHash({ spec, status }: Deployment): string {
-  const text = `${canonicalJson(withoutHash(spec?.template))}${status?.collisionCount ?? ''}`;
-  let hash = 0x811c9dc5;
-  for (const byte of Buffer.from(text)) hash = Math.imul(hash ^ byte, 0x01000193) >>> 0;
-  return [...String(hash)].map((digit) => hashAlphabet[digit.charCodeAt(0) % hashAlphabet.length]).join('');
+  return hashOf(withoutHash(spec?.template), status?.collisionCount);
 }
 
 /** The ReplicaSet for the Deployment's present template. */

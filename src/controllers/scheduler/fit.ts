@@ -42,7 +42,7 @@ function hostPorts({ spec }: Pod): string[] {
 }
 
 /** `nodeSelector` and the required node affinity; of the terms of an affinity one has to fit. */
-function isSelected({ spec }: Pod, node: Stored<Node>): boolean {
+export function isSelected({ spec }: Pod, node: Stored<Node>): boolean {
   if (!matchLabelSelector({ matchLabels: spec?.nodeSelector ?? {} })(node.metadata.labels)) return false;
   const required = spec?.affinity?.nodeAffinity?.requiredDuringSchedulingIgnoredDuringExecution;
   return required === undefined || required.nodeSelectorTerms.some((term) => fitsTerm(term, node));

@@ -1,0 +1,76 @@
+import type { IncomingMessage } from 'node:http';
+import { Agent, type RequestOptions, request } from 'node:https';
+import type { Duplex } from 'node:stream';
+import type { Node } from '../../api/generated/types.ts';
+import { nodeApiPort } from '../../api/node-api.ts';
+import { StatusError } from '../status.ts';
+
+/** PEM texts by which a node agent knows the API server, and the authority of the agents' own certificates. */
+export interface NodeClientPki {
+  readonly caCert: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+const connectMs = 10_000;
+
+/** A connection that has become a WebSocket, as the node's answer to the request for it. */
+export interface Upgraded {
+  readonly answer: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+}
+
+/** Speaks to the agents of nodes. Requests reject with `StatusError` 503 when a node cannot be reached. */
+export class NodeClient {
+  readonly #agent: Agent;
+  readonly #tls: { readonly ca: string; readonly cert: string; readonly key: string };
+
+  constructor({ caCert, cert, key }: NodeClientPki) {
+    this.#tls = { ca: caCert, cert, key };
+    this.#agent = new Agent({ ...this.#tls, keepAlive: true, maxFreeSockets: 4 });
+  }
+
+  /** The answer to a GET, whatever its status. Ends when `signal` aborts. */
+  get(node: Node, path: string, signal: AbortSignal): Promise<IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const sent = request({ ...this.#where(node, path), signal });
+      sent.once('response', resolve);
+      this.#expect(sent, node, reject);
+      sent.end();
+    });
+  }
+
+  /** Asks for another kind of connection. An answer that refuses comes as it is. */
+  upgrade(node: Node, path: string, headers: RequestOptions['headers']): Promise<Upgraded | IncomingMessage> {
+    return new Promise((resolve, reject) => {
+      const sent = request({ ...this.#where(node, path), ...this.#tls, agent: false, headers });
+      sent.once('response', resolve);
+      sent.once('upgrade', (answer, socket, head) => resolve({ answer, socket, head }));
+      this.#expect(sent, node, reject);
+      sent.end();
+    });
+  }
+
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  #where(node: Node, path: string): RequestOptions {
+    const { addresses = [], daemonEndpoints } = node.status ?? {};
+    const address = addresses.find(({ type }) => type === 'InternalIP') ?? addresses[0];
+    if (address === undefined) throw unreachable(node, 'it has no address');
+    const port = daemonEndpoints?.kubeletEndpoint?.Port ?? nodeApiPort;
+    return { host: address.address, port, path, agent: this.#agent };
+  }
+
+  #expect(sent: ReturnType<typeof request>, node: Node, reject: (error: Error) => void): void {
+    const timer = setTimeout(() => sent.destroy(new Error('no answer in time')), connectMs);
+    for (const event of ['response', 'upgrade', 'close'] as const) sent.once(event, () => clearTimeout(timer));
+    sent.once('error', (error) => reject(unreachable(node, error.message)));
+  }
+}
+
+function unreachable(node: Node, why: string): StatusError {
+  return new StatusError('ServiceUnavailable', `error dialing backend: node ${node.metadata?.name}: ${why}`);
+}

@@ -1,0 +1,102 @@
+import { Socket } from 'node:net';
+import { ipToBytes, parseIp } from '../net/ip.ts';
+import { close, connect, errnoNumber, getSocketOption, isKernelError, KernelError, socket } from './ffi.ts';
+import { inNetns } from './netns.ts';
+
+// include/uapi/linux/socket.h, asm-generic/socket.h, tcp.h
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_NONBLOCK = 0o4000;
+const SOL_SOCKET = 1;
+const SO_ERROR = 4;
+const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
+const TCP_ESTABLISHED = 1;
+const TCP_SYN_SENT = 2;
+/** The other side has said all already. */
+const TCP_CLOSE_WAIT = 8;
+
+const pollMs = { initial: 1, max: 50 };
+
+/** Where to connect to. */
+export interface LoopbackTarget {
+  /** Path of a pinned network namespace; the caller's own when absent. */
+  readonly netns: string | undefined;
+  readonly port: number;
+  readonly timeoutMs: number;
+}
+
+/**
+ * A TCP connection to `localhost` of a network namespace, by IPv4, and by IPv6 when nobody listens there.
+ * @throws KernelError `ECONNREFUSED`, `ETIMEDOUT`, …; SignalboxError `NAMESPACE_FAILED`
+ */
+export async function connectLoopback(target: LoopbackTarget): Promise<Socket> {
+  try {
+    return await attempt(target, 'ipv4');
+  } catch (error) {
+    if (!isKernelError(error, 'ECONNREFUSED')) throw error;
+    return attempt(target, 'ipv6').catch(() => {
+      throw error;
+    });
+  }
+}
+
+async function attempt(target: LoopbackTarget, family: 'ipv4' | 'ipv6'): Promise<Socket> {
+  const fd = begin(target, family);
+  try {
+    const until = Date.now() + target.timeoutMs;
+    for (let wait = pollMs.initial; ; wait = Math.min(wait * 2, pollMs.max)) {
+      const state = connectionState(fd);
+      if (state === TCP_ESTABLISHED || state === TCP_CLOSE_WAIT) break;
+      if (state !== TCP_SYN_SENT) {
+        throw new KernelError('connect', getSocketOption(fd, SOL_SOCKET, SO_ERROR) || errnoNumber.ECONNREFUSED);
+      }
+      if (Date.now() >= until) throw new KernelError('connect', errnoNumber.ETIMEDOUT);
+      await new Promise((resolve) => setTimeout(resolve, wait));
+    }
+    return new Socket({ fd, allowHalfOpen: true });
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+}
+
+/** A socket belongs to the namespace it is made in; Node makes its own only when the thread is back home. */
+function begin({ netns, port }: LoopbackTarget, family: 'ipv4' | 'ipv6'): number {
+  const make = () => socket(family === 'ipv4' ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+  const fd = netns === undefined ? make() : inNetns(netns, make);
+  try {
+    connect(fd, family === 'ipv4' ? ipv4Loopback(port) : ipv6Loopback(port));
+  } catch (error) {
+    if (isKernelError(error, 'EINPROGRESS')) return fd;
+    close(fd);
+    throw error;
+  }
+  return fd;
+}
+
+/** The first byte of struct tcp_info. */
+function connectionState(fd: number): number {
+  return getSocketOption(fd, IPPROTO_TCP, TCP_INFO) & 0xff;
+}
+
+/** struct sockaddr_in */
+function ipv4Loopback(port: number): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, AF_INET, true);
+  view.setUint16(2, port, false);
+  bytes.set(ipToBytes(parseIp('127.0.0.1')), 4);
+  return bytes;
+}
+
+/** struct sockaddr_in6 */
+function ipv6Loopback(port: number): Uint8Array {
+  const bytes = new Uint8Array(28);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, AF_INET6, true);
+  view.setUint16(2, port, false);
+  bytes.set(ipToBytes(parseIp('::1')), 8);
+  return bytes;
+}

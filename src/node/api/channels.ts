@@ -1,0 +1,72 @@
+/** Channels of a session with a container, by the number that each message begins with (channel.k8s.io). */
+export const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
+
+/** The subprotocols spoken, the preferred one first. Version 5 can end the input and go on. */
+export const sessionProtocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
+
+/** What a client says in a session with a container. */
+export type ClientMessage =
+  | { readonly type: 'stdin'; readonly data: Buffer }
+  | { readonly type: 'stdinEnd' }
+  | { readonly type: 'resize'; readonly columns: number; readonly rows: number };
+
+/** One message of the server: the channel's number, then the bytes. */
+export function channelMessage(number: number, data: Uint8Array): Buffer {
+  const message = Buffer.allocUnsafe(data.length + 1);
+  message[0] = number;
+  message.set(data, 1);
+  return message;
+}
+
+/** Reads a client's message; nothing for one that means nothing here. */
+export function readClientMessage(message: Buffer): ClientMessage | undefined {
+  const data = message.subarray(1);
+  switch (message[0]) {
+    case channel.stdin:
+      return { type: 'stdin', data };
+    case channel.resize:
+      return readResize(data);
+    case channel.close:
+      return data[0] === channel.stdin ? { type: 'stdinEnd' } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** `{"Width": 80, "Height": 24}`, as Go writes it. */
+function readResize(data: Buffer): ClientMessage | undefined {
+  try {
+    const { Width: columns, Height: rows } = JSON.parse(data.toString()) as { Width?: unknown; Height?: unknown };
+    return isSize(columns) && isSize(rows) ? { type: 'resize', columns, rows } : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isSize(value: unknown): value is number {
+  return typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 0xffff;
+}
+
+/** The Status that a session ends with. */
+export function exitStatus(exitCode: number): object {
+  if (exitCode === 0) return { metadata: {}, status: 'Success' };
+  return {
+    metadata: {},
+    status: 'Failure',
+    message: `command terminated with non-zero exit code: exit status ${exitCode}`,
+    reason: 'NonZeroExitCode',
+    details: { causes: [{ reason: 'ExitCode', message: String(exitCode) }] },
+  };
+}
+
+/** The Status of a session that broke down. */
+export function failureStatus(message: string): object {
+  return {
+    metadata: {},
+    status: 'Failure',
+    message,
+    reason: 'InternalError',
+    details: { causes: [{ message }] },
+    code: 500,
+  };
+}
