@@ -16,6 +16,20 @@ export interface Identity {
   readonly groups: readonly string[];
 }
 
+/** Who the cluster itself and its user act as. */
+export const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
+const controllersIdentity: Identity = { user: 'system:kube-controller-manager', groups: [] };
+const proxyIdentity: Identity = { user: 'system:kube-proxy', groups: [] };
+
+function nodeIdentity(node: PlannedNode): Identity {
+  return { user: `system:node:${node.name}`, groups: ['system:nodes'] };
+}
+
+/** Everybody in a cluster who has a client certificate. */
+export function clusterIdentities(plan: ClusterPlan): Identity[] {
+  return [administrator, controllersIdentity, proxyIdentity, ...plan.nodes.map(nodeIdentity)];
+}
+
 /** A component to be run: its subcommand, what it is told, and as whom it speaks to the API. */
 export interface PlannedComponent {
   readonly name: string;
@@ -54,7 +68,7 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
         // There is one, kept running by the supervisor: after a crash it need not wait for its own lease to end.
         leaderElection: false,
       },
-      identity: { user: 'system:kube-controller-manager', groups: [] },
+      identity: controllersIdentity,
     },
     ...plan.nodes.flatMap((node) => [nodeAgent(node, options), proxy(node, options)]),
   ];
@@ -83,7 +97,7 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
     name: node.name,
     command: 'node',
     netns: network.node(node.name),
-    identity: { user: `system:node:${node.name}`, groups: ['system:nodes'] },
+    identity: nodeIdentity(node),
     config: {
       nodeName: node.name,
       nodeIps: [node.ip],
@@ -110,7 +124,7 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
     // What a full load leaves behind is given back: 10,000 Services settle at 120 MiB instead of 170 (bench/README.md).
     nodeOptions: ['--max-semi-space-size=4', '--heap-growing-percent=50'],
     netns: network.node(node.name),
-    identity: { user: 'system:kube-proxy', groups: [] },
+    identity: proxyIdentity,
     config: {
       apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
       kind: 'KubeProxyConfiguration',

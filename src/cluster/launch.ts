@@ -8,6 +8,8 @@ import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
 import { identify, type ProcessIdentity } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
+import { prepareCertificates } from './certificates.ts';
+import { planCluster } from './plan.ts';
 import { type ClusterPaths, makeFolders, writeRecord } from './state.ts';
 
 /** What a cluster is started with. */
@@ -84,7 +86,11 @@ export async function launchCluster(
   );
   for (const fd of [log, api.fd, relay]) closeSync(fd);
   try {
-    await started(child, paths, onStage);
+    await Promise.all([
+      started(child, paths, onStage),
+      // On the processor that would only wait: the supervisor has the networks to lay out.
+      prepareCertificates(paths, planCluster(options.nodeCount)).then(() => tellSupervisor(child)),
+    ]);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
@@ -102,6 +108,11 @@ export async function launchCluster(
   child.disconnect();
   child.unref();
   return { process: identity, apiPort: api.port };
+}
+
+function tellSupervisor(child: ReturnType<typeof spawn>): void {
+  // It may have ended; `started` says so.
+  if (child.connected) child.send({ certificates: 'made' }, () => {});
 }
 
 function started(

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { nodeApiClient } from '../api/node-api.ts';
-import { apiServerNames, ensurePki, issueClientCertificate, issueServingCertificate } from '../apiserver/pki.ts';
+import { issueClientCertificate } from '../apiserver/pki.ts';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
@@ -10,8 +9,15 @@ import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
 import { reapOrphans } from '../kernel/process.ts';
+import { prepareCertificates } from './certificates.ts';
 import { createClusterDns } from './cluster-dns.ts';
-import { apiPortInside, type Identity, type PlannedComponent, planComponents, servingName } from './component-specs.ts';
+import {
+  administrator,
+  apiPortInside,
+  type Identity,
+  type PlannedComponent,
+  planComponents,
+} from './component-specs.ts';
 import { type Component, keepRunning } from './components.ts';
 import { startDnsRelay } from './dns-relay.ts';
 import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.ts';
@@ -52,6 +58,7 @@ export async function runSupervisor(options: SupervisorOptions, program: string)
 }
 
 async function start(options: SupervisorOptions, program: string, log: Logger): Promise<Component[]> {
+  const starterIsDone = certificatesMade();
   const plan = planCluster(options.nodes);
   const paths = pathsIn(options.dir);
   for (const feature of ['veth', 'bridge', 'nftables', 'conntrack'] as const) requireKernelFeature(feature);
@@ -59,11 +66,8 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   const network = buildNetwork(plan, paths.run);
   tell({ stage: 'network' });
 
-  await ensurePki(
-    paths.pki,
-    apiServerNames({ clusterDomain: plan.domain, ips: [plan.apiServer, plan.kubernetesServiceIp] }),
-  );
-  await issueNodeCertificates(paths, plan);
+  await starterIsDone;
+  await prepareCertificates(paths, plan);
   const access: Access = { paths, plan, apiPort: options.apiPort };
   await Promise.all([
     writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
@@ -94,18 +98,17 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   return components;
 }
 
-/** What API server and nodes know each other by. */
-async function issueNodeCertificates(paths: ClusterPaths, plan: ClusterPlan): Promise<void> {
-  await issueClientCertificate(paths.pki, { user: nodeApiClient, groups: [] });
-  for (const node of plan.nodes) {
-    await issueServingCertificate(paths.pki, servingName(node), { names: [node.name], ips: [node.ip] });
-  }
+/** The command that started us makes the certificates meanwhile, on another processor; it may have gone. */
+function certificatesMade(): Promise<void> {
+  return new Promise((resolve) => {
+    if (!process.connected) return resolve();
+    process.once('message', () => resolve());
+    process.once('disconnect', () => resolve());
+  });
 }
 
 /** A child's file descriptors go on from standard input, output and error. */
 const firstPassedFd = 3;
-
-const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
 
 interface Access {
   readonly paths: ClusterPaths;
