@@ -39,7 +39,7 @@ describe('a Pod with a service account', () => {
   });
 
   test('is itself to the real kubectl in its place, by in-cluster configuration alone', async () => {
-    const args = ['exec', pod, '--', 'env', '-u', 'KUBECONFIG', 'HOME=/nonexistent', 'kubectl'];
+    const args = ['exec', pod, '--', 'env', '-u', 'KUBECONFIG', `HOME=${box.home}`, 'kubectl'];
     expect(await box.must(...args, 'get', 'service', 'hello-service', '-o', 'name')).toBe('service/hello-service\n');
     expect(await box.must(...args, 'auth', 'whoami')).toContain('system:serviceaccount:default:reader');
   });
