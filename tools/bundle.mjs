@@ -6,7 +6,7 @@ import { build } from 'esbuild';
 import { root } from './setup.mjs';
 
 const target = join(root, 'dist/bin');
-// Beside the old one until it is whole: a cluster that runs goes on with what it was started from.
+// Beside the old one until it is whole: who starts a command meanwhile finds the old bundle or the new one.
 const outdir = `${target}.new`;
 rmSync(outdir, { recursive: true, force: true });
 const images = readdirSync(join(root, 'src/images')).filter((f) => f.endsWith('.ts') && !f.endsWith('.test.ts'));

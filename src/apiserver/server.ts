@@ -1,4 +1,5 @@
 import { resources } from '../api/resources.ts';
+import { aborted } from '../component/abort.ts';
 import { createLogger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { parseCidr } from '../net/cidr.ts';
@@ -43,12 +44,8 @@ export interface ApiServer {
  */
 export async function runApiServer(config: ApiServerConfig, signal: AbortSignal): Promise<void> {
   const server = await startApiServer(config);
-  const aborted = new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
   try {
-    await Promise.race([aborted, server.failed]);
+    await Promise.race([aborted(signal), server.failed]);
   } finally {
     await server.close();
   }

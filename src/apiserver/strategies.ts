@@ -10,6 +10,7 @@ import {
 } from '../api/defaults/workload.ts';
 import type { CoreEvent, ObjectReference, Pod } from '../api/generated/types.ts';
 import { dns1035Label, dns1123Label, dns1123Subdomain, pathSegment } from '../api/names.ts';
+import { podQosClass } from '../api/pod-qos.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import {
   validateConfigMap,
@@ -39,7 +40,6 @@ import { validateService, validateServiceUpdate } from '../api/validation/servic
 import { validateStatefulSet, validateStatefulSetUpdate } from '../api/validation/stateful-set.ts';
 import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
 import { columns } from './columns.ts';
-import { podQosClass } from './pod-qos.ts';
 import { prepareServiceUpdate } from './service-update.ts';
 import type { Strategy } from './strategy.ts';
 

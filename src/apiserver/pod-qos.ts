@@ -1,1 +1,0 @@
-export { podQosClass } from '../api/pod-qos.ts';
