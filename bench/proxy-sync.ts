@@ -22,7 +22,7 @@ import { createLogger } from '../src/component/log.ts';
 import { openNftables } from '../src/kernel/nftables/table.ts';
 import { ServiceModel } from '../src/model/service-model.ts';
 import { parseProxyConfig } from '../src/proxy/config.ts';
-import { NftablesBackend } from '../src/proxy/nftables-backend.ts';
+import { NftablesBackend } from '../src/proxy/nftables/backend.ts';
 import { runProxy } from '../src/proxy/run.ts';
 import { ChangeTracker } from '../src/tracker/change-tracker.ts';
 import { formatTable, quantile, timed } from './shared/figures.ts';

@@ -9,8 +9,10 @@ const endpointsPerService = 2;
 export const node: NodeFacts = {
   name: 'bench',
   zone: undefined,
+  addresses: [],
   nodePortAddresses: [],
-  localSources: [parseCidr('10.128.0.0/9')],
+  nodePortsEverywhere: [],
+  localTraffic: { by: 'source', blocks: [parseCidr('10.128.0.0/9')] },
 };
 
 /** Service number `i` of a generated cluster, as the API tells of it. */

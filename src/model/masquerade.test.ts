@@ -2,8 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { masqueradePolicy } from './masquerade.ts';
+import type { NodeFacts } from './types.ts';
 
-const node = { name: 'node-1', zone: undefined, nodePortAddresses: [], localSources: [parseCidr('10.244.0.0/16')] };
+const node: NodeFacts = {
+  name: 'node-1',
+  zone: undefined,
+  addresses: [],
+  nodePortAddresses: [],
+  nodePortsEverywhere: [],
+  localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16')] },
+};
 const context = { node, externalTrafficPolicy: 'Cluster', masqueradeAll: false } as const;
 const v4 = parseIp('10.96.0.7');
 const v6 = parseIp('fd00:10:96::7');

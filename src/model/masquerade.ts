@@ -1,4 +1,4 @@
-import { familyOf, type Ip } from '../net/ip.ts';
+import { familyOf, type Ip, type IpFamily } from '../net/ip.ts';
 import type { TrafficPolicy } from '../tracker/service-facts.ts';
 import type { Frontend, NodeFacts } from './types.ts';
 
@@ -23,5 +23,10 @@ export interface MasqueradeContext {
 export function masqueradePolicy(kind: Frontend['kind'], ip: Ip, context: MasqueradeContext): Frontend['masquerade'] {
   if (kind !== 'cluster-ip') return context.externalTrafficPolicy === 'Local' ? 'never' : 'always';
   if (context.masqueradeAll) return 'always';
-  return context.node.localSources.some(({ family }) => family === familyOf(ip)) ? 'off-cluster' : 'never';
+  return knowsPods(context.node, familyOf(ip)) ? 'off-cluster' : 'never';
+}
+
+/** Whether Pods of the family can be told from other sources. */
+function knowsPods({ localTraffic }: NodeFacts, family: IpFamily): boolean {
+  return localTraffic.by !== 'source' || localTraffic.blocks.some((block) => block.family === family);
 }

@@ -11,8 +11,10 @@ import type { NodeFacts, ServicePort } from './types.ts';
 const node: NodeFacts = {
   name: 'node-1',
   zone: undefined,
+  addresses: [],
   nodePortAddresses: [parseIp('192.168.101.3'), parseIp('fd00:101::3')],
-  localSources: [parseCidr('10.244.0.0/16')],
+  nodePortsEverywhere: [],
+  localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16')] },
 };
 const policy = { masqueradeAll: false };
 
@@ -283,7 +285,9 @@ describe('ServiceModel, over random histories', () => {
     name: fc.constant('node-1'),
     zone: fc.constant(undefined),
     nodePortAddresses: fc.uniqueArray(fc.oneof(v4, v6), { maxLength: 2 }),
-    localSources: fc.constantFrom([], [parseCidr('10.1.0.0/16')]),
+    addresses: fc.constant([]),
+    nodePortsEverywhere: fc.constant([]),
+    localTraffic: fc.constantFrom([], [parseCidr('10.1.0.0/16')]).map((blocks) => ({ by: 'source' as const, blocks })),
   });
   const event = fc.oneof(
     fc.record({ kind: fc.constant('service' as const), service: aService }),

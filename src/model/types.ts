@@ -1,5 +1,5 @@
 import type { Cidr } from '../net/cidr.ts';
-import type { Ip } from '../net/ip.ts';
+import type { Ip, IpFamily } from '../net/ip.ts';
 import type { Protocol } from '../net/port.ts';
 
 /**
@@ -16,11 +16,26 @@ export interface NodeModel {
 export interface NodeFacts {
   readonly name: string;
   readonly zone: string | undefined;
+  /** Addresses by which others know the node: the one of each family it is reached at first. */
+  readonly addresses: readonly Ip[];
   /** Addresses on which node ports are served, all families. */
   readonly nodePortAddresses: readonly Ip[];
-  /** Sources inside these blocks are Pods of this node's cluster; others are masqueraded on the way to a cluster IP. */
-  readonly localSources: readonly Cidr[];
+  /** Families in which those are all addresses the node has now, and shall be all that it may have later. */
+  readonly nodePortsEverywhere: readonly IpFamily[];
+  /** Which traffic comes from Pods of the cluster. */
+  readonly localTraffic: LocalTraffic;
 }
+
+/**
+ * How the traffic of the cluster's own Pods is told from other traffic (`detectLocalMode`, KEP-2450): by its source
+ * address, or by the device it comes in through. Without a block, nothing is known of a source.
+ */
+export type LocalTraffic =
+  | { readonly by: 'source'; readonly blocks: readonly Cidr[] }
+  /** A bridge that the node's Pods are plugged into. */
+  | { readonly by: 'interface'; readonly name: string }
+  /** Devices of the node's Pods have names that begin like this. */
+  | { readonly by: 'interface-prefix'; readonly prefix: string };
 
 /** One port of one Service: `namespace/name:port`, or `namespace/name` for an unnamed port. */
 export interface ServicePort {
@@ -32,21 +47,31 @@ export interface ServicePort {
   readonly affinitySeconds?: number;
 }
 
-/** One address and port clients send to, and where that leads on this node. */
-export interface Frontend {
-  readonly kind: 'cluster-ip' | 'node-port' | 'external-ip' | 'load-balancer-ip';
-  readonly ip: Ip;
-  readonly port: number;
+/** Where new connections go, and as whom they appear there. */
+export interface Destination {
   /** Those that take new connections, each once, in a stable order. */
   readonly endpoints: readonly Endpoint[];
   /** With no endpoint: refuse at once (`reject`), or say nothing because another node would answer (`drop`). */
   readonly whenEmpty: 'reject' | 'drop';
   /**
-   * Whose source address becomes the node's: nobody's, only that of clients outside the Pod network, or everybody's.
-   * A Pod that reaches itself is masqueraded in any case.
+   * Whose source address becomes the node's: nobody's, that of all but Pods of the cluster, or everybody's. A Pod that
+   * reaches itself is masqueraded in any case.
    */
   readonly masquerade: 'never' | 'off-cluster' | 'always';
-  /** Clients outside these blocks are dropped; absent: everybody may. */
+}
+
+/** One address and port clients send to, and where that leads on this node. */
+export interface Frontend extends Destination {
+  readonly kind: 'cluster-ip' | 'node-port' | 'external-ip' | 'load-balancer-ip';
+  readonly ip: Ip;
+  readonly port: number;
+  /**
+   * Where clients inside the cluster are led, if that is elsewhere: Pods (as `NodeFacts.localTraffic` tells them) and
+   * processes of this node. An address for outside under `externalTrafficPolicy: Local` leads them to the endpoints of
+   * the whole cluster, as no client's address is at stake and no balancer in front that could choose another node.
+   */
+  readonly inside?: Destination;
+  /** Clients outside these blocks are dropped, whichever way they would go; absent: everybody may. */
   readonly sourceRanges?: readonly Cidr[];
 }
 

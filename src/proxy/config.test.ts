@@ -74,8 +74,7 @@ describe('parseProxyConfig', () => {
     [{ nftables: { sync: '1s' } }, /^nftables\.sync is no field/],
     [{ conntrack: { maxPerCore: 1 } }, /^conntrack has no effect yet: remove it/],
     [{ nftables: { masqueradeBit: 14 } }, /^nftables\.masqueradeBit has no effect yet/],
-    [{ mode: 'ipvs' }, /^mode "ipvs" is not built yet: set it to nftables/],
-    [{ mode: 'magic' }, /^mode "magic" is not a mode/],
+    [{ mode: 'magic' }, /^mode "magic" is not among what there is: choose from nftables/],
     [{ detectLocalMode: 'BridgeInterface' }, /^detectLocalMode "BridgeInterface" is not built yet/],
     [{ clusterCIDR: '10.244.0.0/33' }, /^clusterCIDR "10\.244\.0\.0\/33" is not a block of addresses/],
     [{ clusterCIDR: '10.0.0.0/16,10.1.0.0/16' }, /^clusterCIDR has two blocks of one family/],
@@ -89,7 +88,7 @@ describe('parseProxyConfig', () => {
     ],
     [{ nftables: { syncPeriod: '1 day' } }, /^nftables\.syncPeriod "1 day" is not a duration/],
     [{ nftables: { masqueradeAll: 'yes' } }, /^nftables\.masqueradeAll "yes" is neither true nor false/],
-    [{ nftables: [], mode: 7 }, /^mode 7 is not a mode/],
+    [{ nftables: [], mode: 7 }, /^mode 7 is not among what there is/],
     [{ nftables: 'fast' }, /^nftables "fast" is not an object/],
     [
       { apiVersion: 'kubeproxy.config.k8s.io/v1' },

@@ -13,7 +13,8 @@ import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp, tryParseIp } from '../net/ip.ts';
 
 /** How the node's kernel is programmed. */
-export type ProxyMode = 'nftables';
+export const proxyModes = ['nftables'] as const;
+export type ProxyMode = (typeof proxyModes)[number];
 
 /** An address and port to listen on; port 0 takes a free one, which the log tells. */
 interface ListenAddress {
@@ -75,7 +76,7 @@ export function parseProxyConfig(object: unknown): ProxyConfig {
     fields.optional('kind', readOneOf(['KubeProxyConfiguration']));
     fields.unused(notYet);
     return {
-      mode: fields.optional('mode', readMode) ?? 'nftables',
+      mode: fields.optional('mode', readOneOf(proxyModes)) ?? 'nftables',
       hostnameOverride: fields.optional('hostnameOverride', readText),
       bindAddress: fields.optional('bindAddress', readBindAddress),
       nodePortAddresses: fields.optional('nodePortAddresses', readNodePortAddresses) ?? 'primary',
@@ -108,14 +109,6 @@ function localSources(fields: ConfigFields): LocalSources {
 
 function listenAddress(fields: ConfigFields, name: string, byDefault: ListenAddress): ListenAddress {
   return fields.optional(name, (at) => readListenAddress(at, byDefault.port)) ?? byDefault;
-}
-
-function readMode(at: ConfigValue): ProxyMode {
-  const { value } = at;
-  if (value === 'nftables') return value;
-  throw value === 'iptables' || value === 'ipvs'
-    ? at.valueError('is not built yet', 'set it to nftables')
-    : at.valueError('is not a mode', 'set it to nftables');
 }
 
 function readDetectLocalMode(at: ConfigValue): LocalSources['mode'] {

@@ -27,8 +27,10 @@ describe('nodeFacts', () => {
     expect(facts({})).toEqual({
       name: 'node-1',
       zone: 'a',
+      addresses: ['192.168.101.3', '2001:db8::3'],
       nodePortAddresses: ['192.168.101.3', '2001:db8::3'],
-      localSources: [],
+      nodePortsEverywhere: [],
+      localTraffic: { by: 'source', blocks: [] },
     });
   });
 
@@ -42,7 +44,10 @@ describe('nodeFacts', () => {
   });
 
   it('knows Pods by the configured blocks or by those of the node', () => {
-    const bases = (config: object) => facts(config).localSources.map(({ base }) => base);
+    const bases = (config: object) => {
+      const { localTraffic } = facts(config);
+      return localTraffic.by === 'source' ? localTraffic.blocks.map(({ base }) => base) : [];
+    };
     expect(bases({ clusterCIDR: '10.244.0.0/16' })).toEqual(['10.244.0.0']);
     expect(bases({ detectLocalMode: 'NodeCIDR' })).toEqual(['10.244.1.0', 'fd00:244:1::']);
   });
@@ -52,7 +57,14 @@ describe('nodeFacts', () => {
       { name: 'node-1', node: undefined, interfaceAddresses },
       parseProxyConfig({ detectLocalMode: 'NodeCIDR' }),
     );
-    expect(none).toEqual({ name: 'node-1', zone: undefined, nodePortAddresses: [], localSources: [] });
+    expect(none).toEqual({
+      name: 'node-1',
+      zone: undefined,
+      addresses: [],
+      nodePortAddresses: [],
+      nodePortsEverywhere: [],
+      localTraffic: { by: 'source', blocks: [] },
+    });
   });
 });
 

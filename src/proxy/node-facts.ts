@@ -22,8 +22,13 @@ export function nodeFacts(sources: NodeSources, config: ProxyConfig): NodeFacts 
   return {
     name: sources.name,
     zone: sources.node?.metadata?.labels?.[zoneLabel],
+    addresses: primaryAddresses(sources.node, config.bindAddress),
     nodePortAddresses: nodePortAddresses(sources, config),
-    localSources: config.localSources.mode === 'NodeCIDR' ? podCidrs(sources.node) : config.localSources.blocks,
+    nodePortsEverywhere: families.filter((family) => takesAll(config.nodePortAddresses, family)),
+    localTraffic: {
+      by: 'source',
+      blocks: config.localSources.mode === 'NodeCIDR' ? podCidrs(sources.node) : config.localSources.blocks,
+    },
   };
 }
 
@@ -31,6 +36,12 @@ export function nodeFacts(sources: NodeSources, config: ProxyConfig): NodeFacts 
 export function isEligible(node: Node | undefined): boolean {
   if (node?.metadata?.deletionTimestamp !== undefined) return false;
   return node?.spec?.taints?.some(({ key }) => key === autoscalerTaint) !== true;
+}
+
+const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+
+function takesAll(blocks: ProxyConfig['nodePortAddresses'], family: IpFamily): boolean {
+  return blocks !== 'primary' && blocks.some((block) => block.family === family && block.prefix === 0);
 }
 
 function nodePortAddresses({ node, interfaceAddresses }: NodeSources, config: ProxyConfig): Ip[] {

@@ -1,10 +1,8 @@
-import { tableName } from '../backends/nftables/names.ts';
 import type { Logger } from '../component/log.ts';
 import { type Conntrack, type Flow, openConntrack } from '../kernel/conntrack.ts';
 import { openRoutes } from '../kernel/links.ts';
-import { openNftables } from '../kernel/nftables/table.ts';
 import type { ProxyConfig } from './config.ts';
-import { NftablesBackend } from './nftables-backend.ts';
+import { openBackend } from './modes.ts';
 import type { NodeProxyOptions } from './node-proxy.ts';
 import type { FlowReview } from './stale-flows.ts';
 
@@ -15,10 +13,10 @@ export type NodeKernel = Pick<NodeProxyOptions, 'backend' | 'interfaceAddresses'
 
 /**
  * Opens the kernel's side of the network namespace this process is in.
- * @throws SignalboxError `KERNEL_LACKS_NFTABLES`
+ * @throws SignalboxError when the kernel or the machine lacks what the mode needs
  */
-export function openNodeKernel(config: ProxyConfig, log: Logger): NodeKernel {
-  const backend = backends[config.mode](log);
+export async function openNodeKernel(config: ProxyConfig, log: Logger): Promise<NodeKernel> {
+  const backend = await openBackend[config.mode]({ config, log });
   const conntrack = openConntrack();
   const routes = openRoutes();
   return {
@@ -32,10 +30,6 @@ export function openNodeKernel(config: ProxyConfig, log: Logger): NodeKernel {
     },
   };
 }
-
-const backends = {
-  nftables: (log: Logger) => new NftablesBackend(openNftables(tableName), log),
-} as const;
 
 function removeStaleFlows(conntrack: Conntrack, reviews: readonly FlowReview[]): number {
   const allowed = new Map(

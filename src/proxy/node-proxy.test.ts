@@ -7,7 +7,7 @@ import { errnoNumber, KernelError } from '../kernel/ffi.ts';
 import { FakeNftables } from '../kernel/nftables/fake.ts';
 import type { Transaction } from '../rules/nftables/syntax.ts';
 import { parseProxyConfig } from './config.ts';
-import { NftablesBackend } from './nftables-backend.ts';
+import { NftablesBackend } from './nftables/backend.ts';
 import { NodeProxy } from './node-proxy.ts';
 import type { FlowReview } from './stale-flows.ts';
 

@@ -18,7 +18,7 @@ export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promis
   const log = createLogger('proxy');
   const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
   const api = await loadKubeconfig(config.kubeconfig);
-  const kernel = openNodeKernel(config, log);
+  const kernel = await openNodeKernel(config, log);
   const client = connect(api);
   const proxy = new NodeProxy({ ...kernel, nodeName, config, log });
   const stream = informerEvents({ client, nodeName, log })(proxy);

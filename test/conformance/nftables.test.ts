@@ -17,8 +17,10 @@ import { addresses, type CallResult, type PodName, podPort, Topology } from './t
 const facts: NodeFacts = {
   name: 'node-1',
   zone: undefined,
+  addresses: [],
   nodePortAddresses: [addresses.IPv4.node, addresses.IPv6.node],
-  localSources: [parseCidr('10.244.0.0/16'), parseCidr('fd00:10:244::/56')],
+  nodePortsEverywhere: [],
+  localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16'), parseCidr('fd00:10:244::/56')] },
 };
 const serviceIps = { IPv4: parseIp('10.96.0.10'), IPv6: parseIp('fd00:10:96::10') } as const;
 

@@ -13,8 +13,10 @@ import { expectGolden } from './golden.ts';
 const facts: NodeFacts = {
   name: 'node-1',
   zone: undefined,
+  addresses: [],
   nodePortAddresses: [parseIp('192.168.101.3'), parseIp('192.168.102.3')],
-  localSources: [parseCidr('10.244.0.0/16'), parseCidr('fd00:10:244::/56')],
+  nodePortsEverywhere: [],
+  localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16'), parseCidr('fd00:10:244::/56')] },
 };
 
 function endpoint(ip: string, local = false, port = 8080): Endpoint {

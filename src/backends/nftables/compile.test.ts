@@ -30,8 +30,13 @@ const addresses = {
 const facts: NodeFacts = {
   name: 'node-1',
   zone: undefined,
+  addresses: [],
   nodePortAddresses: [parseIp('192.168.101.3'), parseIp('fd00:101::3')],
-  localSources: [parseCidr('10.244.0.0/16'), parseCidr('10.244.1.0/24'), parseCidr('fd00:244::/32')],
+  nodePortsEverywhere: [],
+  localTraffic: {
+    by: 'source',
+    blocks: [parseCidr('10.244.0.0/16'), parseCidr('10.244.1.0/24'), parseCidr('fd00:244::/32')],
+  },
 };
 
 /** Sends packets through what is compiled of some Service ports. */

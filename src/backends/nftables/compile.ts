@@ -48,11 +48,15 @@ export function compileBase(facts: NodeFacts, family: IpFamily): Program {
     comment: 'Kubernetes Services, kept by signalbox proxy',
     sets: sets(keys),
     chains: [...filterChains(keys), ...natChains(keys), ...drawSizes.map((size) => drawChain(size, keys))],
-    elements: widest(facts.localSources.filter((block) => block.family === family)).map((block) => ({
+    elements: widest(sourceBlocks(facts).filter((block) => block.family === family)).map((block) => ({
       set: setNames.localSources,
       key: [formatCidr(block) as Block],
     })),
   };
+}
+
+function sourceBlocks({ localTraffic }: NodeFacts): readonly Cidr[] {
+  return localTraffic.by === 'source' ? localTraffic.blocks : [];
 }
 
 function sets({ source, destination, frontend }: Keys): SetDeclaration[] {

@@ -1,12 +1,22 @@
-import type { Logger } from '../component/log.ts';
-import type { SignalboxError } from '../errors/error.ts';
-import type { NftablesKernel } from '../kernel/nftables/interface.ts';
-import type { NodeFacts, ServicePort } from '../model/types.ts';
-import type { IpFamily } from '../net/ip.ts';
-import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from './backend.ts';
-import { NftablesTable } from './nftables-table.ts';
+import { tableName } from '../../backends/nftables/names.ts';
+import type { Logger } from '../../component/log.ts';
+import type { SignalboxError } from '../../errors/error.ts';
+import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
+import { openNftables } from '../../kernel/nftables/table.ts';
+import type { NodeFacts, ServicePort } from '../../model/types.ts';
+import type { IpFamily } from '../../net/ip.ts';
+import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import { NftablesTable } from './table.ts';
 
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+
+/**
+ * The backend on the kernel of this network namespace.
+ * @throws SignalboxError `KERNEL_LACKS_NFTABLES`
+ */
+export function openNftablesBackend(log: Logger): NftablesBackend {
+  return new NftablesBackend(openNftables(tableName), log);
+}
 
 /** nftables mode: a table of the same shape for each family, in which only elements change. */
 export class NftablesBackend implements Backend {

@@ -1,16 +1,16 @@
 import { setImmediate } from 'node:timers/promises';
-import { compileBase } from '../backends/nftables/compile.ts';
-import { compileServicePort } from '../backends/nftables/service.ts';
-import { SignalboxError } from '../errors/error.ts';
-import { isKernelError } from '../kernel/ffi.ts';
-import type { NftablesKernel } from '../kernel/nftables/interface.ts';
-import type { NodeFacts, ServicePort } from '../model/types.ts';
-import { familyOf, type IpFamily } from '../net/ip.ts';
-import { diff } from '../rules/nftables/diff.ts';
-import { type ElementChanges, ElementStore, type Elements, elementTransaction } from '../rules/nftables/elements.ts';
-import type { ElementUnit, ObjectCommand, Program, TableName, Transaction } from '../rules/nftables/syntax.ts';
-import { sameValue } from '../tracker/same-value.ts';
-import type { CheckResult, ServicePortUpdates, SyncResult } from './backend.ts';
+import { compileBase } from '../../backends/nftables/compile.ts';
+import { compileServicePort } from '../../backends/nftables/service.ts';
+import { SignalboxError } from '../../errors/error.ts';
+import { isKernelError } from '../../kernel/ffi.ts';
+import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
+import type { NodeFacts, ServicePort } from '../../model/types.ts';
+import { familyOf, type IpFamily } from '../../net/ip.ts';
+import { diff } from '../../rules/nftables/diff.ts';
+import { type ElementChanges, ElementStore, type Elements, elementTransaction } from '../../rules/nftables/elements.ts';
+import type { ElementUnit, ObjectCommand, Program, TableName, Transaction } from '../../rules/nftables/syntax.ts';
+import { sameValue } from '../../tracker/same-value.ts';
+import type { CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
 
 /** Reasons that lie in the whole and not in what is asked for: nothing is learned by asking for less. */
 const hopeless = ['EPERM', 'EACCES', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS'];

@@ -1,25 +1,27 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { tableName } from '../backends/nftables/names.ts';
-import { createLogger } from '../component/log.ts';
-import { openNetlink } from '../kernel/netlink/socket.ts';
-import { encodeTransaction } from '../kernel/nftables/batch.ts';
-import { elementLayout } from '../kernel/nftables/fields.ts';
-import type { NftablesKernel } from '../kernel/nftables/interface.ts';
-import { readGeneration } from '../kernel/nftables/load.ts';
-import { openNftables } from '../kernel/nftables/table.ts';
-import type { NodeFacts, ServicePort } from '../model/types.ts';
-import { parseCidr } from '../net/cidr.ts';
-import { type IpFamily, parseIp } from '../net/ip.ts';
-import { printProgram } from '../rules/nftables/print.ts';
-import type { Element, Program, Transaction } from '../rules/nftables/syntax.ts';
-import { NftablesBackend } from './nftables-backend.ts';
-import { NftablesTable } from './nftables-table.ts';
+import { tableName } from '../../backends/nftables/names.ts';
+import { createLogger } from '../../component/log.ts';
+import { openNetlink } from '../../kernel/netlink/socket.ts';
+import { encodeTransaction } from '../../kernel/nftables/batch.ts';
+import { elementLayout } from '../../kernel/nftables/fields.ts';
+import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
+import { readGeneration } from '../../kernel/nftables/load.ts';
+import { openNftables } from '../../kernel/nftables/table.ts';
+import type { NodeFacts, ServicePort } from '../../model/types.ts';
+import { parseCidr } from '../../net/cidr.ts';
+import { type IpFamily, parseIp } from '../../net/ip.ts';
+import { printProgram } from '../../rules/nftables/print.ts';
+import type { Element, Program, Transaction } from '../../rules/nftables/syntax.ts';
+import { NftablesBackend } from './backend.ts';
+import { NftablesTable } from './table.ts';
 
 const node: NodeFacts = {
   name: 'node-1',
   zone: undefined,
+  addresses: [],
   nodePortAddresses: [],
-  localSources: [parseCidr('10.244.0.0/16')],
+  nodePortsEverywhere: [],
+  localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16')] },
 };
 
 function port(name: string, ip: string, endpoints: readonly string[]): ServicePort {
@@ -167,7 +169,7 @@ describe('NftablesTable, in the kernel', () => {
 
     const right = listing();
     const successor = new NftablesTable(kernel, 'IPv4');
-    successor.prepare({ ...node, localSources: [] });
+    successor.prepare({ ...node, localTraffic: { by: 'source', blocks: [] } });
     expect(listing()).toBe(right);
     successor.sync(node, updates(b));
     expect(listing()).toContain('10.96.0.2');
@@ -269,7 +271,10 @@ describe('NftablesTable, in the kernel', () => {
   });
 
   it('has the table ready where the node has Pods of the family', () => {
-    new NftablesTable(kernel, 'IPv6').prepare({ ...node, localSources: [parseCidr('fd00:244::/64')] });
+    new NftablesTable(kernel, 'IPv6').prepare({
+      ...node,
+      localTraffic: { by: 'source', blocks: [parseCidr('fd00:244::/64')] },
+    });
     expect(kernel.has('IPv6')).toBe(true);
     kernel.remove('IPv6');
   });
@@ -342,7 +347,7 @@ describe('NftablesTable, in the kernel', () => {
     const table = new NftablesTable(kernel, 'IPv4');
     table.sync(node, updates(a));
     kernel.transactions.length = 0;
-    table.sync({ ...node, localSources: [parseCidr('10.8.0.0/16')] }, new Map());
+    table.sync({ ...node, localTraffic: { by: 'source', blocks: [parseCidr('10.8.0.0/16')] } }, new Map());
     expect(kernel.transactions).toHaveLength(1);
     expect(listing()).toContain('10.8.0.0/16');
     expect(listing()).not.toContain('10.244.0.0/16');

@@ -1,0 +1,18 @@
+import type { Logger } from '../component/log.ts';
+import type { Backend } from './backend.ts';
+import type { ProxyConfig, ProxyMode } from './config.ts';
+
+/** What a backend is made with. */
+export interface BackendOptions {
+  readonly config: ProxyConfig;
+  readonly log: Logger;
+}
+
+/**
+ * Every proxy mode's backend, on the kernel of the network namespace this process is in. Only the one that is asked
+ * for is loaded.
+ * @throws SignalboxError when the kernel or the machine lacks what the mode needs
+ */
+export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions) => Promise<Backend> } = {
+  nftables: async ({ log }) => (await import('./nftables/backend.ts')).openNftablesBackend(log),
+};
