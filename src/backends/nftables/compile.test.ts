@@ -4,7 +4,8 @@ import type { Endpoint, Frontend, NodeFacts, ServicePort } from '../../model/typ
 import { parseCidr } from '../../net/cidr.ts';
 import { type Ip, type IpFamily, parseIp } from '../../net/ip.ts';
 import { ElementStore } from '../../rules/nftables/elements.ts';
-import { type Packet, PacketWalker, type WalkResult } from '../../rules/nftables/walk.ts';
+import { PacketWalker } from '../../rules/nftables/walk.ts';
+import type { Packet, WalkResult } from '../../rules/packet.ts';
 import { compileBase } from './compile.ts';
 import { compileServicePort } from './service.ts';
 
@@ -81,6 +82,8 @@ class Node {
     const walker = new PacketWalker(program, {
       isLocal: (ip: Ip) => ip === this.at.node || ip === this.at.external,
       random: (modulus) => Math.floor(random() * modulus),
+      chance: (probability) => random() < probability,
+      now: () => 0,
     });
     return walker.walk({
       from: 'network',

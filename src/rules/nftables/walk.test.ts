@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
+import type { Packet } from '../packet.ts';
 import { parseProgram } from './parse.ts';
-import { type Packet, PacketWalker } from './walk.ts';
+import { PacketWalker } from './walk.ts';
 
 const here = parseIp('192.0.2.1');
 const packet: Packet = {
@@ -14,7 +15,12 @@ const packet: Packet = {
 
 function walk(chains: string, overrides: Partial<Packet> = {}) {
   const program = parseProgram(`table ip example {\n${chains}\n}\n`);
-  const walker = new PacketWalker(program, { isLocal: (ip) => ip === here, random: (modulus) => modulus - 1 });
+  const walker = new PacketWalker(program, {
+    isLocal: (ip) => ip === here,
+    random: (modulus) => modulus - 1,
+    chance: (probability) => probability === 1,
+    now: () => 0,
+  });
   return walker.walk({ ...packet, ...overrides });
 }
 

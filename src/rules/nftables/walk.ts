@@ -1,65 +1,11 @@
 import { cidrContains, parseCidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
+import type { Packet, Step, Surroundings, Walker, WalkResult } from '../packet.ts';
 import { printRule, printValues } from './print.ts';
-import type {
-  Chain,
-  Element,
-  Hook,
-  Key,
-  Program,
-  Rule,
-  Selector,
-  Statement,
-  TransportProtocol,
-  Value,
-} from './syntax.ts';
-
-/** The first packet of a new connection, as it comes to the node or as the node sends it. */
-export interface Packet {
-  /** Whether it comes in by some interface, from a Pod or from outside, or a process of the node itself sends it. */
-  readonly from: 'network' | 'node';
-  readonly source: Ip;
-  readonly destination: Ip;
-  readonly protocol: TransportProtocol;
-  readonly port: number;
-}
-
-/** What the walk must know that is not in the rules. */
-export interface Surroundings {
-  /** Whether an address is the node's own: such packets are for itself and not forwarded. */
-  readonly isLocal: (ip: Ip) => boolean;
-  /** A whole number from 0 to below the modulus. */
-  readonly random: (modulus: number) => number;
-}
-
-/** One rule that the packet met and that matched, in full or not. */
-interface Step {
-  readonly hook: Hook['hook'];
-  readonly chain: string;
-  /** Position in its chain, from 0. */
-  readonly index: number;
-  /** As listings show it. */
-  readonly rule: string;
-  /** Whether all of it matched, so that it acted. */
-  readonly matched: boolean;
-}
-
-/** Where the packet ended. */
-export interface WalkResult {
-  readonly verdict: 'accept' | 'drop' | 'reject' | 'reset';
-  /** Where it goes, after translation. */
-  readonly destination: Ip;
-  readonly port: number;
-  /** Whether the destination was translated. */
-  readonly translated: boolean;
-  /** Whether the receiver sees the node as its source. */
-  readonly masqueraded: boolean;
-  /** Every rule met, in order. */
-  readonly steps: readonly Step[];
-}
+import type { Chain, Element, Hook, Key, Program, Rule, Selector, Statement, Value } from './syntax.ts';
 
 /** A program made ready to send packets through. Building it takes as long as the program is large, a walk does not. */
-export class PacketWalker {
+export class PacketWalker implements Walker {
   readonly #chains: ReadonlyMap<string, Chain>;
   readonly #bases: readonly (Chain & { readonly hook: Hook })[];
   readonly #elements = new Map<string, Map<string, Element>>();
