@@ -1,5 +1,5 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { buildSync } from 'esbuild';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -12,6 +12,8 @@ export function bundleTypeScript(source: string): string {
     platform: 'node',
     format: 'cjs',
     external: ['koffi'],
+    // A text from standard input has no place of its own; files that look around themselves lie in a folder of test/.
+    define: { 'import.meta.url': JSON.stringify(pathToFileURL(`${root}test/e2e/stdin.ts`).href) },
     write: false,
     logLevel: 'silent',
   });

@@ -1,7 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bundleTypeScript } from '../run-typescript.ts';
 import { eventually, root, run, Signalbox } from './signalbox.ts';
 
 const hello = join(root, 'examples/hello.yaml');
@@ -54,6 +57,23 @@ async function machine() {
 function recordOf(name = 'default') {
   return JSON.parse(readFileSync(join(box.home, 'clusters', name, 'cluster.json'), 'utf8'));
 }
+
+describe('a test that is killed', () => {
+  test('leaves neither cluster nor home behind', async () => {
+    const source = `
+      import { Signalbox } from './test/e2e/signalbox.ts';
+      const box = new Signalbox();
+      void box.must('up', '--nodes', '1').then(() => console.log(box.home));
+      setInterval(() => {}, 1000);`;
+    const child = spawn(process.execPath, ['-'], { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
+    child.stdin.end(bundleTypeScript(source));
+    const home = String((await once(child.stdout, 'data'))[0]).trim();
+    expect(processesOf(home).length).toBeGreaterThan(3);
+    child.kill('SIGKILL');
+    await eventually('the home is gone', async () => (existsSync(home) ? undefined : true), 60_000);
+    expect(processesOf(home).filter(isRunning)).toEqual([]);
+  });
+});
 
 describe('down', () => {
   test('leaves no process, namespace, mount, link, rule or file', async () => {

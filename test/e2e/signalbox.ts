@@ -50,12 +50,25 @@ export function run(
   });
 }
 
-/** The command line with a home of its own, so that tests run side by side and never meet the user's clusters. */
+/**
+ * The command line with a home of its own, so that tests run side by side and never meet the user's clusters. When the
+ * test's process ends without `close`, killed or not, its clusters and its home go too.
+ */
 export class Signalbox {
   readonly home: string;
+  readonly #holder: ChildProcess;
 
   constructor() {
     this.home = mkdtempSync(join(tmpdir(), 'sbx-'));
+    this.#holder = spawn(
+      process.execPath,
+      [join(root, 'test/e2e/holder.mjs'), this.home, join(root, 'bin/signalbox')],
+      {
+        stdio: ['pipe', 'ignore', 'ignore'],
+        detached: true,
+      },
+    );
+    this.#holder.unref();
   }
 
   get env(): NodeJS.ProcessEnv {
@@ -105,6 +118,7 @@ export class Signalbox {
   async close(): Promise<void> {
     const { status, stderr } = await this.run('down', '--all');
     rmSync(this.home, { recursive: true, force: true });
+    this.#holder.stdin?.end();
     if (status !== 0) throw new Error(`signalbox down --all ended with ${status}: ${stderr}`);
   }
 }
