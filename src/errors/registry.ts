@@ -49,6 +49,8 @@ const registry = {
   MANIFEST_INVALID: { kind: 'input', summary: 'A document of a manifest is not as the API wants it.' },
   TARGET_NOT_FOUND: { kind: 'input', summary: 'There is no such Pod, container or node to run a command in.' },
   TOO_MANY_ENDPOINTS: { kind: 'input', summary: 'A Service has more endpoints than a proxy mode can balance over.' },
+  RELAY_FAILED: { kind: 'environment', summary: 'A relay of the userspace mode could not listen.' },
+  PROTOCOL_NOT_RELAYED: { kind: 'input', summary: 'A Service port has a protocol that a proxy mode cannot relay.' },
   INVALID_NFTABLES_TEXT: {
     kind: 'input',
     summary: 'A text is not in the part of the nft language that is understood.',

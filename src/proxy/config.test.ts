@@ -12,6 +12,7 @@ describe('parseProxyConfig', () => {
       healthzBindAddress: { host: '0.0.0.0', port: 10256 },
       metricsBindAddress: { host: '127.0.0.1', port: 10249 },
       nftables: { syncPeriod: 30_000, minSyncPeriod: 10, masqueradeAll: false },
+      userspace: { ports: undefined, udpIdleTimeout: 250 },
       kubeconfig: undefined,
     });
   });

@@ -11,10 +11,17 @@ import {
 } from '../component/config-fields.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp, tryParseIp } from '../net/ip.ts';
+import { isPort } from '../net/port.ts';
 
 /** How the node's kernel is programmed. */
-export const proxyModes = ['nftables'] as const;
+export const proxyModes = ['nftables', 'userspace'] as const;
 export type ProxyMode = (typeof proxyModes)[number];
+
+/** Ports of this machine, both included. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
 
 /** An address and port to listen on; port 0 takes a free one, which the log tells. */
 interface ListenAddress {
@@ -47,6 +54,12 @@ export interface ProxyConfig {
     readonly minSyncPeriod: number;
     readonly masqueradeAll: boolean;
   };
+  readonly userspace: {
+    /** Where relays listen; absent: on any port that is free. */
+    readonly ports: PortRange | undefined;
+    /** A flow of datagrams nobody used for this long is forgotten, milliseconds. */
+    readonly udpIdleTimeout: number;
+  };
   /** Path; for whoever starts the proxy without saying how to reach the API. */
   readonly kubeconfig: string | undefined;
 }
@@ -56,12 +69,13 @@ const apiVersion = 'kubeproxy.config.k8s.io/v1alpha1';
 /** At most 100 transactions a second under load: well below what a person or a probe notices. */
 const defaultMinSyncPeriodMs = 10;
 const defaultSyncPeriodMs = 30_000;
+const defaultUdpIdleMs = 250;
 
 /** Fields of KubeProxyConfiguration that this proxy does not act on yet. */
 const notYet = [
   ...['bindAddressHardFail', 'configSyncPeriod', 'conntrack', 'detectLocal', 'enableProfiling', 'featureGates'],
-  ...['iptables', 'ipvs', 'linux', 'logging', 'oomScoreAdj', 'portRange', 'showHiddenMetricsForVersion'],
-  ...['udpIdleTimeout', 'windowsRunAsService', 'winkernel'],
+  ...['iptables', 'ipvs', 'linux', 'logging', 'oomScoreAdj', 'showHiddenMetricsForVersion'],
+  ...['windowsRunAsService', 'winkernel'],
 ];
 
 /**
@@ -84,6 +98,10 @@ export function parseProxyConfig(object: unknown): ProxyConfig {
       healthzBindAddress: listenAddress(fields, 'healthzBindAddress', { host: parseIp('0.0.0.0'), port: 10256 }),
       metricsBindAddress: listenAddress(fields, 'metricsBindAddress', { host: parseIp('127.0.0.1'), port: 10249 }),
       nftables: fields.group('nftables', nftablesSettings),
+      userspace: {
+        ports: fields.optional('portRange', readPortRange),
+        udpIdleTimeout: fields.optional('udpIdleTimeout', readDuration) ?? defaultUdpIdleMs,
+      },
       kubeconfig: fields.group('clientConnection', (group) => {
         group.unused(['acceptContentTypes', 'burst', 'contentType', 'qps']);
         return group.optional('kubeconfig', readText);
@@ -139,6 +157,17 @@ function readListenAddress(at: ConfigValue, defaultPort: number): ListenAddress 
   if (host === undefined || Number(port) > 65535)
     throw at.valueError('is not an address with a port', 'write it as 0.0.0.0:10256 or [::]:10256');
   return { host, port: Number(port) };
+}
+
+/** `first-last`, `first+more` or one port, as Kubernetes writes ranges of ports; `0-0` is no range. */
+function readPortRange(at: ConfigValue): PortRange | undefined {
+  const text = readText(at);
+  const [, first, sign, second] = /^(\d{1,5})(?:([-+])(\d{1,5}))?$/.exec(text) ?? [];
+  const from = Number(first);
+  const last = second === undefined ? from : sign === '+' ? from + Number(second) : Number(second);
+  if (from === 0 && last === 0) return undefined;
+  if (isPort(from) && isPort(last) && from <= last) return { first: from, last };
+  throw at.valueError('is not a range of ports', 'write it as 32768-60999, or leave it out for any free port');
 }
 
 function readCidrs(at: ConfigValue): Cidr[] {

@@ -15,4 +15,5 @@ export interface BackendOptions {
  */
 export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions) => Promise<Backend> } = {
   nftables: async ({ log }) => (await import('./nftables/backend.ts')).openNftablesBackend(log),
+  userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };

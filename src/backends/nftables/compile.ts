@@ -34,7 +34,7 @@ interface Keys {
  * The table of one family with no Service in it. Nothing but elements ever changes with Services, so this is the
  * whole of its shape; it depends on the node only by the elements of `local-sources`.
  */
-export function compileBase(facts: NodeFacts, family: IpFamily): Program {
+export function compileBase(facts: NodeFacts, family: IpFamily, table: string = tableName): Program {
   const word = tableFamily(family);
   const keys: Keys = {
     source: `${word} saddr`,
@@ -44,7 +44,7 @@ export function compileBase(facts: NodeFacts, family: IpFamily): Program {
   };
   return {
     family: word,
-    table: tableName,
+    table,
     comment: 'Kubernetes Services, kept by signalbox proxy',
     sets: sets(keys),
     chains: [...filterChains(keys), ...natChains(keys), ...drawSizes.map((size) => drawChain(size, keys))],

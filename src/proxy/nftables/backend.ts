@@ -11,11 +11,11 @@ import { NftablesTable } from './table.ts';
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
 
 /**
- * The backend on the kernel of this network namespace.
+ * The backend on the kernel of this network namespace, with tables of this name.
  * @throws SignalboxError `KERNEL_LACKS_NFTABLES`
  */
-export function openNftablesBackend(log: Logger): NftablesBackend {
-  return new NftablesBackend(openNftables(tableName), log);
+export function openNftablesBackend(log: Logger, table: string = tableName): NftablesBackend {
+  return new NftablesBackend(openNftables(table), log, table);
 }
 
 /** nftables mode: a table of the same shape for each family, in which only elements change. */
@@ -25,10 +25,10 @@ export class NftablesBackend implements Backend {
   readonly #log: Logger;
   readonly #tables: readonly NftablesTable[];
 
-  constructor(kernel: NftablesKernel, log: Logger) {
+  constructor(kernel: NftablesKernel, log: Logger, table: string = tableName) {
     this.#kernel = kernel;
     this.#log = log;
-    this.#tables = families.map((family) => new NftablesTable(kernel, family));
+    this.#tables = families.map((family) => new NftablesTable(kernel, family, table));
   }
 
   async prepare(node: NodeFacts): Promise<void> {

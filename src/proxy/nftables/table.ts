@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises';
 import { compileBase } from '../../backends/nftables/compile.ts';
+import { tableName } from '../../backends/nftables/names.ts';
 import { compileServicePort } from '../../backends/nftables/service.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import { isKernelError } from '../../kernel/ffi.ts';
@@ -32,6 +33,7 @@ const unchanged: CheckResult = { repaired: [], refused: new Map() };
 export class NftablesTable {
   readonly #kernel: NftablesKernel;
   readonly #family: IpFamily;
+  readonly #name: string;
   readonly #store = new ElementStore();
   #node: NodeFacts | undefined;
   /** The table without Services on that node, whose elements alone depend on it. */
@@ -45,9 +47,10 @@ export class NftablesTable {
   /** The kernel's word for the changes of others when it was last seen to have that. */
   #foreignChanges = Number.NaN;
 
-  constructor(kernel: NftablesKernel, family: IpFamily) {
+  constructor(kernel: NftablesKernel, family: IpFamily, name: string = tableName) {
     this.#kernel = kernel;
     this.#family = family;
+    this.#name = name;
   }
 
   /**
@@ -118,7 +121,7 @@ export class NftablesTable {
   #baseFor(node: NodeFacts): Program {
     if (node === this.#node && this.#compiled !== undefined) return this.#compiled;
     this.#node = node;
-    const next = compileBase(node, this.#family);
+    const next = compileBase(node, this.#family, this.#name);
     if (this.#compiled === undefined || !sameValue(next.elements, this.#compiled.elements)) this.#compiled = next;
     return this.#compiled;
   }

@@ -1,0 +1,85 @@
+import type { Endpoint } from '../../model/types.ts';
+import type { Ip } from '../../net/ip.ts';
+
+/** The most clients of one Service port that are remembered; the one that was away longest is forgotten first. */
+const rememberedClients = 65_536;
+
+/** Which endpoint each client of a Service port is to stay with. Its relays share it. */
+export class StickyClients {
+  readonly #seconds: number;
+  readonly #now: () => number;
+  /** In the order of last use. */
+  readonly #clients = new Map<Ip, { readonly endpoint: string; readonly until: number }>();
+
+  /** @param now the time in milliseconds, by any clock that only goes forward */
+  constructor(seconds: number, now: () => number) {
+    this.#seconds = seconds;
+    this.#now = now;
+  }
+
+  get seconds(): number {
+    return this.#seconds;
+  }
+
+  /** The endpoint's key, if the client was here within the time-out. */
+  endpointOf(client: Ip): string | undefined {
+    const known = this.#clients.get(client);
+    return known !== undefined && known.until > this.#now() ? known.endpoint : undefined;
+  }
+
+  /** Notes a new connection of the client; the time-out begins anew. */
+  note(client: Ip, endpoint: string): void {
+    this.#clients.delete(client);
+    this.#clients.set(client, { endpoint, until: this.#now() + this.#seconds * 1000 });
+    for (const [longestAway] of this.#clients) {
+      if (this.#clients.size <= rememberedClients) break;
+      this.#clients.delete(longestAway);
+    }
+  }
+}
+
+/** Takes the endpoints of one relay in turn. */
+export class Balancer {
+  #endpoints: readonly Endpoint[] = [];
+  /** Made when first asked for: only datagrams ask. */
+  #keys: ReadonlySet<string> | undefined;
+  #sticky: StickyClients | undefined;
+  #next = 0;
+
+  /** New connections go to these from now on. */
+  update(endpoints: readonly Endpoint[], sticky: StickyClients | undefined): void {
+    this.#endpoints = endpoints;
+    this.#keys = undefined;
+    this.#sticky = sticky;
+  }
+
+  /** Whether new connections may go there. */
+  has(endpoint: Endpoint): boolean {
+    this.#keys ??= new Set(this.#endpoints.map(endpointKey));
+    return this.#keys.has(endpointKey(endpoint));
+  }
+
+  /**
+   * The endpoints to try for a client, each once: the one it is to stay with, then the others in turn. The turn goes
+   * on only as far as they are taken.
+   */
+  *candidates(client: Ip): Generator<Endpoint, void> {
+    const endpoints = this.#endpoints;
+    const stuck = this.#sticky?.endpointOf(client);
+    const first = endpoints.find((endpoint) => endpointKey(endpoint) === stuck);
+    if (first !== undefined) yield first;
+    for (let taken = 0; taken < endpoints.length; taken++) {
+      const endpoint = endpoints[this.#next++ % endpoints.length];
+      if (endpoint !== undefined && endpoint !== first) yield endpoint;
+    }
+  }
+
+  /** To be told when an endpoint has taken a client. */
+  taken(client: Ip, endpoint: Endpoint): void {
+    this.#sticky?.note(client, endpointKey(endpoint));
+  }
+}
+
+function endpointKey({ ip, port }: Endpoint): string {
+  return `${ip} ${port}`;
+}
