@@ -10,6 +10,7 @@ import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
+import { proxyModes } from '../proxy/config.ts';
 import { exitStatus } from './report.ts';
 
 /** The options of `signalbox up`, as parsed. */
@@ -51,7 +52,7 @@ export async function up(options: UpOptions, entry: string): Promise<void> {
 }
 
 function settle(options: UpOptions): Settled {
-  requireChoice('--proxy-mode', options.proxyMode ?? 'nftables', ['nftables']);
+  requireChoice('--proxy-mode', options.proxyMode ?? 'nftables', proxyModes);
   requireChoice('--ip-family', options.ipFamily, ['ipv4']);
   const paths = clusterPaths(options.name);
   const record = readRecord(paths);

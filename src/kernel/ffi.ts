@@ -84,8 +84,14 @@ const c = {
   mount: libc.func('int mount(str, str, str, ulong, str)') as NativeNumber,
   umount2: libc.func('int umount2(str, int)') as NativeNumber,
   waitpid: libc.func('int waitpid(int, void *, int)') as NativeNumber,
+  setrlimit: libc.func('int setrlimit(int, void *)') as NativeNumber,
   syscall: libc.func('long syscall(long, long, long, long, long)') as NativeNumber,
 };
+
+/** setrlimit(2), soft and hard limit alike, of this process. */
+export function setResourceLimit(resource: number, limit: number): void {
+  checked('setrlimit', () => c.setrlimit(resource, BigUint64Array.of(BigInt(limit), BigInt(limit))));
+}
 
 /** socket(2), close-on-exec. */
 export function socket(domain: number, type: number, protocol: number): number {

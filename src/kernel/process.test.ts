@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { identify, isAlive, parseProcessStat } from './process.ts';
+import { identify, isAlive, parseProcessStat, raiseOpenFiles } from './process.ts';
 
 describe('parseProcessStat', () => {
   test('reads any command, parentheses, blanks and newlines included', () => {
@@ -30,5 +30,13 @@ describe('isAlive', () => {
   test('is false for another process with the same number', () => {
     const self = identify(process.pid);
     expect(isAlive({ pid: process.pid, startTime: (self?.startTime ?? 0) + 1 })).toBe(false);
+  });
+});
+
+describe('raiseOpenFiles', () => {
+  test('leaves a limit that is high enough', () => {
+    const before = raiseOpenFiles(1);
+    expect(before).toBeGreaterThan(1);
+    expect(raiseOpenFiles(before)).toBe(before);
   });
 });

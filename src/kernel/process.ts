@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import { close, isKernelError, pidfdOpen, pidfdSendSignal, reap } from './ffi.ts';
+import { close, isKernelError, pidfdOpen, pidfdSendSignal, reap, setResourceLimit } from './ffi.ts';
 
 /** One process and no other: numbers come back, but not with the same start. */
 export interface ProcessIdentity {
@@ -101,4 +101,27 @@ function reaped(pid: number): boolean {
     if (isKernelError(error, 'ECHILD')) return false;
     throw error;
   }
+}
+
+// include/uapi/asm-generic/resource.h
+const RLIMIT_NOFILE = 7;
+
+/**
+ * Lets this process have `wanted` files open, if it may; gives how many it may have open now. Who is not the
+ * machine's root cannot go beyond the hard limit, up to which Node.js has raised the soft one at its start.
+ */
+export function raiseOpenFiles(wanted: number): number {
+  const limit = openFilesLimit();
+  if (limit >= wanted) return limit;
+  try {
+    setResourceLimit(RLIMIT_NOFILE, wanted);
+  } catch (error) {
+    if (!isKernelError(error, 'EPERM')) throw error;
+  }
+  return openFilesLimit();
+}
+
+function openFilesLimit(): number {
+  const [, soft] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
+  return soft === 'unlimited' ? Number.MAX_SAFE_INTEGER : Number(soft);
 }

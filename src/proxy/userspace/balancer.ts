@@ -53,6 +53,11 @@ export class Balancer {
     this.#sticky = sticky;
   }
 
+  /** How many endpoints there are. */
+  get size(): number {
+    return this.#endpoints.length;
+  }
+
   /** Whether new connections may go there. */
   has(endpoint: Endpoint): boolean {
     this.#keys ??= new Set(this.#endpoints.map(endpointKey));

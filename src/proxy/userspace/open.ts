@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { openRoutes } from '../../kernel/links.ts';
+import { raiseOpenFiles } from '../../kernel/process.ts';
 import type { BackendOptions } from '../modes.ts';
 import { openNftablesBackend } from '../nftables/backend.ts';
 import { UserspaceBackend } from './backend.ts';
@@ -9,8 +9,11 @@ import { Relays } from './relays.ts';
 /** Tables `ip` and `ip6` of this name lead to the relays. Not those of the nftables mode: both may be there at a change. */
 export const tableName = 'signalbox-userspace';
 
-/** Files the process has open besides relayed connections. */
-const otherFiles = 1024;
+/** Files the process may have open: two for each of some ten thousands of connections, where that is allowed. */
+const openFiles = 131_072;
+
+/** Those of them that are neither relays nor relayed connections. */
+const otherFiles = 256;
 
 /**
  * The backend in the network namespace this process is in.
@@ -18,8 +21,9 @@ const otherFiles = 1024;
  */
 export function openUserspaceBackend({ config, log }: BackendOptions): UserspaceBackend {
   const routes = openRoutes();
-  const connections = new Budget(Math.max(1, (openFilesLimit() - otherFiles) >> 1), exhausted(log));
-  const relays = new Relays({
+  const files = raiseOpenFiles(openFiles);
+  const connections = new Budget(() => (files - otherFiles - relays.size) >> 1, exhausted(log));
+  const relays: Relays = new Relays({
     limits: {
       connections,
       idleMs: establishedIdleMs,
@@ -39,12 +43,6 @@ export function openUserspaceBackend({ config, log }: BackendOptions): Userspace
 
 /** As long as the kernel remembers an idle connection by Kubernetes' default (`conntrack.tcpEstablishedTimeout`). */
 const establishedIdleMs = 24 * 60 * 60 * 1000;
-
-/** Node.js has raised the soft limit to the hard one when it started. */
-function openFilesLimit(): number {
-  const [, soft = '1024'] = /^Max open files\s+(\d+|unlimited)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-  return soft === 'unlimited' ? 1_048_576 : Number(soft);
-}
 
 /** Tells at most once a minute, as clients that are turned away come in crowds. */
 function exhausted(log: BackendOptions['log']): () => void {

@@ -28,12 +28,13 @@ export interface RelayLimits {
 
 /** So many at once and no more. */
 export class Budget {
-  readonly max: number;
+  readonly #max: () => number;
   readonly #onExhausted: () => void;
   #used = 0;
 
-  constructor(max: number, onExhausted: () => void) {
-    this.max = max;
+  /** @param max asked for each time, as it may change */
+  constructor(max: () => number, onExhausted: () => void) {
+    this.#max = max;
     this.#onExhausted = onExhausted;
   }
 
@@ -43,7 +44,7 @@ export class Budget {
 
   /** Whether there was one left, which is the caller's until it gives it back. */
   take(): boolean {
-    if (this.#used >= this.max) {
+    if (this.#used >= this.#max()) {
       this.#onExhausted();
       return false;
     }

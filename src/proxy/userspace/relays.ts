@@ -33,6 +33,10 @@ export class Relays {
     this.#options = options;
   }
 
+  get size(): number {
+    return this.#open.size;
+  }
+
   /** Where the relay listens; `undefined` if there is none of that key. */
   addressOf(key: string): RelayAddress | undefined {
     return this.#open.get(key)?.address;

@@ -42,7 +42,10 @@ async function relayTo(endpoints: readonly Endpoint[], limits: Partial<RelayLimi
   const balancer = new Balancer();
   balancer.update(endpoints, undefined);
   const relay = new TcpRelay(balancer, {
-    connections: new Budget(100, () => {}),
+    connections: new Budget(
+      () => 100,
+      () => {},
+    ),
     idleMs: 60_000,
     udpIdleMs: 60_000,
     onError: (error) => {
@@ -171,7 +174,10 @@ describe('TcpRelay', () => {
 
   it('turns clients away beyond the budget, and takes them again when others have gone', async () => {
     let refusals = 0;
-    const budget = new Budget(1, () => refusals++);
+    const budget = new Budget(
+      () => 1,
+      () => refusals++,
+    );
     const port = await relayTo([await endpoint((socket) => socket.write('hello'))], { connections: budget });
     const first = client(port);
     await once(first, 'data');

@@ -5,10 +5,13 @@ import type { Balancer } from './balancer.ts';
 import type { Relay, RelayLimits } from './relay.ts';
 
 /**
- * How long an endpoint may take to accept before the next one is asked, milliseconds; the last one for all further
- * tries. Short at first, since within a cluster an endpoint that is there accepts in far less.
+ * How long an endpoint may take to accept before the next one is asked, milliseconds. Short, since within a cluster an
+ * endpoint that is there accepts in far less.
  */
 const connectTimeouts = [250, 500, 1000, 2000] as const;
+
+/** The same for the last one that is asked, after whom there is nobody. */
+const lastConnectTimeout = 10_000;
 
 /** Endpoints that are asked for one client before it is turned away. */
 const maxTries = 8;
@@ -73,11 +76,12 @@ export class TcpRelay implements Relay {
 
   /** A connection to the first endpoint that accepts one; none if the client gives up or nobody does. */
   async #reach(client: Socket, address: Ip): Promise<Socket | undefined> {
+    const most = Math.min(maxTries, this.#balancer.size);
     let tries = 0;
     for (const endpoint of this.#balancer.candidates(address)) {
       if (client.destroyed || tries === maxTries) return undefined;
-      const timeout = connectTimeouts[Math.min(tries, connectTimeouts.length - 1)] ?? 0;
       tries++;
+      const timeout = tries === most ? lastConnectTimeout : (connectTimeouts[tries - 1] ?? connectTimeouts[3]);
       const socket = await connected(endpoint, { timeout, client });
       if (socket === undefined) continue;
       this.#balancer.taken(address, endpoint);
@@ -114,8 +118,12 @@ function connected(
   return new Promise((resolve) => {
     const socket = connect({ host: endpoint.ip, port: endpoint.port, allowHalfOpen: true, noDelay: true });
     const giveUp = () => finish(undefined);
-    const timer = setTimeout(giveUp, timeout);
+    // A busy process may come to its timers late: an answer that is there already counts.
+    const timer = setTimeout(() => setImmediate(giveUp), timeout);
+    let done = false;
     const finish = (result: Socket | undefined) => {
+      if (done) return;
+      done = true;
       clearTimeout(timer);
       client.off('close', giveUp);
       if (result === undefined) socket.destroy();

@@ -46,7 +46,12 @@ async function relayTo(
 ) {
   const balancer = new Balancer();
   balancer.update(endpoints, options.sticky);
-  const connections = options.budget ?? new Budget(100, () => {});
+  const connections =
+    options.budget ??
+    new Budget(
+      () => 100,
+      () => {},
+    );
   const relay = new UdpRelay(host, balancer, {
     connections,
     idleMs: 60_000,
@@ -107,7 +112,10 @@ describe('UdpRelay', () => {
 
   it('takes no flow beyond the budget', async () => {
     let refusals = 0;
-    const budget = new Budget(1, () => refusals++);
+    const budget = new Budget(
+      () => 1,
+      () => refusals++,
+    );
     const { port } = await relayTo([await endpoint('a')], { budget });
     await ask(await bound(), port, '1');
     const late = await bound();
