@@ -13,6 +13,7 @@ const images = readdirSync(join(root, 'src/images')).filter((f) => f.endsWith('.
 await build({
   entryPoints: {
     signalbox: join(root, 'src/cli/main.ts'),
+    testing: join(root, 'src/library/main.ts'),
     ...Object.fromEntries(images.map((f) => [`images/${f.slice(0, -3)}`, join(root, 'src/images', f)])),
   },
   outdir,

@@ -106,6 +106,7 @@ function addComponents(program: Command, entry: string): void {
     .requiredOption('--nodes <count>', 'how many nodes', integer)
     .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
     .requiredOption('--api-port <port>', 'port on the host', integer)
+    .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
 }
 

@@ -6,11 +6,11 @@ import type { ErrorCode } from '../errors/registry.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
-import { identify, type ProcessIdentity } from '../kernel/process.ts';
+import { identify } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import { prepareCertificates } from './certificates.ts';
 import { planCluster } from './plan.ts';
-import { type ClusterPaths, makeFolders, writeRecord } from './state.ts';
+import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
 
 /** What a cluster is started with. */
 export interface LaunchOptions {
@@ -21,6 +21,8 @@ export interface LaunchOptions {
   readonly apiPort: number;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
   readonly program: string;
+  /** The cluster lives only as long as this process, however that ends; then this folder of it goes as well. */
+  readonly heldFolder?: string;
 }
 
 /** What the supervisor inside tells the command that started it. */
@@ -44,14 +46,14 @@ const startTimeoutMs = 20_000;
 
 /**
  * Starts a cluster's supervisor in namespaces of its own and returns once the API server is started. The process
- * lives on when this one ends.
+ * lives on when this one ends, unless it is held.
  * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `PORT_TAKEN`, `CLUSTER_START_FAILED`, or what the supervisor says
  */
 export async function launchCluster(
   paths: ClusterPaths,
   options: LaunchOptions,
   onStage: (stage: 'network' | 'control-plane') => void,
-): Promise<{ process: ProcessIdentity; apiPort: number }> {
+): Promise<ClusterRecord> {
   const rootless = process.getuid?.() !== 0;
   if (rootless) requireUserNamespaces();
   else requireNamespaces();
@@ -81,8 +83,13 @@ export async function launchCluster(
       options.proxyMode,
       '--api-port',
       String(api.port),
+      ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
     ],
-    { detached: true, stdio: ['ignore', log, log, 'ipc', api.fd, relay] },
+    {
+      detached: true,
+      // A pipe of which nobody else has this end: the kernel closes it with this process.
+      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', api.fd, relay],
+    },
   );
   for (const fd of [log, api.fd, relay]) closeSync(fd);
   try {
@@ -97,17 +104,12 @@ export async function launchCluster(
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  writeRecord(paths, {
-    name: options.name,
-    nodeCount: options.nodeCount,
-    proxyMode: options.proxyMode,
-    apiPort: api.port,
-    process: identity,
-    startedAt,
-  });
+  const { name, nodeCount, proxyMode } = options;
+  const record = { name, nodeCount, proxyMode, apiPort: api.port, process: identity, startedAt };
+  writeRecord(paths, record);
   child.disconnect();
   child.unref();
-  return { process: identity, apiPort: api.port };
+  return record;
 }
 
 function tellSupervisor(child: ReturnType<typeof spawn>): void {

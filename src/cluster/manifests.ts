@@ -26,15 +26,7 @@ export interface Manifests {
  * @throws SignalboxError `MANIFEST_UNREADABLE` when a file cannot be read at all
  */
 export function readManifests(paths: readonly string[]): Manifests {
-  const documents: ManifestDocument[] = [];
-  const errors: SignalboxError[] = [];
-  for (const file of paths.flatMap(filesOf)) {
-    for (const item of documentsOf(file)) {
-      if (item instanceof SignalboxError) errors.push(item);
-      else documents.push(item);
-    }
-  }
-  return { documents, errors };
+  return sorted(paths.flatMap(filesOf).flatMap((file) => [...documentsOf(file)]));
 }
 
 function filesOf(path: string): string[] {
@@ -57,6 +49,21 @@ function unreadable(path: string, error: unknown): SignalboxError {
   });
 }
 
+/** As `readManifests`, of YAML or JSON that is in hand; `name` is what errors call it. */
+export function parseManifests(text: string, name: string): Manifests {
+  return sorted(documentsIn(text, name));
+}
+
+function sorted(items: Iterable<ManifestDocument | SignalboxError>): Manifests {
+  const documents: ManifestDocument[] = [];
+  const errors: SignalboxError[] = [];
+  for (const item of items) {
+    if (item instanceof SignalboxError) errors.push(item);
+    else documents.push(item);
+  }
+  return { documents, errors };
+}
+
 function* documentsOf(file: string): Iterable<ManifestDocument | SignalboxError> {
   let text: string;
   try {
@@ -64,7 +71,10 @@ function* documentsOf(file: string): Iterable<ManifestDocument | SignalboxError>
   } catch (error) {
     throw unreadable(file, error);
   }
-  const name = file === '-' ? 'standard input' : file;
+  yield* documentsIn(text, file === '-' ? 'standard input' : file);
+}
+
+function* documentsIn(text: string, name: string): Iterable<ManifestDocument | SignalboxError> {
   const lines = new LineCounter();
   for (const document of parseAllDocuments(text, { lineCounter: lines })) {
     const source = `${name}:${lines.linePos(document.contents?.range?.[0] ?? document.range[0]).line}`;

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { issueClientCertificate } from '../apiserver/pki.ts';
 import { connect } from '../client/client.ts';
@@ -6,7 +6,7 @@ import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
-import { mountTmpfs } from '../kernel/mounts.ts';
+import { mountTmpfs, unmount } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
 import { reapOrphans } from '../kernel/process.ts';
 import { prepareCertificates } from './certificates.ts';
@@ -31,6 +31,8 @@ export interface SupervisorOptions {
   readonly nodes: number;
   readonly proxyMode: string;
   readonly apiPort: number;
+  /** The cluster ends when standard input does, and takes this folder with it. */
+  readonly heldFolder?: string;
 }
 
 const runSizeBytes = 256 << 20;
@@ -47,9 +49,10 @@ export async function runSupervisor(options: SupervisorOptions, program: string)
   try {
     const components = await start(options, program, log);
     const reaper = setInterval(() => reapOrphans(pidsOf(components)), reapEveryMs);
-    await terminated();
+    await Promise.race([terminated(), ...(options.heldFolder === undefined ? [] : [inputEnded()])]);
     clearInterval(reaper);
     await Promise.all(components.map((component) => component.stop(stopGraceMs)));
+    if (options.heldFolder !== undefined) removeHeld(options.heldFolder, options.dir);
     process.exit(0);
   } catch (error) {
     log.fatal({ err: error }, 'the cluster could not be started');
@@ -206,6 +209,20 @@ function terminated(): Promise<void> {
   return new Promise((resolve) => {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => resolve());
   });
+}
+
+/** Whoever held the other end of the pipe is gone. */
+function inputEnded(): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdin.once('end', resolve).once('error', () => resolve());
+    process.stdin.resume();
+  });
+}
+
+/** Its memory file system is mounted in the folder until then. */
+function removeHeld(folder: string, dir: string): void {
+  unmount(pathsIn(dir).run, { lazy: true });
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** Tells the command that waits for the start; it may have gone. */

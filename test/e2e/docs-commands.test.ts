@@ -35,6 +35,12 @@ describe('README.md', () => {
   });
 });
 
+describe('docs/testing.md', () => {
+  test('can be typed as it stands', async () => {
+    expect(await type(commandsOf('docs/testing.md'))).toMatchObject({ status: 0 });
+  });
+});
+
 describe('docs/command-line.md', () => {
   test('can be typed as it stands', async () => {
     const { status, stdout, stderr } = await type(commandsOf('docs/command-line.md'));

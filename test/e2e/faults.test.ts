@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bundleTypeScript } from '../run-typescript.ts';
+import { processesOf } from './processes.ts';
 import { eventually, root, run, Signalbox } from './signalbox.ts';
 
 const hello = join(root, 'examples/hello.yaml');
@@ -14,20 +15,6 @@ beforeEach(() => {
   box = new Signalbox();
 });
 afterEach(() => box.close());
-
-/** Processes whose environment names this home: everything a cluster of ours started. */
-function processesOf(home: string): number[] {
-  return readdirSync('/proc')
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .filter((pid) => {
-      try {
-        return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`SIGNALBOX_HOME=${home}`);
-      } catch {
-        return false;
-      }
-    });
-}
 
 /** A process and all that came of it, as long as they run. */
 function family(pid: number): number[] {

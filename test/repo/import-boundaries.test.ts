@@ -18,12 +18,14 @@ const forbidden = [
   ['dns', '../proxy/run.ts'],
   ['node', '../proxy/run.ts'],
   ['cluster', '../cli/report.ts'],
+  ['cluster', '../library/cluster.ts'],
 ] as const;
 const allowed = [
   ['api', '../net/ip.ts'],
   ['backends/nftables', '../../model/types.ts'],
   ['proxy', '../kernel/ffi.ts'],
   ['cli', '../cluster/plan.ts'],
+  ['library', '../cluster/plan.ts'],
 ] as const;
 
 const file = (folder: string, target: string) => `src/${folder}/${target.replaceAll(/\W+/g, '-')}.ts`;
