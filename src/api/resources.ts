@@ -76,6 +76,11 @@ export const resources = {
   serviceAccounts: resource('v1', 'ServiceAccount', 'serviceaccounts', { shortNames: ['sa'], subresources: ['token'] }),
   events: resource('v1', 'Event', 'events', { shortNames: ['ev'], schema: 'CoreEvent' }),
   endpointSlices: resource('discovery.k8s.io/v1', 'EndpointSlice', 'endpointslices'),
+  serviceCidrs: resource('networking.k8s.io/v1', 'ServiceCIDR', 'servicecidrs', {
+    namespaced: false,
+    subresources: ['status'],
+  }),
+  ipAddresses: resource('networking.k8s.io/v1', 'IPAddress', 'ipaddresses', { namespaced: false, shortNames: ['ip'] }),
   leases: resource('coordination.k8s.io/v1', 'Lease', 'leases'),
   replicaSets: resource('apps/v1', 'ReplicaSet', 'replicasets', {
     shortNames: ['rs'],
@@ -141,6 +146,8 @@ export interface ResourceTypes {
   serviceAccounts: types.ServiceAccount;
   events: types.CoreEvent;
   endpointSlices: types.EndpointSlice;
+  serviceCidrs: types.ServiceCIDR;
+  ipAddresses: types.IPAddress;
   leases: types.Lease;
   replicaSets: types.ReplicaSet;
   deployments: types.Deployment;

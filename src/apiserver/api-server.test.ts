@@ -684,7 +684,7 @@ describe('services', () => {
     const { body: third } = await patch(`${services}/typed`, 'merge-patch', {
       spec: { type: 'ExternalName', externalName: 'example.com' },
     });
-    for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy', 'internalTrafficPolicy'])
+    for (const field of ['clusterIP', 'clusterIPs', 'ipFamilies', 'ipFamilyPolicy'])
       expect(third.spec).not.toHaveProperty(field);
     const free = {
       clusterIP: first.spec.clusterIP,
@@ -806,6 +806,7 @@ describe('paths', () => {
     );
     expect(aggregated.body.items.map((i: Body) => i.metadata.name)).toEqual([
       'discovery.k8s.io',
+      'networking.k8s.io',
       'coordination.k8s.io',
       'apps',
       'rbac.authorization.k8s.io',

@@ -5,6 +5,7 @@ import { type Cidr, cidrAddress } from '../net/cidr.ts';
 import { familyOf, parseIp } from '../net/ip.ts';
 import { permanentNamespaces } from './namespace-lifecycle.ts';
 import type { Registry } from './registry.ts';
+import { createRerun } from './rerun.ts';
 import { renewEveryMs, type ServerPresence } from './server-presence.ts';
 import { StatusError } from './status.ts';
 import type { ApiObject } from './stored-object.ts';
@@ -21,7 +22,10 @@ export interface BootstrapFacts {
 const place = { namespace: 'default', name: 'kubernetes' };
 const servicePort = 443;
 
-/** Makes what every cluster has: its namespaces, and the Service by which Pods find the API. */
+/**
+ * Makes what every cluster has: its namespaces, and the Service by which Pods find the API. Its address must be one
+ * that can be allocated.
+ */
 export async function ensureClusterObjects(registries: Registries, facts: BootstrapFacts): Promise<void> {
   await Promise.all(permanentNamespaces.map((name) => ensure(registries.namespaces, namespaceNamed(name))));
   await ensureApiService(registries, facts);
@@ -34,28 +38,17 @@ export function keepApiService(
   onError: (error: unknown) => void,
 ): () => void {
   if (facts.presence.own === undefined) return () => {};
-  let isRunning = false;
-  let isWanted = false;
-  const check = async () => {
-    isWanted = true;
-    if (isRunning) return;
-    isRunning = true;
-    while (isWanted) {
-      isWanted = false;
-      await ensureApiService(registries, facts).catch(onError);
-    }
-    isRunning = false;
-  };
+  const rerun = createRerun(() => ensureApiService(registries, facts), onError);
   const key = `${place.namespace}/${place.name}`;
   const stops = [registries.services, registries.endpoints, registries.endpointSlices].map(({ cache }) =>
     cache.listen((event) => {
-      if ((event.current ?? event.previous)?.key === key) void check();
+      if ((event.current ?? event.previous)?.key === key) rerun.run();
     }),
   );
-  const timer = setInterval(() => void facts.presence.renew().then(check, onError), renewEveryMs);
+  const timer = setInterval(() => void facts.presence.renew().then(rerun.run, onError), renewEveryMs);
   return () => {
     clearInterval(timer);
-    isWanted = false;
+    rerun.stop();
     for (const stop of stops) stop();
   };
 }

@@ -57,7 +57,9 @@ export class Claims<T> {
     };
   }
 
-  get size(): number {
-    return this.#stored.size + this.#underWay.size;
+  /** Everything that somebody has. */
+  *items(): Generator<T> {
+    yield* this.#stored.keys();
+    yield* this.#underWay.keys();
   }
 }

@@ -6,6 +6,7 @@ import type {
   Deployment,
   EndpointSlice,
   Endpoints,
+  IPAddress,
   Node,
   ReplicaSet,
   RoleBinding,
@@ -92,6 +93,8 @@ export const columns: { readonly [K in ResourceKey]: readonly Column<ResourceTyp
     column('Endpoints', sliceEndpoints),
     ageColumn,
   ],
+  serviceCidrs: [nameColumn, column('CIDRs', (o) => (o.spec?.cidrs ?? []).join(',')), ageColumn],
+  ipAddresses: [nameColumn, column('ParentRef', parentReference), ageColumn],
   leases: [nameColumn, column('Holder', (o) => o.spec?.holderIdentity ?? ''), ageColumn],
   replicaSets: [
     nameColumn,
@@ -189,6 +192,12 @@ function workloadColumns<T extends ReplicaSet | Deployment | StatefulSet | Daemo
 function formatLabels(labels: { readonly [key: string]: string } | undefined): string {
   const pairs = Object.entries(labels ?? {}).map(([key, value]) => `${key}=${value}`);
   return pairs.length === 0 ? '<none>' : pairs.sort().join(',');
+}
+
+/** `services/default/kubernetes`; with a group, `gateways.gateway.networking.k8s.io/default/outside`. */
+function parentReference({ spec }: IPAddress): string {
+  const { group, resource, namespace, name } = spec.parentRef;
+  return [group ? `${resource}.${group}` : resource, ...(namespace ? [namespace] : []), name].join('/');
 }
 
 function nodeStatus(node: Node): string {

@@ -66,12 +66,15 @@ test('ServiceAllocator leaves headless Services without selector to both familie
 });
 
 test('ServiceAllocator gives back what a request took when it fails', () => {
-  const allocator = new ServiceAllocator([parseCidr('10.0.0.0/28')], { from: 30_000, to: 30_001 });
+  const allocator = new ServiceAllocator(['IPv4'], { from: 30_000, to: 30_001 });
+  allocator.allocateFrom([parseCidr('10.0.0.0/28')]);
   const errors = new FieldErrors();
   const ports = [{ port: 80, nodePort: 1 }];
-  allocator.allocate('a/x', service('x', { type: 'NodePort', clusterIP: '10.0.0.3', ports }), errors);
+  const versions = (name: string, spec: ServiceSpec) => ({ service: service(name, spec), before: undefined });
+  const asked = { clusterIP: '10.0.0.3', clusterIPs: ['10.0.0.3'] };
+  allocator.allocate('a/x', versions('x', { type: 'NodePort', ...asked, ports }), errors);
   expect(errors.list.map((error) => error.field)).toEqual(['spec.ports[0].nodePort']);
   const again = new FieldErrors();
-  allocator.allocate('a/y', service('y', { clusterIP: '10.0.0.3' }), again);
+  allocator.allocate('a/y', versions('y', asked), again);
   expect(again.list).toEqual([]);
 });

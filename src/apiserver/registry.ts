@@ -6,6 +6,7 @@ import { validateMetadata, validateMetadataUpdate } from '../api/validation/meta
 import type { Operation, Store } from '../store/store.ts';
 import type { Admit } from './access/admission.ts';
 import { planDeletion } from './deletion.ts';
+import { ipAddressOperations } from './ip-addresses.ts';
 import { KeyedQueue } from './keyed-queue.ts';
 import type { FieldWriter } from './managed-fields/managers.ts';
 import { trackUpdate } from './managed-fields/track.ts';
@@ -14,8 +15,8 @@ import type { NodeClient } from './node-api/node-client.ts';
 import { kubernetesTime, withKeptMetadata, withNewMetadata } from './object-meta.ts';
 import type { ResourceCache } from './resource-cache.ts';
 import type { Allocation, ServiceAllocator } from './service-allocator.ts';
-import { claimOperations } from './shared-claims.ts';
-import { alreadyExists, badRequest, conflict, invalid, modifiedMessage, notFound } from './status.ts';
+import { portClaimOperations } from './shared-claims.ts';
+import { alreadyExists, badRequest, conflict, invalid, modifiedMessage, notFound, type StatusError } from './status.ts';
 import { type ApiObject, keyOf, StoredObject, storagePrefix, storageText } from './stored-object.ts';
 import { strategies } from './strategies.ts';
 import type { Strategy } from './strategy.ts';
@@ -107,11 +108,12 @@ export class Registry {
     await this.#environment.namespaces.admitCreate(this.resource, namespace, object.metadata.name ?? '');
     const isGenerated = !object.metadata.name;
     const typed = { ...object, kind: this.resource.kind, apiVersion: apiVersionOf(this.resource) };
-    const { isShared } = this.#environment.store;
+    // What is chosen for an object may be taken by the time it is to be stored.
+    const mayLose = this.#environment.store.isShared || this.resource === resources.services;
     for (let attempt = 0; ; attempt++) {
       // An address chosen for a try that failed must not be what the next one asks for.
       const draft = withNewMetadata(
-        isShared ? structuredClone(typed) : typed,
+        mayLose ? structuredClone(typed) : typed,
         namespace,
         this.strategy.generationOf !== undefined,
       );
@@ -121,9 +123,9 @@ export class Registry {
       await this.#admit?.create(this.resource, draft);
       const created = await this.#store(draft, undefined, options);
       if (created !== undefined) return created;
-      // Not the name was taken but something chosen for the object, by another server.
+      // Not the name was taken but something chosen for the object.
       const isFree =
-        isShared && this.cache.get(keyOf(this.resource, namespace, draft.metadata.name ?? '')) === undefined;
+        mayLose && this.cache.get(keyOf(this.resource, namespace, draft.metadata.name ?? '')) === undefined;
       if (!(isGenerated || isFree) || attempt >= maxTries)
         throw alreadyExists(this.resource, draft.metadata.name ?? '');
     }
@@ -289,10 +291,12 @@ export class Registry {
     return new StoredObject(current.key, revision, { text: current.text, parsed: current.object });
   }
 
-  /** Where others allocate too, what an object has is claimed and given back in the transaction that stores it. */
+  /** What a Service has is claimed and given back in the transaction that stores it. */
   #claims(key: string, previous: ApiObject | undefined, current: ApiObject | undefined): Operation[] {
-    if (this.resource.kind !== 'Service' || !this.#environment.store.isShared) return [];
-    return claimOperations(key, previous as Service | undefined, current as Service | undefined);
+    if (this.resource !== resources.services) return [];
+    const { store, cache } = this.#environment;
+    const change = { previous: previous as Service | undefined, current: current as Service | undefined };
+    return [...ipAddressOperations(key, change, cache), ...(store.isShared ? portClaimOperations(key, change) : [])];
   }
 
   /** Runs a transaction, and waits for the cache to know its outcome. The revision, or nothing if it lost a race. */
@@ -309,16 +313,23 @@ export class Registry {
     const errors = new FieldErrors();
     validateMetadata(draft.metadata, { namespaced: resource.namespaced, name: strategy.name }, errors);
     if (old !== undefined) validateMetadataUpdate(draft.metadata, old.metadata, errors);
-    const { allocator } = this.#environment;
-    const allocation =
-      key !== undefined && resource.kind === 'Service' && errors.list.length === 0
-        ? allocator.allocate(key, draft as unknown as Service, errors)
-        : undefined;
+    const isService = key !== undefined && this.resource === resources.services;
+    let allocation: Allocation | undefined;
+    if (isService && errors.list.length === 0) {
+      const versions = { service: draft as Service, before: old as Service | undefined };
+      allocation = this.#environment.allocator.allocate(key, versions, errors);
+      // Of what could not be completed there is nothing more to say.
+      if (errors.list.length > 0) throw this.#invalid(draft, errors);
+    }
     if (errors.list.length === 0) strategy.validate?.(draft, errors);
     if (old !== undefined) strategy.validateUpdate?.(draft, old, errors);
     if (errors.list.length === 0) return allocation;
     allocation?.release();
-    throw invalid(resource, draft.metadata.name ?? draft.metadata.generateName ?? '', errors.list);
+    throw this.#invalid(draft, errors);
+  }
+
+  #invalid({ metadata }: ApiObject, errors: FieldErrors): StatusError {
+    return invalid(this.resource, metadata.name ?? metadata.generateName ?? '', errors.list);
   }
 }
 

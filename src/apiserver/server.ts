@@ -19,12 +19,16 @@ import { startCompactor } from './compactor.ts';
 import type { ApiServerConfig, StoreConfig } from './config.ts';
 import { startEventExpiry } from './event-expiry.ts';
 import { HttpFront } from './http-front.ts';
+import { keepIpAddresses, repairIpAddresses } from './ip-addresses.ts';
 import { ApiServerMetrics } from './metrics.ts';
 import { NamespaceLifecycle } from './namespace-lifecycle.ts';
 import { NodeClient } from './node-api/node-client.ts';
+import type { RegistryEnvironment } from './registry.ts';
 import { ServerPresence } from './server-presence.ts';
 import { ServiceAllocator } from './service-allocator.ts';
-import { repairClaims } from './shared-claims.ts';
+import { ensureDefaultServiceCidr, keepServiceCidrs } from './service-cidr-keeper.ts';
+import { allocateFromServiceCidrs } from './service-cidrs.ts';
+import { repairPortClaims } from './shared-claims.ts';
 import { WatchCache } from './watch-cache.ts';
 
 /** A running API server. */
@@ -100,13 +104,10 @@ async function prepare(
   stops: (() => void | Promise<void>)[],
 ): Promise<ApiHandler> {
   const log = createLogger('apiserver');
-  const serviceCidrs = config.serviceCidrs.map(parseCidr);
-  const allocator = new ServiceAllocator(serviceCidrs, config.nodePortRange);
   const metrics = new ApiServerMetrics();
   await cache.start();
-  allocator.follow(cache.of(resources.services));
+  const allocator = await prepareAllocator(config, { store, cache });
   metrics.addObjectCounts(() => new Map(Object.values(resources).map((r) => [r.plural, cache.of(r).size])));
-  if (store.isShared) await repairClaims(store, cache);
   const { nodeClient: nodeCertificate, pki } = config;
   const nodeClient =
     nodeCertificate === undefined ? undefined : new NodeClient({ caCert: pki.caCert, ...nodeCertificate });
@@ -123,10 +124,11 @@ async function prepare(
   await reconcileDefaults(handler.registries);
   await aggregateRoles(clusterRoles);
   stops.push(keepAggregated(clusterRoles, (err) => log.error({ err }, 'cluster roles not aggregated')));
-  const [serviceCidr] = serviceCidrs;
+  stops.push(await keepAllocations(config, handler, environment));
+  const [serviceCidr] = config.serviceCidrs;
   if (serviceCidr !== undefined) {
     const presence = new ServerPresence(store, config.apiServerAddress);
-    const facts = { serviceCidr, presence };
+    const facts = { serviceCidr: parseCidr(serviceCidr), presence };
     await presence.renew();
     stops.push(() => presence.leave());
     await ensureClusterObjects(handler.registries, facts);
@@ -139,6 +141,43 @@ async function prepare(
   stops.push(startEventExpiry(handler.registries.events, (err) => log.error({ err }, 'events not expired')));
   stops.push(startCompactor(store, (err) => log.error({ err }, 'compaction failed')));
   return handler;
+}
+
+/** The allocator of Services' addresses and ports, that knows what is taken; what others left in disorder is put right. */
+async function prepareAllocator(
+  { serviceCidrs, nodePortRange }: ApiServerConfig,
+  { store, cache }: { readonly store: Store; readonly cache: WatchCache },
+): Promise<ServiceAllocator> {
+  const families = serviceCidrs.map((text) => parseCidr(text).family);
+  const allocator = new ServiceAllocator(families, nodePortRange);
+  allocator.follow({ services: cache.of(resources.services), ipAddresses: cache.of(resources.ipAddresses) });
+  allocateFromServiceCidrs(allocator, cache.of(resources.serviceCidrs));
+  if (store.isShared) await repairPortClaims(store, cache);
+  await repairIpAddresses(store, cache);
+  return allocator;
+}
+
+/** Keeps the ServiceCIDR and IPAddress objects as they have to be. Returns the end. */
+async function keepAllocations(
+  { serviceCidrs: configured }: ApiServerConfig,
+  { registries }: ApiHandler,
+  { store, cache, allocator }: RegistryEnvironment,
+): Promise<() => void> {
+  const log = createLogger('apiserver');
+  const { serviceCidrs, services } = registries;
+  const others = await ensureDefaultServiceCidr({ serviceCidrs, configured });
+  if (others !== undefined)
+    log.warn({ configured, serviceCidr: others }, 'ServiceCIDR kubernetes has other blocks than configured; they rule');
+  const onError = (what: string) => (err: unknown) => log.error({ err }, `${what} not kept`);
+  const context = { serviceCidrs, services, allocator, configured, isShared: store.isShared };
+  const holderOf = (ip: string) => allocator.holderOf(ip);
+  const stops = [
+    keepServiceCidrs(context, onError('ServiceCIDRs')),
+    keepIpAddresses({ store, cache }, { holderOf, onError: onError('IPAddresses') }),
+  ];
+  return () => {
+    for (const stop of stops) stop();
+  };
 }
 
 function tokensOf({ pki, serviceAccountIssuer }: ApiServerConfig, cache: WatchCache): ServiceAccountTokens {

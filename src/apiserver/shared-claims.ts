@@ -1,19 +1,19 @@
 import type { Service } from '../api/generated/types.ts';
 import { resources } from '../api/resources.ts';
 import type { Operation, Store } from '../store/store.ts';
-import { addressesOf, portsOf } from './service-allocator.ts';
+import { portsOf } from './service-allocations.ts';
 import type { WatchCache } from './watch-cache.ts';
 
 const folder = '/claims/';
 
 /**
- * What keeps two API servers from giving one address or port to two Services: a key for each that is taken, made and
- * removed in the transaction that stores its Service. Where only one server writes, its memory is enough.
+ * What keeps two API servers from giving one node port to two Services: a key for each that is taken, made and removed
+ * in the transaction that stores its Service. Where only one server writes, its memory is enough. (Addresses have
+ * objects of their own, by which the same is done.)
  */
-export function claimOperations(
+export function portClaimOperations(
   owner: string,
-  previous: Service | undefined,
-  current: Service | undefined,
+  { previous, current }: { readonly previous: Service | undefined; readonly current: Service | undefined },
 ): Operation[] {
   const before = claimKeys(previous);
   const after = claimKeys(current);
@@ -25,7 +25,7 @@ export function claimOperations(
 }
 
 /** Removes claims of Services that are not there, and makes those that are missing: what others left in the store. */
-export async function repairClaims(store: Store, cache: WatchCache): Promise<void> {
+export async function repairPortClaims(store: Store, cache: WatchCache): Promise<void> {
   await cache.waitUntilFresh();
   const wanted = new Map<string, string>();
   for (const { key, object } of cache.of(resources.services).list())
@@ -38,8 +38,5 @@ export async function repairClaims(store: Store, cache: WatchCache): Promise<voi
 }
 
 function claimKeys(service: Service | undefined): Set<string> {
-  return new Set([
-    ...addressesOf(service).map((ip) => `${folder}addresses/${ip}`),
-    ...portsOf(service).map((port) => `${folder}ports/${port}`),
-  ]);
+  return new Set(portsOf(service).map((port) => `${folder}ports/${port}`));
 }

@@ -28,6 +28,13 @@ import {
   validateDaemonSet,
 } from '../api/validation/daemon-set.ts';
 import { validateEndpointSlice, validateEndpointSliceUpdate, validateEndpoints } from '../api/validation/endpoints.ts';
+import {
+  ipAddressName,
+  validateIpAddress,
+  validateIpAddressUpdate,
+  validateServiceCidr,
+  validateServiceCidrUpdate,
+} from '../api/validation/networking.ts';
 import { validatePodSpec, validatePodUpdate } from '../api/validation/pod.ts';
 import {
   validateClusterRole,
@@ -40,7 +47,8 @@ import { validateService, validateServiceUpdate } from '../api/validation/servic
 import { validateStatefulSet, validateStatefulSetUpdate } from '../api/validation/stateful-set.ts';
 import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
 import { columns } from './columns.ts';
-import { prepareServiceUpdate } from './service-update.ts';
+import { protectServiceCidr } from './service-cidrs.ts';
+import { prepareServiceCreate, prepareServiceUpdate } from './service-update.ts';
 import type { Strategy } from './strategy.ts';
 
 const defaultGraceSeconds = 30;
@@ -115,9 +123,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
   services: {
     name: dns1035Label,
     defaults: defaultService,
-    prepareForCreate: (object) => {
-      object.status = { loadBalancer: {} };
-    },
+    prepareForCreate: prepareServiceCreate,
     prepareForUpdate: prepareServiceUpdate,
     validate: validateService,
     validateUpdate: validateServiceUpdate,
@@ -183,6 +189,22 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validateUpdate: validateEndpointSliceUpdate,
     generationOf: ({ endpoints, ports }) => ({ endpoints, ports }),
     columns: columns.endpointSlices,
+  },
+  serviceCidrs: {
+    name: dns1123Subdomain,
+    prepareForCreate: (object) => {
+      object.status = {};
+      protectServiceCidr(object);
+    },
+    validate: validateServiceCidr,
+    validateUpdate: validateServiceCidrUpdate,
+    columns: columns.serviceCidrs,
+  },
+  ipAddresses: {
+    name: ipAddressName,
+    validate: validateIpAddress,
+    validateUpdate: validateIpAddressUpdate,
+    columns: columns.ipAddresses,
   },
   leases: { name: dns1123Subdomain, validate: validateLease, createOnUpdate: true, columns: columns.leases },
   replicaSets: {

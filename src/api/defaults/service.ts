@@ -1,4 +1,4 @@
-import type { Service } from '../generated/types.ts';
+import type { Service, ServiceSpec } from '../generated/types.ts';
 
 const affinityTimeoutSeconds = 10_800;
 
@@ -9,27 +9,32 @@ export function isExternallyReachable(service: Service): boolean {
 }
 
 /**
- * Sets in place what core/v1 sets when a Service leaves it open. Addresses, families and node ports are allocation's.
+ * Sets in place what core/v1 sets when a Service leaves it open, or empty. Addresses, families and node ports are
+ * allocation's.
  */
 export function defaultService(service: Service): void {
   service.spec ??= {};
   service.status ??= {};
   service.status.loadBalancer ??= {};
-  for (const ingress of service.status.loadBalancer.ingress ?? []) if (ingress.ip) ingress.ipMode ??= 'VIP';
   const { spec } = service;
-  spec.type ??= 'ClusterIP';
-  spec.sessionAffinity ??= 'None';
-  if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig;
-  if (spec.sessionAffinity === 'ClientIP') {
-    spec.sessionAffinityConfig ??= {};
-    spec.sessionAffinityConfig.clientIP ??= {};
-    spec.sessionAffinityConfig.clientIP.timeoutSeconds ??= affinityTimeoutSeconds;
-  }
+  spec.type ||= 'ClusterIP';
+  defaultAffinity(spec);
   for (const port of spec.ports ?? []) {
-    port.protocol ??= 'TCP';
-    if (port.targetPort === undefined || port.targetPort === 0 || port.targetPort === '') port.targetPort = port.port;
+    port.protocol ||= 'TCP';
+    port.targetPort ||= port.port;
   }
-  if (isExternallyReachable(service)) spec.externalTrafficPolicy ??= 'Cluster';
+  if (isExternallyReachable(service)) spec.externalTrafficPolicy ||= 'Cluster';
   if (spec.type !== 'ExternalName') spec.internalTrafficPolicy ??= 'Cluster';
-  if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
+  if (spec.type !== 'LoadBalancer') return;
+  spec.allocateLoadBalancerNodePorts ??= true;
+  for (const ingress of service.status.loadBalancer.ingress ?? []) if (ingress.ip) ingress.ipMode ??= 'VIP';
+}
+
+function defaultAffinity(spec: ServiceSpec): void {
+  spec.sessionAffinity ||= 'None';
+  if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig;
+  if (spec.sessionAffinity !== 'ClientIP') return;
+  spec.sessionAffinityConfig ??= {};
+  spec.sessionAffinityConfig.clientIP ??= {};
+  spec.sessionAffinityConfig.clientIP.timeoutSeconds ??= affinityTimeoutSeconds;
 }

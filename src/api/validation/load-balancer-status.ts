@@ -3,6 +3,7 @@ import { tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { LoadBalancerIngress, Service } from '../generated/types.ts';
 import { dns1123Subdomain } from '../names.ts';
+import { invalidIp } from './reachable-ip.ts';
 
 const field = 'status.loadBalancer.ingress';
 const ipModes = ['Proxy', 'VIP'];
@@ -17,8 +18,7 @@ export function validateLoadBalancerStatus(next: Service, old: Service, errors: 
 }
 
 function validateIngress({ ip, ipMode, hostname }: LoadBalancerIngress, path: string, errors: FieldErrors): void {
-  if (ip && tryParseIp(ip) === undefined)
-    errors.invalid(`${path}.ip`, ip, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)');
+  if (ip && tryParseIp(ip) === undefined) errors.invalid(`${path}.ip`, ip, invalidIp);
   if (ipMode !== undefined && !ip) errors.forbidden(`${path}.ipMode`, 'may not be specified when `ip` is not set');
   else if (ipMode !== undefined && !ipModes.includes(ipMode)) errors.notSupported(`${path}.ipMode`, ipMode, ipModes);
   if (!hostname) return;

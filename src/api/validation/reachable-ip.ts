@@ -1,5 +1,13 @@
+import { cidrContains, parseCidr } from '../../net/cidr.ts';
 import { isLoopback, tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
+
+/** What Kubernetes says of a text that is no address. */
+export const invalidIp = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
+
+const linkLocal = ['169.254.0.0/16', 'fe80::/10'].map(parseCidr);
+// Of IPv6 only ff02::/16 is link-local multicast (RFC 4291), whatever block the message names.
+const linkLocalMulticast = ['224.0.0.0/24', 'ff02::/16'].map(parseCidr);
 
 /**
  * Checks an address that traffic is to be sent to, or taken over for: not one at which a node's own or link-local
@@ -7,12 +15,11 @@ import type { FieldErrors } from '../field-error.ts';
  */
 export function validateReachableIp(text: string, field: string, errors: FieldErrors): void {
   const ip = tryParseIp(text);
-  if (ip === undefined) errors.invalid(field, text, 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)');
-  else if (ip === '0.0.0.0' || ip === '::') errors.invalid(field, text, `may not be unspecified (${ip})`);
+  if (ip === undefined) errors.invalid(field, text, invalidIp);
+  else if (ip === '0.0.0.0' || ip === '::') errors.invalid(field, text, `may not be unspecified (${text})`);
   else if (isLoopback(ip)) errors.invalid(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)');
-  else if (ip.startsWith('169.254.') || /^fe[89ab]/i.test(ip)) {
+  else if (linkLocal.some((block) => cidrContains(block, ip)))
     errors.invalid(field, text, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)');
-  } else if (/^224\.0\.0\./.test(ip) || /^ff02:/i.test(ip)) {
+  else if (linkLocalMulticast.some((block) => cidrContains(block, ip)))
     errors.invalid(field, text, 'may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)');
-  }
 }
