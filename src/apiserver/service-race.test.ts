@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { CoreEvent, Service } from '../api/generated/types.ts';
+import type { CoreEvent, IPAddress, Service } from '../api/generated/types.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
 import { startTestServer, type TestServer } from './test-server.ts';
 
@@ -82,6 +82,8 @@ describe('ServiceAllocator', { timeout: 120_000 }, () => {
     };
     await Promise.all(Array.from({ length: 16 }, client));
     expect(ledger.size).toBe(0);
+    const left = await call<{ items: IPAddress[] }>('GET', '/apis/networking.k8s.io/v1/ipaddresses');
+    expect(left.body.items.map(({ spec }) => spec.parentRef.name)).toEqual(['kubernetes']);
     // Every node port is free again: as many Services as there are ports get one each.
     const ports = Array.from({ length: 2_768 }, (_, i) => ({ name: `p${i}`, port: i + 1 }));
     const all = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'all' }, spec: { type: 'NodePort', ports } };
