@@ -29,8 +29,8 @@ async function call<T>(method: Method, url: string, payload?: object): Promise<{
   });
   return { code: answer.statusCode, body: JSON.parse(answer.body) as T };
 }
-const createService = (name: string, spec: Service['spec'] = {}) =>
-  call<Service & Status>('POST', services, {
+const createService = (name: string, spec: Service['spec'] = {}, query = '') =>
+  call<Service & Status>('POST', services + query, {
     apiVersion: 'v1',
     kind: 'Service',
     metadata: { name },
@@ -43,11 +43,11 @@ const createCidr = (name: string, ...blocks: string[]) =>
     metadata: { name },
     spec: { cidrs: blocks },
   });
-const createAddress = (name: string, parentRef: object) =>
+const createAddress = (name: string, parentRef: object, labels = {}) =>
   call<IPAddress & Status>('POST', addresses, {
     apiVersion: 'networking.k8s.io/v1',
     kind: 'IPAddress',
-    metadata: { name },
+    metadata: { name, labels },
     spec: { parentRef },
   });
 const getCidr = async (name: string) => (await call<ServiceCIDR & Status>('GET', `${cidrs}/${name}`)).body;
@@ -161,7 +161,7 @@ describe('IPAddress', { timeout: 60_000 }, () => {
     await call('PATCH', `${services}/trial`, { spec: { type: 'ExternalName', externalName: 'example.com' } });
     expect(await namesOf(addresses)).toEqual(['10.96.0.1']);
     await call('DELETE', `${services}/trial`);
-    await call('POST', `${services}?dryRun=All`, { metadata: { name: 'dry' }, spec: { ports: [{ port: 80 }] } });
+    expect((await createService('dry', {}, '?dryRun=All')).code).toBe(201);
     expect(await namesOf(addresses)).toEqual(['10.96.0.1']);
   });
 
@@ -182,10 +182,9 @@ describe('IPAddress', { timeout: 60_000 }, () => {
   test('comes back when it is deleted from under its Service, and goes when nobody has the address', async () => {
     await call('DELETE', `${addresses}/10.96.0.1`);
     await expect.poll(() => namesOf(addresses), eventually).toEqual(['10.96.0.1']);
-    await call('POST', addresses, {
-      metadata: { name: '10.96.0.8', labels: { 'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io' } },
-      spec: { parentRef: { resource: 'services', namespace: 'default', name: 'nobody' } },
-    });
+    const labels = { 'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io' };
+    const parentRef = { resource: 'services', namespace: 'default', name: 'nobody' };
+    expect((await createAddress('10.96.0.8', parentRef, labels)).code).toBe(201);
     await expect.poll(() => namesOf(addresses), eventually).toEqual(['10.96.0.1']);
   });
 
