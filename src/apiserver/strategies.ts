@@ -1,4 +1,4 @@
-import { defaultEndpointSlice, defaultEndpoints } from '../api/defaults/endpoints.ts';
+import { defaultEndpointSlice, defaultEndpoints, dropDeprecatedTopology } from '../api/defaults/endpoints.ts';
 import { defaultPod } from '../api/defaults/pod.ts';
 import { defaultRoleBinding } from '../api/defaults/rbac.ts';
 import { defaultService } from '../api/defaults/service.ts';
@@ -185,9 +185,11 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
   endpointSlices: {
     name: dns1123Subdomain,
     defaults: defaultEndpointSlice,
+    prepareForCreate: dropDeprecatedTopology,
+    prepareForUpdate: dropDeprecatedTopology,
     validate: validateEndpointSlice,
     validateUpdate: validateEndpointSliceUpdate,
-    generationOf: ({ endpoints, ports }) => ({ endpoints, ports }),
+    generationOf: ({ metadata, endpoints, ports }) => ({ labels: metadata?.labels, endpoints, ports }),
     columns: columns.endpointSlices,
   },
   serviceCidrs: {
