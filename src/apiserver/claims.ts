@@ -13,6 +13,11 @@ export class Claims<T> {
     return this.ownerOf(item) === undefined || this.ownerOf(item) === owner;
   }
 
+  /** Who has it in the store. */
+  holderOf(item: T): string | undefined {
+    return this.#stored.get(item);
+  }
+
   ownerOf(item: T): string | undefined {
     return this.#stored.get(item) ?? this.#underWay.get(item);
   }

@@ -71,9 +71,9 @@ export class ServiceAllocator {
     this.#full.clear();
   }
 
-  /** `namespace/name` of the stored Service that has an address, or else of one being stored with it. */
+  /** `namespace/name` of the stored Service that has an address. */
   holderOf(ip: string): string | undefined {
-    return this.#addressClaims.ownerOf(ip);
+    return this.#addressClaims.holderOf(ip);
   }
 
   /** Every address that a Service has, or one being stored. */
