@@ -48,8 +48,7 @@ export async function ensureDefaultServiceCidr({
       await serviceCidrs.update({ namespace: undefined, name }, change, { dryRun: false, part: 'main' });
     }
   } catch (error) {
-    // Another API server of the same store may do the same at the same time.
-    if (!(error instanceof StatusError) || error.status.code !== 409) throw error;
+    if (!wasFaster(error)) throw error;
   }
   const blocks = blocksOf() ?? configured;
   return isDeepStrictEqual(blocks, configured) ? undefined : blocks;
@@ -96,7 +95,11 @@ async function settle(stored: StoredObject, { serviceCidrs, allocator, isShared 
     change(next);
     return next;
   };
-  await serviceCidrs.update({ namespace: undefined, name: stored.key }, apply, { dryRun: false, part: 'all' });
+  try {
+    await serviceCidrs.update({ namespace: undefined, name: stored.key }, apply, { dryRun: false, part: 'all' });
+  } catch (error) {
+    if (!wasFaster(error)) throw error;
+  }
 }
 
 /** What is to be done to a ServiceCIDR as it stands; nothing, when all is said. */
@@ -105,4 +108,9 @@ function changeFor(stored: StoredObject, isFree: () => boolean): ((object: Servi
   if (!isLeaving(stored)) return protectServiceCidr(trial) ? protectServiceCidr : undefined;
   if (isFree()) return releaseServiceCidr;
   return awaitAddresses(trial) ? awaitAddresses : undefined;
+}
+
+/** Another API server of the same store does the same at the same time; what it did, there is an event of. */
+function wasFaster(error: unknown): boolean {
+  return error instanceof StatusError && (error.status.code === 404 || error.status.code === 409);
 }

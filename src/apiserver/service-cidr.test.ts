@@ -247,3 +247,34 @@ describe('repairIpAddresses', () => {
     expect(await namesOf(addresses)).toEqual(['10.96.0.1']);
   });
 });
+
+describe('ensureDefaultServiceCidr', () => {
+  test('adds the second family of a cluster to the one it had; Services have it when they ask', {
+    timeout: 60_000,
+  }, async () => {
+    const config = { authenticate: () => ({ name: 'admin', groups: ['system:masters'] }) };
+    const first = await startTestServer({ ...config, serviceCidrs: ['10.96.0.0/24'] });
+    const previous = server;
+    let second: TestServer | undefined;
+    try {
+      server = first;
+      const prefer = { ipFamilyPolicy: 'PreferDualStack' };
+      expect((await createService('early', prefer)).body.spec?.ipFamilies).toEqual(['IPv4']);
+      await first.api.close();
+      const store = { lmdb: { dir: join(first.dir, 'data') } };
+      second = await startTestServer({ ...config, store, serviceCidrs: ['10.96.0.0/24', 'fd00::/112'] });
+      server = second;
+      expect((await getCidr('kubernetes')).spec?.cidrs).toEqual(['10.96.0.0/24', 'fd00::/112']);
+      const early = `${services}/early`;
+      const selected = await call<Service>('PATCH', early, { spec: { selector: { a: 'b' } } });
+      expect(selected.body.spec?.clusterIPs).toHaveLength(1);
+      const both = await call<Service>('PATCH', early, { spec: { ipFamilyPolicy: 'RequireDualStack' } });
+      expect(both.body.spec?.clusterIPs?.[1]).toMatch(/^fd00::/);
+      expect(await namesOf(addresses)).toContain(both.body.spec?.clusterIPs?.[1]);
+    } finally {
+      server = previous;
+      await second?.close();
+      await first.close();
+    }
+  });
+});

@@ -90,6 +90,33 @@ test('an address asked for at two servers at once is given to one, and the other
   }
 });
 
+test('a ServiceCIDR made at one server gives addresses at the other, and is given up by both', {
+  timeout: 60_000,
+}, async () => {
+  const place = { name: 'more' };
+  await client(0).create('serviceCidrs', { metadata: place, spec: { cidrs: ['10.97.0.0/28'] } });
+  const asked = service('far', { type: 'ClusterIP', clusterIP: '10.97.0.5' });
+  const create = () => client(1).create('services', asked);
+  // The other server hears of it a moment later.
+  await expect
+    .poll(
+      () =>
+        create().then(
+          ({ spec }) => spec?.clusterIP,
+          () => '',
+        ),
+      { timeout: 15_000 },
+    )
+    .toBe('10.97.0.5');
+  await client(1).delete('serviceCidrs', place);
+  await expect
+    .poll(async () => (await client(0).get('serviceCidrs', place)).status?.conditions?.[0]?.reason, { timeout: 15_000 })
+    .toBe('Terminating');
+  await client(0).delete('services', { namespace: 'default', name: 'far' });
+  const names = async () => (await client(0).list('serviceCidrs')).items.map(({ metadata }) => metadata.name);
+  await expect.poll(names, { timeout: 40_000, interval: 250 }).toEqual(['kubernetes']);
+});
+
 test('the Service kubernetes leads to every server there is', { timeout: 30_000 }, async () => {
   const place = { namespace: 'default', name: 'kubernetes' };
   await expect
