@@ -127,6 +127,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     prepareForUpdate: prepareServiceUpdate,
     validate: validateService,
     validateUpdate: validateServiceUpdate,
+    createOnUpdate: true,
     returnsDeleted: true,
     selectableFields: {
       'spec.clusterIP': (o) => o.spec?.clusterIP ?? '',
