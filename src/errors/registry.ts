@@ -20,6 +20,7 @@ const registry = {
     kind: 'environment',
     summary: "The API server and its client do not accept each other's certificate.",
   },
+  STORE_CORRUPTED: { kind: 'environment', summary: 'The data of the store is damaged or missing.' },
   STORE_COMPACTED: { kind: 'conflict', summary: 'A revision was asked for that the store no longer keeps.' },
   STORE_FAILED: { kind: 'environment', summary: 'The store could not write and takes no more writes.' },
   LEADERSHIP_LOST: { kind: 'unavailable', summary: 'A component could not renew its lease in time, and gave way.' },

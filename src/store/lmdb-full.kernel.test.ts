@@ -49,3 +49,20 @@ test('LmdbStore refuses writes on a full disk, whole, reads on, and writes again
     rmdirSync(disk);
   }
 });
+
+test('openLmdbStore says that it may not write, by code and path', async () => {
+  const disk = mkdtempSync(join(tmpdir(), 'signalbox-read-only-'));
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk]);
+  try {
+    const folder = join(disk, 'data');
+    await openLmdbStore(folder).then((store) => store.close());
+    execFileSync('mount', ['-o', 'remount,ro', disk]);
+    const problem = expect.stringContaining('read-only file system');
+    await expect(openLmdbStore(folder)).rejects.toMatchObject({ code: 'STORE_UNREADABLE', object: folder, problem });
+    const other = join(disk, 'new');
+    await expect(openLmdbStore(other)).rejects.toMatchObject({ code: 'STORE_UNREADABLE', object: other });
+  } finally {
+    execFileSync('umount', ['-l', disk]);
+    rmdirSync(disk);
+  }
+});

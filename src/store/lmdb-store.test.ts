@@ -13,7 +13,7 @@ describeStore('LMDB', async () => {
 test('openLmdbStore refuses a file that is not a store, by code', async () => {
   const path = await mkdtemp(join(tmpdir(), 'signalbox-store-'));
   await writeFile(join(path, 'data.mdb'), Buffer.alloc(65_536, 7));
-  await expect(openLmdbStore(path)).rejects.toThrow(/STORE_UNREADABLE/);
+  await expect(openLmdbStore(path)).rejects.toThrow(/STORE_CORRUPTED/);
   await rm(path, { recursive: true });
 });
 

@@ -1,11 +1,11 @@
-import { chmodSync, mkdirSync, statfsSync } from 'node:fs';
-import { constants } from 'node:os';
+import { chmodSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { isSignalboxError, SignalboxError } from '../errors/error.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { lockFolder } from './folder-lock.ts';
-import { checkLmdbFile, dataFile } from './lmdb-file.ts';
+import { isLmdbError, throwCommitError } from './lmdb-errors.ts';
+import { checkLmdbFile, corrupted, dataFile, guardSize, markMade, removeReaderTable } from './lmdb-file.ts';
 import {
   decodeLog,
   decodePosition,
@@ -28,7 +28,7 @@ import {
 } from './store.ts';
 import { WatchHub } from './watch-hub.ts';
 
-const format = 1;
+const format = 2;
 const firstRevision = 1;
 const compactionChunk = 2_000;
 const lastStep = 0xffffffff;
@@ -42,7 +42,7 @@ interface PendingKey {
 
 /**
  * Opens, or makes, a store in the folder `path`. One process may have it open at a time.
- * @throws SignalboxError `STORE_UNREADABLE`, `STORE_LOCKED`
+ * @throws SignalboxError `STORE_UNREADABLE`, `STORE_CORRUPTED`, `STORE_LOCKED`
  */
 export async function openLmdbStore(path: string): Promise<Store> {
   let unlock = () => {};
@@ -52,6 +52,7 @@ export async function openLmdbStore(path: string): Promise<Store> {
     chmodSync(path, 0o700);
     unlock = await lockFolder(path);
     checkLmdbFile(path);
+    removeReaderTable(path);
     // Without overlapping syncs a commit ends with fdatasync: what the promise of a batch means then is "on disk".
     const env = open<Buffer, Buffer>({
       path: join(path, dataFile),
@@ -62,16 +63,27 @@ export async function openLmdbStore(path: string): Promise<Store> {
       // Batches are made by the commit queue; one around them would fail unheard.
       eventTurnBatching: false,
     });
-    return new LmdbStore(env, { path, unlock });
+    return await openTables(env, { path, unlock });
   } catch (error) {
     unlock();
     if (isSignalboxError(error)) throw error;
     throw new SignalboxError('STORE_UNREADABLE', {
       object: path,
       problem: `cannot be opened as a store (${error instanceof Error ? error.message : String(error)})`,
-      remedy: 'put back a copy of the folder, or remove it to begin empty',
+      remedy: 'let this user write to it, or name another folder',
       cause: error,
     });
+  }
+}
+
+async function openTables(env: RootDatabase<Buffer, Buffer>, folder: LockedFolder): Promise<Store> {
+  try {
+    const store = new LmdbStore(env, folder);
+    markMade(folder.path);
+    return store;
+  } catch (error) {
+    await env.close();
+    throw error;
   }
 }
 
@@ -95,6 +107,7 @@ class LmdbStore implements Store {
   readonly #queue: CommitQueue;
   readonly #hub: WatchHub;
   readonly #pending = new Map<string, PendingKey>();
+  readonly #checkSize: () => void;
   #assigned: number;
   #compacted: number;
   #closed = false;
@@ -102,16 +115,20 @@ class LmdbStore implements Store {
   constructor(env: RootDatabase<Buffer, Buffer>, folder: LockedFolder) {
     this.#env = env;
     this.#folder = folder;
+    this.#checkSize = guardSize(folder.path);
     const table = (name: string) => env.openDB({ name, encoding: 'binary', keyEncoding: 'binary' });
     this.#log = table('log');
     this.#state = table('state');
     this.#meta = table('meta');
     const found = this.#readMeta('format', format);
-    if (found !== format) throw new Error(`its format is ${found}, this program reads ${format}`);
+    if (found !== format) throw foreignFormat(folder.path, found);
     this.#assigned = this.#readMeta('revision', firstRevision);
     this.#compacted = this.#readMeta('compacted', firstRevision);
+    for (const key of this.#log.getKeys({ reverse: true, limit: 1 }))
+      if (decodePosition(key).revision > this.#assigned) throw this.#damaged('the revision is behind the log');
     this.#queue = new CommitQueue(
       async (write) => {
+        this.#checkSize();
         const batch = env.batch(() => {
           write();
           this.#writeMeta('format', format);
@@ -122,11 +139,11 @@ class LmdbStore implements Store {
       },
       (error) => isSignalboxError(error, 'STORE_FULL') && this.#forgetUncommitted(),
     );
-    this.#hub = new WatchHub((from, limit) => this.#history(from, limit));
+    this.#hub = new WatchHub((from, limit) => this.#reading(() => this.#history(from, limit)));
   }
 
   async revision(): Promise<number> {
-    return this.#readMeta('revision', firstRevision);
+    return this.#reading(() => this.#readMeta('revision', firstRevision));
   }
 
   async compactedRevision(): Promise<number> {
@@ -134,11 +151,17 @@ class LmdbStore implements Store {
   }
 
   async get(key: string): Promise<KeyValue | undefined> {
-    const bytes = this.#state.get(Buffer.from(key));
-    return bytes === undefined ? undefined : this.#load(key, decodeState(bytes));
+    return this.#reading(() => {
+      const state = this.#stateOf(key);
+      return state === undefined ? undefined : this.#load(key, state);
+    });
   }
 
   async list(prefix: string, revision?: number): Promise<ListResult> {
+    return this.#reading(() => this.#list(prefix, revision));
+  }
+
+  #list(prefix: string, revision: number | undefined): ListResult {
     // All reads below happen in one turn, and so in one snapshot.
     const current = this.#readMeta('revision', firstRevision);
     const at = revision ?? current;
@@ -153,7 +176,7 @@ class LmdbStore implements Store {
   async transact(operations: readonly Operation[]): Promise<TransactionResult> {
     this.#assertOpen();
     for (const operation of operations) checkKey(operation.key);
-    const states = operations.map((operation) => this.#newestState(operation.key));
+    const states = this.#reading(() => operations.map((operation) => this.#newestState(operation.key)));
     const failed = operations.findIndex(
       ({ expect }, i) => expect !== undefined && expect !== (states[i]?.revision ?? 0),
     );
@@ -237,21 +260,48 @@ class LmdbStore implements Store {
   #newestState(key: string): StateRecord | undefined {
     const pending = this.#pending.get(key);
     if (pending !== undefined) return pending.state;
+    return this.#stateOf(key);
+  }
+
+  #stateOf(key: string): StateRecord | undefined {
     const bytes = this.#state.get(Buffer.from(key));
-    return bytes === undefined ? undefined : decodeState(bytes);
+    return bytes === undefined ? undefined : this.#decodeState(key, bytes);
   }
 
   #load(key: string, state: StateRecord): KeyValue {
     const bytes = this.#log.get(encodePosition(state));
-    if (bytes === undefined) {
-      throw new SignalboxError('STORE_UNREADABLE', {
-        object: key,
-        problem: `has no value at revision ${state.revision}`,
-        remedy: 'put back a copy of the data folder',
-      });
-    }
-    const { value, createRevision } = decodeLog(bytes);
+    const record = bytes === undefined ? undefined : decodeLog(bytes);
+    if (record?.key !== key) throw this.#damaged(`the value of ${key} at revision ${state.revision} is lost`);
+    const { value, createRevision } = record;
     return { key, value, createRevision, modRevision: state.revision };
+  }
+
+  #decodeState(key: string, bytes: Buffer): StateRecord {
+    const state = decodeState(bytes);
+    if (state === undefined) throw this.#damaged(`the place of the value of ${key} is lost`);
+    return state;
+  }
+
+  #decode(position: Buffer, bytes: Buffer): LogRecord {
+    const record = decodeLog(bytes);
+    if (record === undefined)
+      throw this.#damaged(`what was written at revision ${decodePosition(position).revision} is lost`);
+    return record;
+  }
+
+  /** All reading goes through here: what LMDB meets in a damaged file has the store's own code. */
+  #reading<T>(read: () => T): T {
+    this.#checkSize();
+    try {
+      return read();
+    } catch (error) {
+      if (!isLmdbError(error)) throw error;
+      throw this.#damaged(error.message);
+    }
+  }
+
+  #damaged(problem: string): SignalboxError {
+    return corrupted(join(this.#folder.path, dataFile), `is damaged (${problem})`);
   }
 
   #statesUnder(prefix: string): Map<string, StateRecord> {
@@ -259,7 +309,8 @@ class LmdbStore implements Store {
     const states = new Map<string, StateRecord>();
     for (const { key, value } of this.#state.getRange({ start })) {
       if (!key.subarray(0, start.length).equals(start)) break;
-      states.set(key.toString(), decodeState(value));
+      const text = key.toString();
+      states.set(text, this.#decodeState(text, value));
     }
     return states;
   }
@@ -268,8 +319,8 @@ class LmdbStore implements Store {
   #rewind(states: Map<string, StateRecord>, prefix: string, revision: number): void {
     // Reversed, a range ends before `end`, coming from above.
     const end = encodePosition({ revision, step: lastStep });
-    for (const { value } of this.#log.getRange({ reverse: true, end })) {
-      const record = decodeLog(value);
+    for (const { key, value } of this.#log.getRange({ reverse: true, end })) {
+      const record = this.#decode(key, value);
       if (!record.key.startsWith(prefix)) continue;
       if (record.previous === undefined) states.delete(record.key);
       else states.set(record.key, { ...record.previous, createRevision: record.createRevision });
@@ -282,12 +333,23 @@ class LmdbStore implements Store {
     for (const { key, value } of this.#log.getRange({ start: encodePosition({ revision: from, step: 0 }) })) {
       const { revision } = decodePosition(key);
       if (events.length >= limit && events.at(-1)?.modRevision !== revision) break;
-      events.push(toEvent(revision, decodeLog(value)));
+      events.push(toEvent(revision, this.#decode(key, value)));
     }
     return events;
   }
 
   async #compactChunk(after: number, end: number): Promise<number> {
+    const { gone, reached } = this.#reading(() => this.#replacedWithin(after, end));
+    const batch = this.#env.batch(() => {
+      for (const key of gone) followed(this.#log.remove(key));
+      this.#writeMeta('compacted', reached);
+    });
+    await batch.catch((error: Error) => throwCommitError(error, this.#folder.path));
+    return reached;
+  }
+
+  /** The steps that what came after `after` replaced, of as many transactions as are done at once. */
+  #replacedWithin(after: number, end: number): { gone: readonly Buffer[]; reached: number } {
     const gone: Buffer[] = [];
     let last = after;
     let seen = 0;
@@ -303,22 +365,19 @@ class LmdbStore implements Store {
         break;
       }
       last = revision;
-      const record = decodeLog(value);
+      const record = this.#decode(key, value);
       if (record.previous !== undefined) gone.push(encodePosition(record.previous));
       if (record.type === 'delete') gone.push(Buffer.from(key));
     }
-    const reached = complete ? end : last;
-    const batch = this.#env.batch(() => {
-      for (const key of gone) followed(this.#log.remove(key));
-      this.#writeMeta('compacted', reached);
-    });
-    await batch.catch((error: Error) => throwCommitError(error, this.#folder.path));
-    return reached;
+    return { gone, reached: complete ? end : last };
   }
 
   #readMeta(name: string, otherwise: number): number {
     const bytes = this.#meta.get(Buffer.from(name));
-    return bytes === undefined ? otherwise : Number(bytes.toString());
+    if (bytes === undefined) return otherwise;
+    const text = bytes.toString();
+    if (!/^[1-9]\d{0,15}$/.test(text)) throw this.#damaged(`its ${name} is lost`);
+    return Number(text);
   }
 
   #writeMeta(name: string, value: number): void {
@@ -338,9 +397,13 @@ class LmdbStore implements Store {
   }
 }
 
-const { EDQUOT, EFBIG, EIO, ENOSPC } = constants.errno;
-/** With no more than this left on a disk, a write that was cut short was so for lack of room. */
-const scarceBytes = 64 * 1024 * 1024;
+function foreignFormat(path: string, found: number): SignalboxError {
+  return new SignalboxError('STORE_UNREADABLE', {
+    object: path,
+    problem: `is a store of format ${found}, and this program reads format ${format}`,
+    remedy: 'use the version of the program that wrote it, or another folder',
+  });
+}
 
 /** The batch that a write belongs to tells how it went; the write's own promise says the same, and nobody waits for it. */
 function followed(write: Promise<unknown>): void {
@@ -348,25 +411,6 @@ function followed(write: Promise<unknown>): void {
 }
 
 function ignore(): void {}
-
-/** lmdb says only that it failed, and why in a promise beside. */
-async function throwCommitError(error: Error & { readonly commitError?: unknown }, folder: string): Promise<never> {
-  const cause = await Promise.resolve(error.commitError ?? error).catch((reason: unknown) => reason);
-  if (!isNoSpace(Number((cause as { code?: unknown }).code), folder)) throw cause;
-  throw new SignalboxError('STORE_FULL', {
-    object: 'the disk of the data folder',
-    problem: 'has no room for this write, of which nothing was done',
-    remedy: 'free some space and try again; reading goes on',
-    cause,
-  });
-}
-
-function isNoSpace(errno: number, folder: string): boolean {
-  if (errno !== EIO) return [EDQUOT, EFBIG, ENOSPC].includes(errno);
-  // What LMDB makes of a write of which only the beginning had room.
-  const { bavail, bsize } = statfsSync(folder);
-  return bavail * bsize < scarceBytes;
-}
 
 function toEvent(revision: number, record: LogRecord): StoreEvent {
   const { type, key, value } = record;
