@@ -15,8 +15,8 @@ import { messageOf, parseBody } from './body.ts';
 import { discover } from './discovery.ts';
 import type { ApiServerMetrics } from './metrics.ts';
 import { Registry, type RegistryEnvironment } from './registry.ts';
-import { isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
-import { type ApiAnswer, type ApiRequest, jsonAnswer, streamed, textAnswer } from './requests.ts';
+import { isHealthPath, isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
+import { type ApiAnswer, type ApiRequest, jsonAnswer, statusAnswer, streamed, textAnswer } from './requests.ts';
 import { handleResource } from './resource-handlers.ts';
 import {
   insufficientStorage,
@@ -29,8 +29,6 @@ import {
   unavailable,
 } from './status.ts';
 import { version } from './version.ts';
-
-const healthPaths = ['/livez', '/readyz', '/healthz'];
 
 /** What the handler is made of. */
 export interface ApiHandlerParts {
@@ -68,14 +66,14 @@ export class ApiHandler {
     } catch (error) {
       const { status } = this.#toStatusError(error, request);
       end(status.code);
-      return jsonAnswer(status.code, status);
+      return statusAnswer(status);
     }
   }
 
   async #route(request: ApiRequest, info: ResourceRequest | undefined): Promise<ApiAnswer | typeof streamed> {
     const { path, method } = request;
     const isRead = method === 'GET' || method === 'HEAD';
-    if (isRead && healthPaths.includes(path)) return this.#health(path);
+    if (isRead && isHealthPath(path)) return this.#health(path);
     const user = this.authorize(request, info);
     if (info !== undefined) return this.#answerResource({ ...request, user }, info, user);
     const answer = isRead ? await this.#readOther(request) : undefined;

@@ -20,7 +20,7 @@ async function call(
   body?: unknown,
   headers: { [name: string]: string } = {},
 ): Promise<{ code: number; body: Body; headers: { [name: string]: unknown } }> {
-  const answer = await server.api.front.app.inject({
+  const answer = await server.inject({
     method,
     url: path,
     ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),

@@ -22,6 +22,7 @@ import {
   type StoreConfig,
   serviceAccountIssuer,
 } from './config.ts';
+import { defaultLimits, type RequestLimits } from './in-flight.ts';
 
 const readPort = readInteger(1, 65535);
 
@@ -39,6 +40,8 @@ const readPort = readInteger(1, 65535);
  * - `dataDir`: short for `store: {lmdb: {dir}}`
  * - `serviceCidrs`: blocks of cluster IPs, the preferred family first
  * - `nodePortRange`: `{from, to}`, default 30000 to 32767
+ * - `limits`: `{reads, writes, streams, requestSeconds}`: how many requests are answered at the same time (400 that
+ *   read, 200 that write, 10,000 watches and other streams), and how long one may take to arrive (60)
  * - `advertise`: `{address, port}` where Pods reach this server
  *
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_ADDRESS`, `INVALID_CIDR`
@@ -61,6 +64,7 @@ export function parseApiServerConfig(value: unknown): ApiServerConfig {
       },
       serviceAccountIssuer: fields.optional('serviceAccountIssuer', readText) ?? serviceAccountIssuer('cluster.local'),
       disabledAdmission: fields.optional('disableAdmissionPlugins', readList(readOneOf(admissionPlugins))) ?? [],
+      limits: fields.optional('limits', readFields(requestLimits)) ?? defaultLimits,
       ...(nodeClient === undefined ? {} : { nodeClient }),
       ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
     };
@@ -134,6 +138,18 @@ function advertisedAddress(fields: ConfigFields): { ip: string; port: number } {
 
 function portRange(fields: ConfigFields): { from: number; to: number } {
   return { from: fields.required('from', readPort), to: fields.required('to', readPort) };
+}
+
+function requestLimits(fields: ConfigFields): RequestLimits {
+  const count = (name: 'reads' | 'writes' | 'streams') =>
+    fields.optional(name, readInteger(1, 1_000_000)) ?? defaultLimits[name];
+  const seconds = fields.optional('requestSeconds', readInteger(1, 3_600));
+  return {
+    reads: count('reads'),
+    writes: count('writes'),
+    streams: count('streams'),
+    requestMs: seconds === undefined ? defaultLimits.requestMs : seconds * 1_000,
+  };
 }
 
 function readIp(at: ConfigValue): Ip {

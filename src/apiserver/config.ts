@@ -1,5 +1,6 @@
 import type { EtcdStoreConfig } from '../store/etcd/etcd-store.ts';
 import type { Authenticator } from './authentication.ts';
+import type { RequestLimits } from './in-flight.ts';
 
 /** Where the server listens: an address, or a socket that is listening already and was inherited. */
 export type Listen = { readonly host: string; readonly port: number } | { readonly fd: number };
@@ -32,6 +33,7 @@ export interface ApiServerConfig {
   readonly nodePortRange: { readonly from: number; readonly to: number };
   /** Where Pods reach this server: the endpoint of Service `kubernetes`. Absent: that Service has none. */
   readonly apiServerAddress?: { readonly ip: string; readonly port: number };
+  readonly limits: RequestLimits;
   /** In place of client certificates and tokens. */
   readonly authenticate?: Authenticator;
 }

@@ -18,7 +18,7 @@ afterAll(() => server.close());
 const path = '/api/v1/namespaces/default/services';
 async function send(method: 'POST' | 'PATCH', url: string, body: object): Promise<ServiceSpec> {
   const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-  const answer = await server.api.front.app.inject({
+  const answer = await server.inject({
     method,
     url,
     payload: JSON.stringify(body),

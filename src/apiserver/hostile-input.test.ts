@@ -15,7 +15,7 @@ async function send(
   body = '',
   type = 'application/json',
 ): Promise<number> {
-  const answer = await server.api.front.app.inject({
+  const answer = await server.inject({
     method,
     url,
     ...(body === '' ? {} : { payload: body, headers: { 'content-type': type } }),

@@ -1,27 +1,35 @@
-import { type IncomingMessage, type Server as PlainServer, type RequestListener, ServerResponse } from 'node:http';
+import { type IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
-import { type FastifyInstance, type FastifyReply, type FastifyRequest, fastify } from 'fastify';
 import { SignalboxError } from '../errors/error.ts';
 import type { ApiHandler } from './api-handler.ts';
-import type { Authenticator } from './authentication.ts';
+import type { Authenticator, User } from './authentication.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
-import { type ApiAnswer, streamed } from './requests.ts';
-import { badRequest, internalError, noSuchPath, type StatusError, tooLarge, unsupportedMediaType } from './status.ts';
+import { answerMalformed, readTarget, receiveBody, sendAnswer, sendStatus } from './http-messages.ts';
+import { InFlight } from './in-flight.ts';
+import { type ApiRequest, streamed } from './requests.ts';
+import { internalError, StatusError, tooManyRequests } from './status.ts';
 
-/** Largest request body in bytes, as Kubernetes'. */
-const bodyLimit = 3 * 1024 * 1024;
 const stopMs = 5_000;
-const idleMs = 120_000;
 
-/** The HTTP side of the server: Fastify in front of the handler, behind as many TLS listeners as there are addresses. */
+/** How long clients may take, in milliseconds. */
+const patience = {
+  handshakeMs: 10_000,
+  /** A request's headers; Kubernetes' own time. */
+  headersMs: 32_000,
+  /** A connection between two requests. */
+  idleMs: 120_000,
+} as const;
+/** Labels of a selector that is longer do not fit a request; kubectl sends some hundred. */
+const maxHeaderBytes = 64 * 1024;
+
+/** The HTTP side of the server: bounds what clients may cost, behind as many TLS listeners as there are addresses. */
 export class HttpFront {
-  /** For tests, which send requests by `inject`. */
-  readonly app: FastifyInstance;
   readonly #config: ApiServerConfig;
   readonly #servers: Server[] = [];
   readonly #handler: ApiHandler;
   readonly #authenticate: Authenticator;
+  readonly #inFlight: InFlight;
   /** Connections that are no longer HTTP: the servers do not know them any more. */
   readonly #upgraded = new Set<Socket>();
 
@@ -29,18 +37,8 @@ export class HttpFront {
     this.#config = config;
     this.#handler = handler;
     this.#authenticate = authenticate;
-    this.app = fastify({
-      bodyLimit,
-      exposeHeadRoutes: false,
-      forceCloseConnections: false,
-      frameworkErrors: (error, _request, reply) => sendStatus(reply, toStatusError(error)),
-      serverFactory: (listener) => this.#createServers(listener),
-    });
-    this.app.removeAllContentTypeParsers();
-    this.app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
-    this.app.setNotFoundHandler((_request, reply) => sendStatus(reply, noSuchPath()));
-    this.app.setErrorHandler((error, _request, reply) => sendStatus(reply, toStatusError(error)));
-    this.app.all('/*', (request, reply) => answer(handler, authenticate, { request, reply }));
+    this.#inFlight = new InFlight(config.limits);
+    for (const _ of config.listen) this.#servers.push(this.#createServer());
   }
 
   /**
@@ -48,7 +46,6 @@ export class HttpFront {
    * @throws SignalboxError `LISTEN_FAILED`
    */
   async listen(): Promise<string[]> {
-    await this.app.ready();
     return Promise.all(this.#config.listen.map((where, i) => listen(this.#servers[i], where)));
   }
 
@@ -63,23 +60,51 @@ export class HttpFront {
     for (const socket of this.#upgraded) socket.destroy();
     await Promise.all(closed);
     clearTimeout(timer);
-    await this.app.close();
   }
 
-  #createServers(listener: RequestListener): PlainServer {
-    const { caCert, serverCert, serverKey } = this.#config.pki;
-    for (const _ of this.#config.listen) {
+  #createServer(): Server {
+    const { pki, limits } = this.#config;
+    const server = createServer({
       // Who has no certificate gets an answer that says so, instead of a broken connection.
-      const tls = { ca: caCert, cert: serverCert, key: serverKey, requestCert: true, rejectUnauthorized: false };
-      const server = createServer({ ...tls, minVersion: 'TLSv1.2', keepAliveTimeout: idleMs }, listener);
-      server.on('upgrade', (request, socket, head) => {
-        this.#upgrade(request, socket as Socket, head).catch(() => socket.destroy());
+      ...{ ca: pki.caCert, cert: pki.serverCert, key: pki.serverKey, requestCert: true, rejectUnauthorized: false },
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: Math.min(patience.handshakeMs, limits.requestMs),
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: Math.min(patience.headersMs, limits.requestMs),
+      requestTimeout: limits.requestMs,
+      connectionsCheckingInterval: Math.min(5_000, limits.requestMs / 4),
+      keepAliveTimeout: patience.idleMs,
+      // A client whose machine is gone says nothing more; the kernel asks it whether it is there.
+      keepAlive: true,
+      keepAliveInitialDelay: 30_000,
+    });
+    // Later than a request that does not arrive is answered.
+    server.timeout = limits.requestMs * 1.5;
+    server.on('request', (request, response) => {
+      // Nothing moves: a watch without events may be so for long, a client that does not take what it asked for may not.
+      response.on('timeout', () => {
+        if (response.writableLength > 0 || request.socket.writableLength > 0) request.socket.destroy();
       });
-      this.#servers.push(server);
+      this.#answer(request, response).catch((error: Error) => sendStatus(response, internalError(error.message)));
+    });
+    server.on('upgrade', (request, socket, head) => {
+      this.#upgrade(request, socket as Socket, head).catch(() => socket.destroy());
+    });
+    server.on('clientError', (error: NodeJS.ErrnoException, socket) => answerMalformed(error, socket as Socket));
+    return server;
+  }
+
+  async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      const { admitted, user } = await this.#admit(request, response, response);
+      // Who is nobody is not listened to either.
+      const body = user === undefined ? Buffer.alloc(0) : await receiveBody(request);
+      const result = await this.#handler.handle({ ...admitted, user, body });
+      if (result !== streamed) sendAnswer(response, result);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      sendStatus(response, error);
     }
-    // Fastify's own server never listens; it wants one to look after.
-    const [first] = this.#servers;
-    return (first ?? createServer({}, listener)) as unknown as PlainServer;
   }
 
   /** A request for another kind of connection: the handler takes the connection over, or answers as it does others. */
@@ -91,14 +116,40 @@ export class HttpFront {
     response.shouldKeepAlive = false;
     response.assignSocket(socket);
     response.once('finish', () => socket.end());
+    socket.setTimeout(this.#config.limits.requestMs, () => socket.destroy());
     const take = () => {
+      socket.setTimeout(0);
       response.detachSocket(socket);
       return socket;
     };
+    try {
+      const { admitted, user } = await this.#admit(request, response, socket);
+      const upgrade = { head, take };
+      const result = await this.#handler.handle({ ...admitted, user, body: Buffer.alloc(0), upgrade });
+      if (result !== streamed) sendAnswer(response, result);
+    } catch (error) {
+      if (!(error instanceof StatusError)) throw error;
+      sendStatus(response, error);
+    }
+  }
+
+  /**
+   * Finds out who asks, and whether there is room for one more request, which takes it until `place` is closed.
+   * @throws StatusError 400, 429
+   */
+  async #admit(
+    request: IncomingMessage,
+    response: ServerResponse,
+    place: ServerResponse | Socket,
+  ): Promise<{ admitted: Omit<ApiRequest, 'user' | 'body'>; user: User | undefined }> {
+    const { method = 'GET', headers } = request;
+    const target = readTarget(request.url ?? '/');
     const user = await this.#authenticate(request);
-    const asked = { ...readRequest(request), body: Buffer.alloc(0), user, response };
-    const result = await this.#handler.handle({ ...asked, upgrade: { head, take } });
-    if (result !== streamed) write(response, result);
+    const leave = this.#inFlight.enter({ method, ...target, user });
+    if (leave === undefined) throw tooManyRequests();
+    if (place.destroyed) leave();
+    else place.once('close', leave);
+    return { admitted: { method, ...target, headers, response }, user };
   }
 }
 
@@ -123,64 +174,4 @@ async function listen(server: Server | undefined, where: Listen): Promise<string
   if (address === null || typeof address === 'string') return `unix:${address}`;
   const host = address.family === 'IPv6' ? `[${address.address}]` : address.address;
   return `https://${host}:${address.port}`;
-}
-
-async function answer(
-  handler: ApiHandler,
-  authenticate: Authenticator,
-  { request, reply }: { request: FastifyRequest; reply: FastifyReply },
-): Promise<void> {
-  // Past Fastify's own sending, which would rewrite the parameters of media types.
-  reply.hijack();
-  const result = await handler.handle({
-    ...readRequest(request.raw),
-    body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-    user: await authenticate(request.raw),
-    response: reply.raw,
-  });
-  if (result === streamed) return;
-  // An answer that broke off after it began cannot be taken back.
-  if (reply.raw.headersSent) reply.raw.destroy();
-  else write(reply.raw, result);
-}
-
-function readRequest({ method = 'GET', url = '/', headers }: IncomingMessage) {
-  const mark = url.indexOf('?');
-  return {
-    method,
-    path: mark < 0 ? url : url.slice(0, mark),
-    query: new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1)),
-    headers,
-  };
-}
-
-function write(response: ServerResponse, { code, type, body, headers = {}, warnings = [] }: ApiAnswer): void {
-  response.setHeader('content-type', type);
-  response.setHeader('content-length', Buffer.byteLength(body));
-  response.setHeader('cache-control', 'no-cache, private');
-  for (const name in headers) response.setHeader(name, headers[name] ?? '');
-  if (warnings.length > 0) response.setHeader('warning', warnings.map(formatWarning));
-  response.writeHead(code);
-  response.end(body);
-}
-
-const maxWarningBytes = 4_096;
-
-/** A Warning header's value (RFC 7234): printable ASCII, quoted. */
-function formatWarning(text: string): string {
-  const safe = text.slice(0, maxWarningBytes).replaceAll(/[^ -~]/g, '?');
-  return `299 - "${safe.replaceAll(/["\\]/g, '\\$&')}"`;
-}
-
-function sendStatus(reply: FastifyReply, { status }: StatusError): void {
-  reply.hijack();
-  write(reply.raw, { code: status.code, type: 'application/json', body: JSON.stringify(status) });
-}
-
-/** What Fastify found wrong before the handler saw the request. */
-function toStatusError(error: unknown): StatusError {
-  const { code, statusCode = 500, message } = error as { code?: string; statusCode?: number; message: string };
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE') return tooLarge(bodyLimit);
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE') return unsupportedMediaType(message);
-  return statusCode < 500 ? badRequest(message) : internalError(message);
 }

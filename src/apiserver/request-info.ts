@@ -82,6 +82,13 @@ function verbOf(method: string, name: string | undefined, query: URLSearchParams
   }
 }
 
+const healthPaths = ['/livez', '/readyz', '/healthz'];
+
+/** Whether a path tells how the server is: open to everybody, always. */
+export function isHealthPath(path: string): boolean {
+  return healthPaths.includes(path);
+}
+
 /** A boolean parameter as Kubernetes reads it: present and neither `false` nor `0`. */
 export function isTrue(parameter: string | null): boolean {
   return parameter !== null && parameter.toLowerCase() !== 'false' && parameter !== '0';

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { User } from './authentication.ts';
+import type { StatusError } from './status.ts';
 
 /** One request, as the handlers see it. */
 export interface ApiRequest {
@@ -39,6 +40,13 @@ export const streamed = Symbol('the handler has sent the answer itself');
 
 export function jsonAnswer(code: number, value: unknown): ApiAnswer {
   return { code, type: 'application/json', body: JSON.stringify(value) };
+}
+
+/** A failure; what says when to try again says it in a header too (RFC 9110, 10.2.3). */
+export function statusAnswer(status: StatusError['status']): ApiAnswer {
+  const { retryAfterSeconds } = status.details ?? {};
+  const headers = retryAfterSeconds === undefined ? {} : { 'retry-after': String(retryAfterSeconds) };
+  return { ...jsonAnswer(status.code, status), headers };
 }
 
 export function textAnswer(code: number, text: string): ApiAnswer {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseIp } from '../net/ip.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
+import { defaultLimits } from './in-flight.ts';
 import type { ClusterPki } from './pki.ts';
 import { runApiServer, startApiServer } from './server.ts';
 import { startTestServer, type TestClientConfig, type TestServer } from './test-server.ts';
@@ -62,7 +63,7 @@ test('a watch from before what the store still knows ends with 410', async () =>
   expect(JSON.parse(watch)).toMatchObject({ type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired' } });
 });
 
-test('a watcher that does not read is dropped, and the others see everything', async () => {
+test('a watcher that does not read is dropped, and the others see everything', { timeout: 60_000 }, async () => {
   const { metadata } = JSON.parse(await text(await open('GET', configMaps)));
   const path = `${configMaps}?watch=1&resourceVersion=${metadata.resourceVersion}`;
   const idle = await open('GET', path);
@@ -93,6 +94,7 @@ test('runApiServer resolves when its signal aborts', async () => {
     disabledAdmission: [],
     serviceCidrs: ['10.96.0.0/12'],
     nodePortRange: { from: 30_000, to: 32_767 },
+    limits: defaultLimits,
     apiServerAddress: { ip: parseIp('10.0.0.1'), port: 6443 },
   };
   const running = runApiServer(config, stop.signal);
@@ -111,6 +113,7 @@ test('startApiServer names the address that is taken', async () => {
     disabledAdmission: [],
     serviceCidrs: ['10.96.0.0/12'],
     nodePortRange: { from: 30_000, to: 32_767 },
+    limits: defaultLimits,
   });
   await expect(starting).rejects.toThrow(new RegExp(`127.0.0.1:${port} cannot be listened on .* \\[LISTEN_FAILED\\]`));
 });

@@ -35,7 +35,6 @@ import { WatchCache } from './watch-cache.ts';
 export interface ApiServer {
   /** One for each address listened on, in the order of the configuration. */
   readonly urls: readonly string[];
-  readonly front: HttpFront;
   /** Rejects when the server can no longer follow its store. */
   readonly failed: Promise<never>;
   /** Ends watches, lets requests under way finish for up to 5 seconds, closes the store. */
@@ -80,7 +79,7 @@ export async function startApiServer(config: ApiServerConfig): Promise<ApiServer
     stops.push(() => front.close());
     const urls = await front.listen();
     stops.push(() => cache.stop());
-    return { urls, front, failed, close };
+    return { urls, failed, close };
   } catch (error) {
     await close();
     throw error;

@@ -22,7 +22,7 @@ async function call<T>(
   payload?: object,
 ): Promise<{ code: number; body: T }> {
   const headers = payload === undefined ? {} : { 'content-type': 'application/json' };
-  const answer = await server.api.front.app.inject({
+  const answer = await server.inject({
     method,
     url,
     headers,

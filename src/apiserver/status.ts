@@ -10,12 +10,15 @@ const codes = {
   NotFound: 404,
   MethodNotAllowed: 405,
   NotAcceptable: 406,
+  RequestTimeout: 408,
   AlreadyExists: 409,
   Conflict: 409,
   Expired: 410,
   RequestEntityTooLarge: 413,
   UnsupportedMediaType: 415,
   Invalid: 422,
+  TooManyRequests: 429,
+  RequestHeaderFieldsTooLarge: 431,
   InternalError: 500,
   ServiceUnavailable: 503,
   Timeout: 504,
@@ -132,6 +135,11 @@ export function notAcceptable(): StatusError {
 
 export function tooLarge(limit: number): StatusError {
   return new StatusError('RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
+}
+
+/** Too many are being answered already. */
+export function tooManyRequests(): StatusError {
+  return new StatusError('TooManyRequests', 'too many requests, please try again later', { retryAfterSeconds: 1 });
 }
 
 /** The client knows a revision that this server has not seen yet. */

@@ -1,7 +1,10 @@
 import { mkdtemp, rm } from 'node:fs/promises';
+import type { IncomingHttpHeaders } from 'node:http';
+import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ApiServerConfig, serviceAccountIssuer } from './config.ts';
+import { defaultLimits } from './in-flight.ts';
 import { apiServerNames, ensurePki, issueClientCertificate } from './pki.ts';
 import { type ApiServer, startApiServer } from './server.ts';
 
@@ -13,6 +16,20 @@ export interface TestClientConfig {
   readonly clientKey: string;
 }
 
+/** A request as tests write it. */
+export interface InjectedRequest {
+  readonly method: string;
+  readonly url: string;
+  readonly headers?: { readonly [name: string]: string };
+  readonly payload?: string | Buffer;
+}
+
+export interface InjectedAnswer {
+  readonly statusCode: number;
+  readonly headers: IncomingHttpHeaders;
+  readonly body: string;
+}
+
 /** An API server of a test's own. */
 export interface TestServer {
   readonly api: ApiServer;
@@ -20,6 +37,11 @@ export interface TestServer {
   readonly dir: string;
   /** As user `admin` of group `system:masters`. */
   readonly admin: TestClientConfig;
+  /**
+   * Sends a request without a certificate, over connections that are kept. For servers with an `authenticate` of their
+   * own.
+   */
+  inject(request: InjectedRequest): Promise<InjectedAnswer>;
   clientFor(user: string, groups: readonly string[]): Promise<TestClientConfig>;
   /** Stops the server and starts it again over the same data, on the same port. */
   restart(): Promise<void>;
@@ -42,6 +64,7 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     disabledAdmission: ['ServiceAccount'],
     nodePortRange: { from: 30_000, to: 32_767 },
     apiServerAddress: { ip: '192.168.101.2', port: 6443 },
+    limits: defaultLimits,
     ...changes,
   };
   let api = await startApiServer(config);
@@ -50,7 +73,9 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     const { cert, key } = await issueClientCertificate(pkiDir, { user, groups });
     return { server, certificateAuthority: pki.caCert, clientCertificate: cert, clientKey: key };
   };
+  const agent = new Agent({ keepAlive: true, ca: pki.caCert });
   return {
+    inject: (request) => inject(server, agent, request),
     get api() {
       return api;
     },
@@ -58,12 +83,41 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     admin: await clientFor('admin', ['system:masters']),
     clientFor,
     restart: async () => {
+      agent.destroy();
       await api.close();
       api = await startApiServer({ ...config, listen: [{ host: '127.0.0.1', port: Number(new URL(server).port) }] });
     },
     close: async () => {
+      agent.destroy();
       await api.close();
       await rm(dir, { recursive: true });
     },
   };
+}
+
+function inject(
+  server: string,
+  agent: Agent,
+  { method, url, headers, payload }: InjectedRequest,
+): Promise<InjectedAnswer> {
+  const { hostname, port } = new URL(server);
+  const length = payload === undefined ? {} : { 'content-length': Buffer.byteLength(payload) };
+  const options = { agent, hostname, port, method, path: url, headers: { ...headers, ...length } };
+  return new Promise((resolve, reject) => {
+    const sent = request(options, async (answer) => {
+      const pieces: Buffer[] = [];
+      try {
+        for await (const piece of answer) pieces.push(piece as Buffer);
+        // Headers that stand several times stay apart.
+        const all = Object.entries(answer.headersDistinct);
+        const headers: IncomingHttpHeaders = Object.fromEntries(
+          all.map(([name, values = []]) => [name, values.length === 1 ? values[0] : values]),
+        );
+        resolve({ statusCode: answer.statusCode ?? 0, headers, body: Buffer.concat(pieces).toString() });
+      } catch (error) {
+        reject(error as Error);
+      }
+    });
+    sent.once('error', reject).end(payload);
+  });
 }

@@ -1,0 +1,67 @@
+import type { User } from './authentication.ts';
+import { isHealthPath, isTrue, readResourceRequest } from './request-info.ts';
+
+/** How many requests are answered at the same time, and how long one may take to arrive. */
+export interface RequestLimits {
+  /** Requests that read; as `--max-requests-inflight` of kube-apiserver. */
+  readonly reads: number;
+  /** Requests that write; as `--max-mutating-requests-inflight`. */
+  readonly writes: number;
+  /** Requests without an end of their own: watches, logs that are followed, and streams of Pods. */
+  readonly streams: number;
+  /** Milliseconds a request may take to arrive, and a client to take any of its answer. */
+  readonly requestMs: number;
+}
+
+export const defaultLimits: RequestLimits = { reads: 400, writes: 200, streams: 10_000, requestMs: 60_000 };
+
+/** What has to be known of a request to count it. */
+export interface CountedRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  readonly user: User | undefined;
+}
+
+type Room = 'reads' | 'writes' | 'streams';
+
+/**
+ * Counts requests under way, by kind, and refuses those there is no room for. Health is always answered, and so are
+ * administrators: they come to see what is wrong.
+ */
+export class InFlight {
+  readonly #limits: RequestLimits;
+  readonly #taken: { [room in Room]: number } = { reads: 0, writes: 0, streams: 0 };
+
+  constructor(limits: RequestLimits) {
+    this.#limits = limits;
+  }
+
+  /** Takes room for a request, which the result gives back when it is called, once. Nothing when there is none. */
+  enter(request: CountedRequest): (() => void) | undefined {
+    const room = roomOf(request);
+    const isExempt = isHealthPath(request.path) || request.user?.groups.includes('system:masters') === true;
+    if (!isExempt && this.#taken[room] >= this.#limits[room]) return undefined;
+    this.#taken[room]++;
+    let isInside = true;
+    return () => {
+      if (isInside) this.#taken[room]--;
+      isInside = false;
+    };
+  }
+}
+
+function roomOf({ method, path, query }: CountedRequest): Room {
+  const info = readResourceRequest(method, path, query);
+  if (info?.verb === 'watch') return 'streams';
+  switch (info?.subresource) {
+    case 'exec':
+    case 'attach':
+    case 'portforward':
+      return 'streams';
+    case 'log':
+      return isTrue(query.get('follow')) ? 'streams' : 'reads';
+    default:
+      return method === 'GET' || method === 'HEAD' ? 'reads' : 'writes';
+  }
+}
