@@ -14,6 +14,7 @@ import type { User } from './authentication.ts';
 import { messageOf, parseBody } from './body.ts';
 import { discover } from './discovery.ts';
 import type { ApiServerMetrics } from './metrics.ts';
+import { isPodStream } from './node-api/pod-streams.ts';
 import { Registry, type RegistryEnvironment } from './registry.ts';
 import { isHealthPath, isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer, statusAnswer, streamed, textAnswer } from './requests.ts';
@@ -24,7 +25,7 @@ import {
   methodNotAllowed,
   noSuchPath,
   StatusError,
-  tooLargeToStore,
+  tooMuch,
   unauthorized,
   unavailable,
 } from './status.ts';
@@ -93,6 +94,9 @@ export class ApiHandler {
     const { authorizer } = this.#parts;
     const user = impersonate(request.user, request.headers, authorizer);
     authorizer.require(accessRequestOf(user, request, info));
+    // A WebSocket begins with a GET, and who may look is not thereby one who may run commands (since Kubernetes 1.35).
+    const opens = info?.verb === 'get' && isPodStream(info.subresource ?? '') && info.subresource !== 'log';
+    if (opens) authorizer.require(accessRequestOf(user, request, { ...info, verb: 'create' }));
     return user;
   }
 
@@ -154,7 +158,7 @@ export class ApiHandler {
     if (error instanceof StatusError) return error;
     this.#parts.log.error({ err: error, method: request.method, path: request.path }, 'request failed');
     if (isSignalboxError(error, 'STORE_FULL')) return insufficientStorage(error.message);
-    if (isSignalboxError(error, 'STORE_TOO_LARGE')) return tooLargeToStore(error.message);
+    if (isSignalboxError(error, 'STORE_TOO_LARGE')) return tooMuch(error.message);
     if (error instanceof SignalboxError) return unavailable(error.message);
     return internalError(messageOf(error));
   }

@@ -16,7 +16,7 @@ import type {
 import { formatLabelSelector } from '../api/label-selector.ts';
 import type { KubernetesObject } from '../api/object.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
-import { age } from './duration.ts';
+import { age } from '../component/duration.ts';
 import { podColumns } from './pod-columns.ts';
 import type { Column } from './strategy.ts';
 

@@ -7,6 +7,9 @@ import type { ApiObject } from './stored-object.ts';
 const fieldValidations = ['Strict', 'Warn', 'Ignore'] as const;
 export type FieldValidation = (typeof fieldValidations)[number];
 
+/** As many as Kubernetes tells of: a body has room for a million. */
+const maxProblems = 100;
+
 /** The type of a body: what it has to call itself, and its name in the schema. */
 export interface BodyType {
   readonly apiVersion: string;
@@ -72,8 +75,8 @@ export function decodeValue(body: ParsedBody, type: BodyType): { object: ApiObje
   try {
     const { object, unknown } = decodeObject(type.schema, body.value);
     const problems = [
-      ...unknown.map((path) => `unknown field ${JSON.stringify(path)}`),
-      ...body.duplicates.map((path) => `duplicate field ${JSON.stringify(path)}`),
+      ...unknown.slice(0, maxProblems).map((path) => `unknown field ${JSON.stringify(path)}`),
+      ...body.duplicates.slice(0, maxProblems).map((path) => `duplicate field ${JSON.stringify(path)}`),
     ];
     const metadata = isPlainObject(object.metadata) ? object.metadata : {};
     return { object: { ...object, apiVersion: type.apiVersion, kind: type.kind, metadata }, problems };

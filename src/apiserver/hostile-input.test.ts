@@ -242,3 +242,144 @@ test('any bytes are answered, whatever they claim to be', async () => {
     runs,
   );
 });
+
+/** The code and reason of the answer, and how long it took. */
+async function sendTimed(method: 'POST' | 'PATCH' | 'GET', url: string, type: string, body: string) {
+  const begin = performance.now();
+  const { statusCode, body: text } = await server.inject({
+    ...{ method, url, headers: { 'content-type': type } },
+    ...(body === '' ? {} : { payload: Buffer.from(body, 'latin1') }),
+  });
+  const { reason } = JSON.parse(text) as { reason?: string };
+  return { code: statusCode, reason, ms: performance.now() - begin };
+}
+const many = (count: number, item: (i: number) => unknown) =>
+  JSON.stringify(Array.from({ length: count }, (_, i) => item(i)));
+const spread = (count: number) => many(count, (i) => ({ op: 'add', path: '/data/0', value: i }));
+const doubling = many(60, (i) => ({ op: 'copy', from: '/data', path: `/data/${i}` }));
+const inserting = `[{"op":"add","path":"/data","value":${many(400_000, () => 1)}},${spread(9_000).slice(1)}`;
+const json = 'application/json-patch+json';
+const strategic = 'application/strategic-merge-patch+json';
+
+test.each([
+  ['a JSON patch that doubles itself', json, doubling, 413],
+  ['a JSON patch of too many operations', json, spread(10_001), 413],
+  ['a JSON patch that moves a long list again and again', json, inserting, 413],
+  [
+    'a JSON patch that nests too deeply',
+    json,
+    `[{"op":"add","path":"/x","value":${'['.repeat(5_000)}${']'.repeat(5_000)}}]`,
+    400,
+  ],
+  [
+    'a merge patch that nests too deeply',
+    'application/merge-patch+json',
+    `${'{"a":'.repeat(5_000)}1${'}'.repeat(5_000)}`,
+    400,
+  ],
+  ['an endless list of finalizers', strategic, `{"metadata":{"finalizers":${many(150_000, (i) => `x${i}`)}}}`, 422],
+  [
+    'an endless list of elements',
+    strategic,
+    `{"metadata":{"ownerReferences":${many(40_000, (i) => ({ uid: `${i}` }))}}}`,
+    422,
+  ],
+  [
+    'an endless order of elements',
+    strategic,
+    `{"metadata":{"$setElementOrder/finalizers":${many(100_000, (i) => `x${i}`)},"finalizers":${many(100_000, (i) => `x${100_000 - i}`)}}}`,
+    422,
+  ],
+])('%s is refused, soon', { timeout: 60_000 }, async (name, type, body, code) => {
+  const map = `bomb-${name.replaceAll(/[^a-z]/gi, '-').toLowerCase()}`.slice(0, 60).replace(/-$/, '');
+  await send(
+    'POST',
+    `${path}/configmaps`,
+    JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: map }, data: { a: 'b' } }),
+  );
+  const answer = await sendTimed('PATCH', `${path}/configmaps/${map}`, type, body);
+  expect(answer.code).toBe(code);
+  expect(answer.ms).toBeLessThan(10_000);
+});
+
+test.each([
+  ['nests too deeply', 'application/json', `{"a":${'['.repeat(200_000)}`, 400],
+  [
+    'has a field a hundred thousand times',
+    'application/json',
+    `{"kind":"ConfigMap","apiVersion":"v1",${'"data":{},'.repeat(100_000)}"metadata":{"name":"twice"}}`,
+    201,
+  ],
+  [
+    'has a hundred thousand unknown fields',
+    'application/json',
+    `{"kind":"ConfigMap","apiVersion":"v1","metadata":{"name":"odd"},${many(100_000, (i) => i)
+      .slice(1, -1)
+      .replaceAll(/(\d+)/g, '"x$1":1')}}`,
+    201,
+  ],
+  [
+    'has aliases of aliases',
+    'application/yaml',
+    `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghij'].map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefghij'[i]}`)}]`).join('\n')}\n`,
+    400,
+  ],
+  ['nests too deeply in YAML', 'application/yaml', '['.repeat(50_000), 400],
+  ['is a NUL byte', 'application/json', '\0', 400],
+  ['is not UTF-8', 'application/json', '{"kind":"\xff\xfe"}', 400],
+])('a body that %s is answered, soon', { timeout: 60_000 }, async (_, type, body, code) => {
+  const answer = await sendTimed('POST', `${path}/configmaps`, type, body);
+  expect(answer.code).toBe(code);
+  expect(answer.ms).toBeLessThan(10_000);
+});
+
+test('names that JavaScript objects have already are names like others, in bodies and patches', async () => {
+  const url = `${path}/configmaps/names`;
+  const data = '"__proto__":"a","constructor":"b","toString":"c"';
+  const read = async (): Promise<string> => (await server.inject({ method: 'GET', url })).body;
+  await send(
+    'POST',
+    `${path}/configmaps`,
+    `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"names"},"data":{${data}}}`,
+  );
+  expect(await read()).toContain(`"data":{${data}}`);
+  for (const [type, patch] of [
+    ['application/merge-patch+json', '{"data":{"__proto__":"m"}}'],
+    [strategic, '{"data":{"__proto__":"s","constructor":null}}'],
+    [
+      json,
+      '[{"op":"add","path":"/data/constructor","value":"j"},{"op":"copy","from":"/data/__proto__","path":"/data/valueOf"}]',
+    ],
+  ] as const) {
+    expect(await send('PATCH', url, patch, type)).toBe(200);
+  }
+  const { data: found } = JSON.parse(await read()) as { data: object };
+  expect(Object.entries(found).toSorted()).toEqual([
+    ['__proto__', 's'],
+    ['constructor', 'j'],
+    ['toString', 'c'],
+    ['valueOf', 's'],
+  ]);
+  expect(
+    await send(
+      'PATCH',
+      url,
+      '{"__proto__":{"polluted":1},"metadata":{"__proto__":{"labels":{"a":"b"}}}}',
+      'application/merge-patch+json',
+    ),
+  ).toBeLessThan(500);
+  expect('polluted' in {}).toBe(false);
+  expect(await read()).not.toContain('labels');
+});
+
+test('a selector of very many requirements is answered, soon', async () => {
+  const selector = Array.from({ length: 5_000 }, (_, i) => `!k${i}`).join();
+  const { code, ms } = await sendTimed(
+    'GET',
+    `${path}/configmaps?labelSelector=${encodeURIComponent(selector)}`,
+    'x',
+    '',
+  );
+  expect(code).toBe(200);
+  expect(ms).toBeLessThan(5_000);
+});

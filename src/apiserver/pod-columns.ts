@@ -1,6 +1,6 @@
 import type { ContainerStatus, Pod } from '../api/generated/types.ts';
 import type { KubernetesObject } from '../api/object.ts';
-import { age } from './duration.ts';
+import { age } from '../component/duration.ts';
 import type { Column } from './strategy.ts';
 
 /** The columns of Pods, between those that all objects have. */

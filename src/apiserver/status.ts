@@ -159,8 +159,8 @@ export function insufficientStorage(message: string): StatusError {
   return new StatusError('InsufficientStorage', message);
 }
 
-/** The store takes no object of this size. */
-export function tooLargeToStore(message: string): StatusError {
+/** The store takes no object of this size, or a patch is more work than its size allows. */
+export function tooMuch(message: string): StatusError {
   return new StatusError('RequestEntityTooLarge', message);
 }
 

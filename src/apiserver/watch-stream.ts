@@ -68,7 +68,8 @@ export class WatchStream {
       if (!matches(object)) continue;
       const text = view.event(object, object.revision, !this.#sentAny);
       if (!this.#write(frame('ADDED', text))) await this.#drained();
-      if (this.#ended) return revision;
+      // A connection that is gone never drains.
+      if (this.#ended || this.#response.destroyed) return revision;
     }
     if (marksInitialEnd) this.#bookmark(revision, { 'k8s.io/initial-events-end': 'true' });
     return revision;
@@ -146,6 +147,7 @@ export class WatchStream {
   }
 
   #drained(): Promise<void> {
+    if (this.#response.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
         this.#response.off('drain', done);

@@ -1,5 +1,5 @@
-import { describe, expect, it } from 'vitest';
-import { parseDuration } from './duration.ts';
+import { describe, expect, it, test } from 'vitest';
+import { humanDuration, parseDuration } from './duration.ts';
 
 describe('parseDuration', () => {
   it.each([
@@ -19,4 +19,22 @@ describe('parseDuration', () => {
   it.each(['', '30', 's', '-1s', '1 s', '1s ', '1d', '1s30', 'x1s'])('takes %o for no duration', (text) => {
     expect(parseDuration(text)).toBeUndefined();
   });
+});
+
+test.each([
+  [0, '0s'],
+  [119, '119s'],
+  [120, '2m'],
+  [330, '5m30s'],
+  [600, '10m'],
+  [179 * 60, '179m'],
+  [3 * 3600, '3h'],
+  [7 * 3600 + 1800, '7h30m'],
+  [47 * 3600, '47h'],
+  [52 * 3600, '2d4h'],
+  [8 * 86400, '8d'],
+  [800 * 86400, '2y70d'],
+  [9 * 365 * 86400, '9y'],
+])('humanDuration: %i seconds', (seconds, text) => {
+  expect(humanDuration(seconds * 1000)).toBe(text);
 });

@@ -112,6 +112,19 @@ describe('authorization', () => {
     expect((await server.inject({ method: 'GET', url: '/readyz' })).body).toBe('ok');
   });
 
+  test('who may only get streams of Pods opens none: a WebSocket begins with a GET, but is a create', async () => {
+    const rule = (verb: string) => [{ verbs: [verb], apiGroups: [''], resources: ['pods/exec', 'pods/portforward'] }];
+    await grant('looker', rule('get'), 'streams-get');
+    await grant('runner', [...rule('get'), ...rule('create')], 'streams-create');
+    for (const stream of ['exec', 'portforward']) {
+      const url = `/api/v1/namespaces/default/pods/none/${stream}`;
+      const refused = await as('looker', 'GET', url);
+      expect(refused.code).toBe(403);
+      expect(refused.body.message).toContain(`cannot create resource "pods/${stream}"`);
+      expect((await as('runner', 'GET', url)).code).toBe(404);
+    }
+  });
+
   test('a role counts where its binding is, from the moment it is there until it goes', async () => {
     await as(root, 'POST', `${rbac}/namespaces/default/roles`, { metadata: { name: 'r' }, rules: [readPods] });
     const binding = {

@@ -9,7 +9,19 @@ export class PatchError extends Error {
   }
 }
 
+/** A patch asks for too much work; nothing was done. */
+export class PatchTooLargeError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = 'PatchTooLargeError';
+  }
+}
+
 const maxOperations = 10_000;
+/** All that a patch copies, as JSON: without it, forty copies of what the last one made would fill any memory. */
+const maxCopiedBytes = 3 * 1024 * 1024;
+/** Elements of lists that a patch moves aside, all operations together. */
+const maxMovedElements = 50_000_000;
 
 interface PatchOperation {
   readonly op: string;
@@ -20,16 +32,25 @@ interface PatchOperation {
 
 /**
  * Applies a JSON Patch (RFC 6902). The document is not changed.
- * @throws PatchError
+ * @throws PatchError, PatchTooLargeError
  */
 export function applyJsonPatch(document: unknown, patch: unknown): unknown {
   if (!Array.isArray(patch)) throw new PatchError('a JSON patch must be a list of operations');
   if (patch.length > maxOperations) {
-    throw new PatchError(`the allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`);
+    throw new PatchTooLargeError(
+      `The allowed maximum operations in a JSON patch is ${maxOperations}, got ${patch.length}`,
+    );
   }
-  const root = { document: structuredClone(document) };
+  const root: Patched = { document: structuredClone(document), copiedBytes: 0, movedElements: 0 };
   for (const raw of patch) applyOperation(root, readOperation(raw));
   return root.document;
+}
+
+/** A document under way, and what has been done to it that costs more than the patch is long. */
+interface Patched {
+  document: unknown;
+  copiedBytes: number;
+  movedElements: number;
 }
 
 function readOperation(raw: unknown): PatchOperation {
@@ -46,7 +67,7 @@ function readOperation(raw: unknown): PatchOperation {
   };
 }
 
-function applyOperation(root: { document: unknown }, { op, path, from = '', value }: PatchOperation): void {
+function applyOperation(root: Patched, { op, path, from = '', value }: PatchOperation): void {
   switch (op) {
     case 'add':
       add(root, path, structuredClone(value));
@@ -65,7 +86,7 @@ function applyOperation(root: { document: unknown }, { op, path, from = '', valu
       return;
     }
     case 'copy':
-      add(root, path, structuredClone(read(root, from)));
+      add(root, path, copyOf(root, read(root, from)));
       return;
     case 'test':
       if (!isDeepStrictEqual(read(root, path), value)) throw new PatchError(`testing path ${path} failed`);
@@ -73,6 +94,23 @@ function applyOperation(root: { document: unknown }, { op, path, from = '', valu
     default:
       throw new PatchError(`Unexpected kind: ${op}`);
   }
+}
+
+function copyOf(root: Patched, value: unknown): unknown {
+  const text = JSON.stringify(value);
+  root.copiedBytes += text.length;
+  if (root.copiedBytes > maxCopiedBytes) {
+    throw new PatchTooLargeError(
+      `Unable to complete the copy, the accumulated size increase of copy is ${root.copiedBytes}, exceeding the limit ${maxCopiedBytes}`,
+    );
+  }
+  return JSON.parse(text);
+}
+
+/** Counts what a list moves to make or close a gap. */
+function countMoved(root: Patched, elements: number): void {
+  root.movedElements += elements;
+  if (root.movedElements > maxMovedElements) throw new PatchTooLargeError('the patch moves too many elements of lists');
 }
 
 function segments(path: string): string[] {
@@ -84,7 +122,7 @@ function segments(path: string): string[] {
     .map((segment) => segment.replaceAll('~1', '/').replaceAll('~0', '~'));
 }
 
-function read(root: { document: unknown }, path: string): unknown {
+function read(root: Patched, path: string): unknown {
   let at: unknown = root.document;
   for (const segment of segments(path)) at = child(at, segment, path);
   return at;
@@ -104,7 +142,7 @@ function index(segment: string, max: number, path: string): number {
   return n;
 }
 
-function parentOf(root: { document: unknown }, path: string): { container: unknown; last: string } {
+function parentOf(root: Patched, path: string): { container: unknown; last: string } {
   const all = segments(path);
   const last = all.pop() ?? '';
   let container: unknown = root.document;
@@ -112,7 +150,7 @@ function parentOf(root: { document: unknown }, path: string): { container: unkno
   return { container, last };
 }
 
-function add(root: { document: unknown }, path: string, value: unknown): void {
+function add(root: Patched, path: string, value: unknown): void {
   if (path === '') {
     root.document = value;
     return;
@@ -120,12 +158,13 @@ function add(root: { document: unknown }, path: string, value: unknown): void {
   const { container, last } = parentOf(root, path);
   if (Array.isArray(container)) {
     const at = last === '-' ? container.length : index(last, container.length, path);
+    countMoved(root, container.length - at);
     container.splice(at, 0, value);
   } else if (isPlainObject(container)) setField(container, last, value);
   else throw new PatchError(`the path ${path} does not lead into an object or list`);
 }
 
-function replace(root: { document: unknown }, path: string, value: unknown): void {
+function replace(root: Patched, path: string, value: unknown): void {
   if (path === '') {
     root.document = value;
     return;
@@ -135,12 +174,15 @@ function replace(root: { document: unknown }, path: string, value: unknown): voi
   else if (isPlainObject(container)) setField(container, last, value);
 }
 
-function remove(root: { document: unknown }, path: string): unknown {
+function remove(root: Patched, path: string): unknown {
   const gone = read(root, path);
   if (path === '') throw new PatchError('the whole document cannot be removed');
   const { container, last } = parentOf(root, path);
-  if (Array.isArray(container)) container.splice(index(last, container.length - 1, path), 1);
-  else if (isPlainObject(container)) delete container[last];
+  if (Array.isArray(container)) {
+    const at = index(last, container.length - 1, path);
+    countMoved(root, container.length - at);
+    container.splice(at, 1);
+  } else if (isPlainObject(container)) delete container[last];
   return gone;
 }
 

@@ -1,9 +1,9 @@
 import { isPlainObject } from '../../api/decode.ts';
 import { mediaType, messageOf, type ParsedBody, parseJson } from '../body.ts';
 import { type BodyType, decodeValue, type FieldValidation } from '../decode-body.ts';
-import { badRequest, invalid, StatusError, unsupportedMediaType } from '../status.ts';
+import { badRequest, invalid, StatusError, tooMuch, unsupportedMediaType } from '../status.ts';
 import type { ApiObject, StoredObject } from '../stored-object.ts';
-import { applyJsonPatch } from './json-patch.ts';
+import { applyJsonPatch, PatchTooLargeError } from './json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';
 import { applyStrategicMergePatch } from './strategic-merge-patch.ts';
 
@@ -42,7 +42,7 @@ export function parsePatch(body: Buffer, contentType: string | undefined): Parse
 
 /**
  * The object that the patch makes of a stored one. `warn` is given problems that are not errors.
- * @throws StatusError 422 when the patch does not fit, or its result is not of the type
+ * @throws StatusError 413 when it is too much work, 422 when the patch does not fit, or its result is not of the type
  */
 export function applyPatch(
   patch: ParsedPatch,
@@ -74,6 +74,7 @@ function patchValue(patch: ParsedPatch, current: ApiObject, type: BodyType): unk
         return applyStrategicMergePatch(type.schema, current, patch.body.value);
     }
   } catch (error) {
+    if (error instanceof PatchTooLargeError) throw tooMuch(error.message);
     throw patchInvalid(patch, messageOf(error));
   }
 }

@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { type FieldType, fieldsOf, isPlainObject } from '../../api/decode.ts';
 import { type MergeRule, mergeRules } from '../../api/merge-rules.ts';
 import { PatchError, setField } from './json-patch.ts';
@@ -72,43 +71,56 @@ function mergeList(context: ListContext, present: unknown, patch: readonly unkno
   const original: readonly unknown[] = Array.isArray(present) ? present : [];
   const { key } = context.rule;
   if (key === undefined) {
-    const added = patch.filter((value, i) => !original.includes(value) && patch.indexOf(value) === i);
-    return [...original, ...added];
+    const known = new Set(original);
+    return [...original, ...new Set(patch.filter((value) => !known.has(value)))];
   }
   const replaces = patch.some((element) => isPlainObject(element) && element[directive] === 'replace');
-  const result = replaces ? [] : [...original];
+  const result = elementsByKey(replaces ? [] : original, key);
   for (const element of patch) {
     if (!isPlainObject(element)) throw new PatchError(`an element of ${context.field} is not an object`);
     if (element[directive] === 'replace') continue;
     mergeElement(context, result, element);
   }
-  return result;
+  return [...result.values()];
 }
 
-function mergeElement({ rule: { key = '' }, element: type, field }: ListContext, list: unknown[], patch: Fields): void {
+/** In their order; an element whose key another has before it has a place of its own, which nothing finds. */
+function elementsByKey(list: readonly unknown[], key: string): Map<unknown, unknown> {
+  const elements = new Map<unknown, unknown>();
+  for (const element of list) {
+    const id = isPlainObject(element) ? element[key] : undefined;
+    elements.set(id === undefined || elements.has(id) ? Symbol('unnamed') : id, element);
+  }
+  return elements;
+}
+
+function mergeElement(
+  { rule: { key = '' }, element: type, field }: ListContext,
+  elements: Map<unknown, unknown>,
+  patch: Fields,
+): void {
   const id = patch[key];
   if (id === undefined) {
     throw new PatchError(`an element of ${field} does not contain declared merge key: ${key}`);
   }
-  const at = list.findIndex((candidate) => isPlainObject(candidate) && candidate[key] === id);
-  const present = list[at];
+  const present = elements.get(id);
   const merged = mergeObject(type, isPlainObject(present) ? present : {}, patch);
-  if (merged === undefined) {
-    if (at >= 0) list.splice(at, 1);
-  } else if (at >= 0) list[at] = merged;
-  else list.push(merged);
+  if (merged === undefined) elements.delete(id);
+  else elements.set(id, merged);
 }
 
 function retained(original: Fields, keys: unknown): Fields {
   if (keys === undefined) return { ...original };
   if (!Array.isArray(keys)) throw new PatchError('$retainKeys must be a list of field names');
-  return Object.fromEntries(Object.entries(original).filter(([field]) => keys.includes(field)));
+  const kept = new Set(keys);
+  return Object.fromEntries(Object.entries(original).filter(([field]) => kept.has(field)));
 }
 
 function removeValues(result: Fields, field: string, values: unknown): void {
   const present = result[field];
   if (!Array.isArray(values)) throw new PatchError(`${deletePrefix}${field} must be a list`);
-  if (Array.isArray(present)) result[field] = present.filter((value) => !values.includes(value));
+  const gone = new Set(values);
+  if (Array.isArray(present)) result[field] = present.filter((value) => !gone.has(value));
 }
 
 /**
@@ -124,18 +136,28 @@ function sortField(
   if (!Array.isArray(order)) throw new PatchError(`${orderPrefix}${field} must be a list`);
   if (!Array.isArray(list) || rule === undefined) return;
   const id = (element: unknown) => (rule.key !== undefined && isPlainObject(element) ? element[rule.key] : element);
-  const wanted = order.map(id);
-  const before = Array.isArray(original[field]) ? original[field].map(id) : [];
-  const rank = (element: unknown) => wanted.findIndex((one) => isDeepStrictEqual(one, id(element)));
-  const named = list.filter((element) => rank(element) >= 0).sort((a, b) => rank(a) - rank(b));
-  const others = list.filter((element) => rank(element) < 0);
+  const wanted = placesOf(order.map(id));
+  const before = placesOf(Array.isArray(original[field]) ? original[field].map(id) : []);
+  const place = (element: unknown, places: ReadonlyMap<unknown, number>) => places.get(id(element)) ?? -1;
+  const named = list
+    .filter((element) => place(element, wanted) >= 0)
+    .sort((a, b) => place(a, wanted) - place(b, wanted));
+  const others = list.filter((element) => place(element, wanted) < 0);
   const sorted: unknown[] = [];
+  let next = 0;
   for (const element of named) {
-    const place = before.indexOf(id(element));
-    while (others.length > 0 && place >= 0 && before.indexOf(id(others[0])) < place) sorted.push(others.shift());
+    const at = place(element, before);
+    while (next < others.length && at >= 0 && place(others[next], before) < at) sorted.push(others[next++]);
     sorted.push(element);
   }
-  result[field] = [...sorted, ...others];
+  result[field] = [...sorted, ...others.slice(next)];
+}
+
+/** Where each value stands first. */
+function placesOf(values: readonly unknown[]): ReadonlyMap<unknown, number> {
+  const places = new Map<unknown, number>();
+  for (const [place, value] of values.entries()) if (!places.has(value)) places.set(value, place);
+  return places;
 }
 
 function typeOfField(type: FieldType | undefined, field: string): FieldType | undefined {
