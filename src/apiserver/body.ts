@@ -63,9 +63,9 @@ export function parseJson(body: Buffer): ParsedBody {
 
 /** @throws StatusError 400 */
 export async function parseYaml(body: Buffer): Promise<ParsedBody> {
-  const { parseDocument } = await import('yaml');
+  const { yaml } = await import('../component/yaml.ts');
   try {
-    const document = parseDocument(body.toString(), { uniqueKeys: true, version: '1.1', merge: true });
+    const document = yaml.parseDocument(body.toString(), { uniqueKeys: true, version: '1.1', merge: true });
     const [problem] = document.errors;
     if (problem !== undefined) throw problem;
     return { value: document.toJS({ maxAliasCount: 100 }) as unknown, duplicates: [] };

@@ -12,7 +12,7 @@ import {
   readText,
 } from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { parseCidr } from '../net/cidr.ts';
+import { cidrAddress, parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp } from '../net/ip.ts';
 import type { EtcdStoreConfig } from '../store/etcd/etcd-store.ts';
 import {
@@ -23,8 +23,12 @@ import {
   serviceAccountIssuer,
 } from './config.ts';
 import { defaultLimits, type RequestLimits } from './in-flight.ts';
+import { apiServerNames, type ClientPki, ensurePki, issueClientCertificate } from './pki.ts';
 
 const readPort = readInteger(1, 65535);
+const clusterDomain = 'cluster.local';
+/** Where a server listens on all it has. */
+const anyAddress: readonly string[] = ['0.0.0.0', '::'];
 
 /**
  * Reads an API server's configuration file:
@@ -47,27 +51,56 @@ const readPort = readInteger(1, 65535);
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_ADDRESS`, `INVALID_CIDR`
  */
 export function parseApiServerConfig(value: unknown): ApiServerConfig {
+  const { pkiDir, config } = readServer(value);
+  return {
+    ...config,
+    pki: {
+      caCert: readPem(pkiDir, 'ca.crt'),
+      serverCert: readPem(pkiDir, 'apiserver.crt'),
+      serverKey: readPem(pkiDir, 'apiserver.key'),
+      serviceAccountKey: readPem(pkiDir, 'sa.key'),
+    },
+  };
+}
+
+/**
+ * Reads the configuration of a server that stands alone: what is missing in `pkiDir` is made, for the addresses that
+ * the server has, and `administrator` is a client certificate for the group `system:masters`.
+ * @throws SignalboxError as `parseApiServerConfig`, `PKI_UNREADABLE`
+ */
+export async function parseStandaloneConfig(
+  value: unknown,
+): Promise<{ readonly config: ApiServerConfig; readonly administrator: ClientPki }> {
+  const { pkiDir, config } = readServer(value);
+  const { listen, apiServerAddress, serviceCidrs } = config;
+  const ips = [
+    ...listen.flatMap((where) => ('host' in where && !anyAddress.includes(where.host) ? [where.host] : [])),
+    ...(apiServerAddress === undefined ? [] : [apiServerAddress.ip]),
+    // The Service `kubernetes`.
+    ...serviceCidrs.map((cidr) => cidrAddress(parseCidr(cidr), 1)),
+  ];
+  const pki = await ensurePki(pkiDir, apiServerNames({ clusterDomain, ips }));
+  const administrator = await issueClientCertificate(pkiDir, { user: 'admin', groups: ['system:masters'] });
+  return { config: { ...config, pki }, administrator };
+}
+
+function readServer(value: unknown): { pkiDir: string; config: Omit<ApiServerConfig, 'pki'> } {
   return readConfig(value, { name: 'the API server configuration' }, (fields) => {
     const pkiDir = fields.required('pkiDir', readText);
     const nodeClient = fields.optional('nodeClient', readFields(clientFiles));
     const advertise = fields.optional('advertise', readFields(advertisedAddress));
-    return {
+    const config = {
       listen: fields.required('listen', readList(readFields(listenAddress))),
       store: readStore(fields),
       serviceCidrs: fields.required('serviceCidrs', readList(readCidr)),
       nodePortRange: fields.optional('nodePortRange', readFields(portRange)) ?? { from: 30000, to: 32767 },
-      pki: {
-        caCert: readPem(pkiDir, 'ca.crt'),
-        serverCert: readPem(pkiDir, 'apiserver.crt'),
-        serverKey: readPem(pkiDir, 'apiserver.key'),
-        serviceAccountKey: readPem(pkiDir, 'sa.key'),
-      },
-      serviceAccountIssuer: fields.optional('serviceAccountIssuer', readText) ?? serviceAccountIssuer('cluster.local'),
+      serviceAccountIssuer: fields.optional('serviceAccountIssuer', readText) ?? serviceAccountIssuer(clusterDomain),
       disabledAdmission: fields.optional('disableAdmissionPlugins', readList(readOneOf(admissionPlugins))) ?? [],
       limits: fields.optional('limits', readFields(requestLimits)) ?? defaultLimits,
       ...(nodeClient === undefined ? {} : { nodeClient }),
       ...(advertise === undefined ? {} : { apiServerAddress: advertise }),
     };
+    return { pkiDir, config };
   });
 }
 

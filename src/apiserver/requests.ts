@@ -56,6 +56,6 @@ export function textAnswer(code: number, text: string): ApiAnswer {
 /** JSON text in the form asked for. */
 export async function formattedAnswer(code: number, json: string, type: 'json' | 'yaml'): Promise<ApiAnswer> {
   if (type === 'json') return { code, type: 'application/json', body: json };
-  const { stringify } = await import('yaml');
-  return { code, type: 'application/yaml', body: stringify(JSON.parse(json)) };
+  const { yaml } = await import('../component/yaml.ts');
+  return { code, type: 'application/yaml', body: yaml.stringify(JSON.parse(json)) };
 }

@@ -43,11 +43,17 @@ export interface ApiServer {
 
 /**
  * Serves until the signal aborts; resolves when all is stopped. Rejects when it cannot start, or loses its store.
+ * `onListening` is told the URLs when it serves.
  * @throws SignalboxError
  */
-export async function runApiServer(config: ApiServerConfig, signal: AbortSignal): Promise<void> {
+export async function runApiServer(
+  config: ApiServerConfig,
+  signal: AbortSignal,
+  onListening: (urls: readonly string[]) => void | Promise<void> = () => {},
+): Promise<void> {
   const server = await startApiServer(config);
   try {
+    await onListening(server.urls);
     await Promise.race([aborted(signal), server.failed]);
   } finally {
     await server.close();

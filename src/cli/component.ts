@@ -36,11 +36,15 @@ export async function runComponent(
   options: { readonly kubeconfig?: string; readonly config: string },
 ): Promise<void> {
   const config = await readConfig(options.config);
-  // Every component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
-  if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
-  const run = await components[name]();
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  if (name === 'apiserver' && options.kubeconfig !== undefined) {
+    const { runStandaloneApiServer } = await import('./standalone-api-server.ts');
+    return runStandaloneApiServer(config, options.kubeconfig, stop.signal);
+  }
+  // Every other component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
+  if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
+  const run = await components[name]();
   await run(config, stop.signal);
 }
 
@@ -48,7 +52,9 @@ async function readConfig(path: string): Promise<unknown> {
   try {
     const text = readFileSync(path, 'utf8');
     // JSON is what clusters of ours are told, and the parser of YAML takes time to load.
-    return text.trimStart().startsWith('{') ? JSON.parse(text) : (await import('yaml')).parse(text);
+    return text.trimStart().startsWith('{')
+      ? JSON.parse(text)
+      : (await import('../component/yaml.ts')).yaml.parse(text);
   } catch (error) {
     throw new SignalboxError('INVALID_CONFIG', {
       object: path,

@@ -95,7 +95,12 @@ function addComponents(program: Command, entry: string): void {
     program
       .command(component)
       .description(`run one component: ${description}`)
-      .option('--kubeconfig <file>', 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)')
+      .option(
+        '--kubeconfig <file>',
+        component === 'apiserver'
+          ? "where to write an administrator's kubeconfig; certificates that are missing are made too"
+          : 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)',
+      )
       .requiredOption('--config <file>', 'its configuration, as JSON or YAML')
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }

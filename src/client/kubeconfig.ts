@@ -153,7 +153,9 @@ async function parseKubeconfig(file: string, text: string): Promise<Kubeconfig> 
   let value: unknown;
   try {
     // Those we write are JSON: the YAML parser, slow to load, is for others'.
-    value = text.trimStart().startsWith('{') ? JSON.parse(text) : (await import('yaml')).parse(text);
+    value = text.trimStart().startsWith('{')
+      ? JSON.parse(text)
+      : (await import('../component/yaml.ts')).yaml.parse(text);
   } catch (cause) {
     throw invalid(
       `kubeconfig ${file}`,
