@@ -21,7 +21,7 @@ type Method = 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
 
 async function call<T>(method: Method, url: string, payload?: object): Promise<{ code: number; body: T }> {
   const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
-  const answer = await server.api.front.app.inject({
+  const answer = await server.inject({
     method,
     url,
     headers: payload === undefined ? {} : { 'content-type': type },
@@ -210,7 +210,7 @@ describe('IPAddress', { timeout: 60_000 }, () => {
   test('columns are those that kubectl prints', async () => {
     const table = async (url: string) => {
       const headers = { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' };
-      const answer = await server.api.front.app.inject({ method: 'GET', url, headers });
+      const answer = await server.inject({ method: 'GET', url, headers });
       const { columnDefinitions, rows } = JSON.parse(answer.body);
       return [columnDefinitions.map((c: { name: string }) => c.name), rows[0].cells.slice(0, 2)];
     };

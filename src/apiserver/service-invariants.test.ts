@@ -17,7 +17,7 @@ async function call<T>(method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string,
   const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   const headers = body === undefined ? {} : { 'content-type': type };
   const payload = body === undefined ? {} : { payload: JSON.stringify(body) };
-  const answer = await server.api.front.app.inject({ method, url, headers, ...payload });
+  const answer = await server.inject({ method, url, headers, ...payload });
   return { code: answer.statusCode, body: JSON.parse(answer.body) as T };
 }
 

@@ -15,7 +15,7 @@ const kind = { apiVersion: 'v1', kind: 'Service' };
 const path = '/api/v1/namespaces/default/services';
 type Answer = Service & Status;
 async function send(method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', url: string, body?: object): Promise<Answer> {
-  const answer = await server.api.front.app.inject({
+  const answer = await server.inject({
     method,
     url,
     ...(body && { payload: JSON.stringify(body) }),
