@@ -1,7 +1,7 @@
 import { request as httpsRequest } from 'node:https';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Status } from '../api/generated/types.ts';
-import { startTestServer, type TestServer } from './test-server.ts';
+import { callServer, startTestServer, type TestAnswer, type TestServer } from './test-server.ts';
 
 let server: TestServer;
 
@@ -10,25 +10,13 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-// biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind.
-type Body = any;
-
 /** Sends a request past the network. */
-async function call(
+const call = (
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   body?: unknown,
   headers: { [name: string]: string } = {},
-): Promise<{ code: number; body: Body; headers: { [name: string]: unknown } }> {
-  const answer = await server.api.front.app.inject({
-    method,
-    url: path,
-    ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-  });
-  const isJson = String(answer.headers['content-type']).startsWith('application/json') && answer.body !== '';
-  return { code: answer.statusCode, body: isJson ? JSON.parse(answer.body) : answer.body, headers: answer.headers };
-}
+): Promise<TestAnswer> => callServer(server, method, path, { body, headers });
 
 const patch = (path: string, type: 'json-patch' | 'merge-patch' | 'strategic-merge-patch', body: unknown) =>
   call('PATCH', path, body, { 'content-type': `application/${type}+json` });

@@ -1,9 +1,11 @@
 import type { APIGroup, APIResource } from '../api/generated/types.ts';
+import { otherVersions } from '../api/other-versions.ts';
 import { apiVersionOf, type Resource, resources, reviews, type Subresource } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
 
 const questions: readonly Resource[] = Object.values(reviews);
-const all: readonly Resource[] = [...Object.values(resources), ...questions];
+const others = otherVersions.map(({ resource }) => resource);
+const all: readonly Resource[] = [...Object.values(resources), ...others, ...questions];
 const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 const verbsOf = (resource: Resource) => (questions.includes(resource) ? ['create'] : objectVerbs);
 

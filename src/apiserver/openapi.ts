@@ -4,13 +4,14 @@ import { descriptions } from '../api/generated/descriptions.ts';
 import { schema } from '../api/generated/schema.ts';
 import { atomicMaps, atomicTypes, listRules } from '../api/list-types.ts';
 import { mergeRules } from '../api/merge-rules.ts';
+import { otherVersions } from '../api/other-versions.ts';
 import { apiVersionOf, type Resource, resources } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
 import { version } from './version.ts';
 
 type Json = { [field: string]: unknown };
 
-const all: readonly Resource[] = Object.values(resources);
+const all: readonly Resource[] = [...Object.values(resources), ...otherVersions.map(({ resource }) => resource)];
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const quantity = 'io.k8s.apimachinery.pkg.api.resource.Quantity';
 const intOrString = 'io.k8s.apimachinery.pkg.util.intstr.IntOrString';
@@ -21,6 +22,7 @@ const packages: readonly (readonly [RegExp, string])[] = [
   [/^(Status(Cause|Details)?|DeleteOptions|Preconditions|API\w+)$/, meta],
   [/^(Deployment|ReplicaSet|DaemonSet|StatefulSet|RollingUpdate|ControllerRevision)\w*$/, 'io.k8s.api.apps.v1'],
   [/^(Endpoint(Conditions|Hints|Port|Slice)?|For(Zone|Node))$/, 'io.k8s.api.discovery.v1'],
+  [/^Event(Series)?$/, 'io.k8s.api.events.v1'],
   [/^Lease(Spec)?$/, 'io.k8s.api.coordination.v1'],
   [/^((Cluster)?Role(Binding|Ref)?|PolicyRule|AggregationRule|Subject)$/, 'io.k8s.api.rbac.v1'],
   [/^(Token(Review|Request)|SelfSubjectReview|UserInfo|BoundObjectReference)/, 'io.k8s.api.authentication.v1'],

@@ -243,20 +243,20 @@ export class Registry {
       next.metadata.generation = (current.object.metadata.generation ?? 0) + 1;
     }
     if (isFinished(next)) {
-      this.#validate(next, current.object);
+      this.#validate(next, { old: current.object, writer: options.writer });
       return this.#remove(current, options.dryRun);
     }
-    return this.#store(next, current, { dryRun: options.dryRun, isChecked: options.part !== 'all' });
+    return this.#store(next, current, { ...options, isChecked: options.part !== 'all' });
   }
 
   /** Validates, allocates and writes; nothing when another writer was faster. */
   async #store(
     draft: ApiObject,
     old: StoredObject | undefined,
-    { dryRun, isChecked = true }: { readonly dryRun: boolean; readonly isChecked?: boolean },
+    { dryRun, writer, isChecked = true }: WriteOptions & { readonly isChecked?: boolean },
   ): Promise<StoredObject | undefined> {
     const key = keyOf(this.resource, draft.metadata.namespace, draft.metadata.name ?? '');
-    const allocation = isChecked ? this.#validate(draft, old?.object, key) : undefined;
+    const allocation = isChecked ? this.#validate(draft, { old: old?.object, writer, key }) : undefined;
     try {
       const text = storageText(this.resource, draft);
       const content = { text, parsed: old === undefined ? draft : (JSON.parse(text) as ApiObject) };
@@ -308,7 +308,10 @@ export class Registry {
     return result.ok ? result.revision : undefined;
   }
 
-  #validate(draft: ApiObject, old: ApiObject | undefined, key?: string): Allocation | undefined {
+  #validate(
+    draft: ApiObject,
+    { old, writer, key }: { old: ApiObject | undefined; writer: FieldWriter | undefined; key?: string },
+  ): Allocation | undefined {
     const { resource, strategy } = this;
     const errors = new FieldErrors();
     validateMetadata(draft.metadata, { namespaced: resource.namespaced, name: strategy.name }, errors);
@@ -323,6 +326,7 @@ export class Registry {
     }
     if (errors.list.length === 0) strategy.validate?.(draft, errors);
     if (old !== undefined) strategy.validateUpdate?.(draft, old, errors);
+    strategy.validateVersion?.[writer?.apiVersion ?? '']?.(draft, old, errors);
     if (errors.list.length === 0) return allocation;
     allocation?.release();
     throw this.#invalid(draft, errors);

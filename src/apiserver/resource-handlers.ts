@@ -1,5 +1,6 @@
 import type { Pod } from '../api/generated/types.ts';
-import { apiVersionOf } from '../api/resources.ts';
+import { otherVersionOf, toServedVersion, toStoredVersion } from '../api/other-versions.ts';
+import { apiVersionOf, type Resource } from '../api/resources.ts';
 import { mediaType, parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
 import { readDeleteOptions } from './delete-options.ts';
@@ -111,7 +112,7 @@ async function podStream(call: NamedCall, subresource: PodStream): Promise<typeo
 async function list({ request, info, registry, environment }: Call): Promise<ApiAnswer | typeof streamed> {
   const { query } = request;
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, query);
   const page = await listObjects(registry, environment.cache, {
     namespace: info.namespace,
     matches: readSelection(query, info.resource, registry.strategy),
@@ -131,7 +132,7 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
   const startsWithState = sendsInitial === null ? revision === undefined || revision === 0 : isTrue(sendsInitial);
   const { cache } = environment;
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, query);
   const matches = readSelection(query, info.resource, registry.strategy);
   const timeoutMs = readWatchTimeout(query.get('timeoutSeconds'));
   if (revision === undefined) await cache.waitUntilFresh();
@@ -163,7 +164,7 @@ function readWatchTimeout(text: string | null): number {
 
 async function create(call: Call): Promise<ApiAnswer> {
   const { info, registry } = call;
-  const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
+  const { object, warnings } = await readResource(call);
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(call.request.query, 'CreateOptions');
   const writer = readWriter(call.request, info, 'Update');
@@ -172,7 +173,7 @@ async function create(call: Call): Promise<ApiAnswer> {
 
 async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Promise<ApiAnswer> {
   const { info, registry, place, request } = call;
-  const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
+  const { object, warnings } = await readResource(call);
   checkName(object, place.name);
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(request.query, 'UpdateOptions');
@@ -191,7 +192,7 @@ async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Pr
 async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
   const { info, registry, place, request } = call;
   if (isApply(call)) {
-    const applied = await parseApplied(request.body, bodyTypeOf(info.resource));
+    const applied = asStored(info.resource, await parseApplied(request.body, bodyTypeOf(info.resource)));
     checkName(applied, place.name);
     namespaceFor(call, applied);
     const { code, stored } = await apply(call, applied, part);
@@ -206,7 +207,9 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
   const stored = await registry.update(
     place,
     (current) => {
-      const object = applyPatch(parsed, current.object, { type, validation, warn: (w) => warnings.add(w) });
+      const served = asServed(info.resource, current.object);
+      const patched = applyPatch(parsed, served, { type, validation, warn: (w) => warnings.add(w) });
+      const object = asStored(info.resource, patched);
       checkName(object, place.name);
       namespaceFor(call, object);
       return object;
@@ -227,7 +230,7 @@ async function apply(
   part: 'main' | 'status',
 ): Promise<{ code: number; stored: StoredObject }> {
   const { info, registry, place, request } = call;
-  const { resource } = info;
+  const { resource } = registry;
   const writer = readWriter(request, info, 'Apply');
   const options = { dryRun: readDryRun(request.query, 'PatchOptions'), writer };
   const hasStatus = resource.subresources.some((subresource) => subresource === 'status');
@@ -323,7 +326,7 @@ async function deleteCollection(call: Call): Promise<ApiAnswer> {
     for (const deletion of await Promise.all(group)) if (deletion !== undefined) deleted.push(deletion.object);
   }
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, request.query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, request.query);
   return formattedAnswer(200, view.list(deleted, { resourceVersion: String(environment.cache.revision) }), format.type);
 }
 
@@ -334,12 +337,12 @@ function ignoreMissing(error: unknown): Deletion | undefined {
 }
 
 async function show(
-  { request, registry, warnings = [] }: Call & { readonly warnings?: readonly string[] },
+  { request, info, registry, warnings = [] }: Call & { readonly warnings?: readonly string[] },
   code: number,
   object: StoredObject,
 ): Promise<ApiAnswer> {
   const format: Format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, request.query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, request.query);
   return { ...(await formattedAnswer(code, view.one(object, object.revision), format.type)), warnings };
 }
 
@@ -350,6 +353,22 @@ function parsedBody({ request }: Call, schemaType: string) {
 async function readObject(call: Call, type: BodyType) {
   const validation = readFieldValidation(call.request.query);
   return decodeBody(await parsedBody(call, type.schema), type, validation);
+}
+
+/** The object sent, in the version that is stored. */
+async function readResource(call: Call) {
+  const { object, warnings } = await readObject(call, bodyTypeOf(call.info.resource));
+  return { object: asStored(call.info.resource, object), warnings };
+}
+
+function asStored(resource: Resource, object: ApiObject): ApiObject {
+  const other = otherVersionOf(resource);
+  return other === undefined ? object : toStoredVersion(other, object);
+}
+
+function asServed(resource: Resource, object: ApiObject): ApiObject {
+  const other = otherVersionOf(resource);
+  return other === undefined ? object : toServedVersion(other, object);
 }
 
 function checkName(object: ApiObject, name: string): void {

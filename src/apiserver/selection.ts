@@ -1,5 +1,6 @@
 import { parseFieldSelector } from '../api/field-selector.ts';
 import { parseLabelSelector, SelectorError } from '../api/label-selector.ts';
+import { otherVersionOf } from '../api/other-versions.ts';
 import { apiVersionOf, type Resource } from '../api/resources.ts';
 import { badRequest } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
@@ -43,5 +44,7 @@ function fieldReader(
 ): ((object: ApiObject) => string) | undefined {
   if (field === 'metadata.name') return (object) => object.metadata.name ?? '';
   if (field === 'metadata.namespace' && resource.namespaced) return (object) => object.metadata.namespace ?? '';
-  return strategy.selectableFields?.[field];
+  const other = otherVersionOf(resource);
+  const stored = other === undefined ? field : other.selectors[field];
+  return stored === undefined ? undefined : strategy.selectableFields?.[stored];
 }

@@ -15,7 +15,6 @@ import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import {
   validateConfigMap,
   validateDataUpdate,
-  validateEvent,
   validateLease,
   validateNode,
   validateNodeUpdate,
@@ -35,6 +34,7 @@ import {
   validateServiceCidr,
   validateServiceCidrUpdate,
 } from '../api/validation/networking.ts';
+import { validateEvent, validateEventOfGroup } from '../api/validation/event.ts';
 import { validatePodSpec, validatePodUpdate } from '../api/validation/pod.ts';
 import {
   validateClusterRole,
@@ -167,6 +167,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
   events: {
     name: dns1123Subdomain,
     validate: validateEvent,
+    validateVersion: { 'events.k8s.io/v1': validateEventOfGroup },
     createOnUpdate: true,
     selectableFields: {
       'involvedObject.kind': (o) => about(o).kind ?? '',

@@ -24,6 +24,13 @@ export interface Strategy<T extends KubernetesObject> {
   readonly prepareForUpdate?: (next: T, old: T) => void;
   readonly validate?: (object: T, errors: FieldErrors) => void;
   readonly validateUpdate?: (next: T, old: T, errors: FieldErrors) => void;
+  /**
+   * What one version of the API asks for beside, by its name. Runs on what is written in that version; `old` is absent
+   * for a new object.
+   */
+  readonly validateVersion?: {
+    readonly [apiVersion: string]: (next: T, old: T | undefined, errors: FieldErrors) => void;
+  };
   /** Part of the object that `metadata.generation` counts the changes of; absent: it is not counted. */
   readonly generationOf?: (object: T) => unknown;
   /** Whether a PUT to a name that does not exist creates the object. */

@@ -67,3 +67,29 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     },
   };
 }
+
+/** An answer as tests look at it: JSON parsed, everything else as text. */
+export interface TestAnswer {
+  readonly code: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind.
+  readonly body: any;
+  readonly headers: { readonly [name: string]: unknown };
+}
+
+/** Sends a request past the network; a body is JSON unless it is a text or a content type says otherwise. */
+export async function callServer(
+  server: TestServer,
+  method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  sent: { readonly body?: unknown; readonly headers?: { readonly [name: string]: string } } = {},
+): Promise<TestAnswer> {
+  const { body, headers = {} } = sent;
+  const answer = await server.api.front.app.inject({
+    method,
+    url: path,
+    ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+  });
+  const isJson = String(answer.headers['content-type']).startsWith('application/json') && answer.body !== '';
+  return { code: answer.statusCode, body: isJson ? JSON.parse(answer.body) : answer.body, headers: answer.headers };
+}
