@@ -120,7 +120,7 @@ export class ApiHandler {
     const { metrics, serverAddress, tokens } = this.#parts;
     if (request.path === '/version' || request.path === '/version/') return jsonAnswer(200, version);
     if (request.path === '/metrics') return { code: 200, type: metrics.contentType, body: await metrics.text() };
-    if (request.path.startsWith('/openapi/v3')) {
+    if (request.path.startsWith('/openapi/')) {
       // Large, and asked for by few.
       const { describeApi } = await import('./openapi.ts');
       return describeApi(request);

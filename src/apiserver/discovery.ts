@@ -1,36 +1,10 @@
 import type { APIGroup, APIResource } from '../api/generated/types.ts';
-import { otherVersions } from '../api/other-versions.ts';
-import { apiVersionOf, type Resource, resources, reviews, type Subresource } from '../api/resources.ts';
+import { apiVersionOf, type Resource } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
-
-const questions: readonly Resource[] = Object.values(reviews);
-const others = otherVersions.map(({ resource }) => resource);
-const all: readonly Resource[] = [...Object.values(resources), ...others, ...questions];
-const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-const verbsOf = (resource: Resource) => (questions.includes(resource) ? ['create'] : objectVerbs);
-
-/** Kind and verbs of each subresource; a status is of its object's own kind. */
-const subresourceFacts: {
-  readonly [S in Subresource]: {
-    readonly apiVersion?: string;
-    readonly kind?: string;
-    readonly verbs: readonly string[];
-  };
-} = {
-  status: { verbs: ['get', 'patch', 'update'] },
-  scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', verbs: ['get', 'patch', 'update'] },
-  binding: { apiVersion: 'v1', kind: 'Binding', verbs: ['create'] },
-  eviction: { apiVersion: 'policy/v1', kind: 'Eviction', verbs: ['create'] },
-  finalize: { verbs: ['update'] },
-  token: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', verbs: ['create'] },
-  log: { verbs: ['get'] },
-  exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
-  attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
-  portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
-};
+import { servedResources, subresourceFacts, verbsOf } from './served.ts';
 
 /** Group and version of each group but the core one. */
-const groups = [...new Map(all.filter((r) => r.group !== '').map((r) => [apiVersionOf(r), r])).values()];
+const groups = [...new Map(servedResources.filter((r) => r.group !== '').map((r) => [apiVersionOf(r), r])).values()];
 
 function groupOf({ group, version }: Resource): APIGroup {
   const shown = { groupVersion: `${group}/${version}`, version };
@@ -64,10 +38,10 @@ function groupList(): object {
 }
 
 function resourceList(groupVersion: string): ApiAnswer | undefined {
-  const served = all.filter((resource) => apiVersionOf(resource) === groupVersion);
+  const served = servedResources.filter((resource) => apiVersionOf(resource) === groupVersion);
   if (served.length === 0) return undefined;
   const list = served.flatMap((resource): APIResource[] => [
-    { ...describe(resource), kind: resource.kind, verbs: verbsOf(resource) },
+    { ...describe(resource), kind: resource.kind, verbs: [...verbsOf(resource)] },
     ...resource.subresources.map((subresource) => {
       const { apiVersion, kind, verbs } = subresourceFacts[subresource];
       const [version, group = ''] = (apiVersion ?? '').split('/').reverse();
@@ -105,7 +79,7 @@ function wantsAggregated(accept: string | undefined): boolean {
 /** Everything about one root in one answer (KEP 3352). */
 function aggregated(core: boolean): ApiAnswer {
   const versions = new Map<string, Resource[]>();
-  for (const resource of all) {
+  for (const resource of servedResources) {
     if ((resource.group === '') !== core) continue;
     versions.set(apiVersionOf(resource), [...(versions.get(apiVersionOf(resource)) ?? []), resource]);
   }

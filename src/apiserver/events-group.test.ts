@@ -82,9 +82,9 @@ describe('events.k8s.io', () => {
     expect(await names(`${group}?fieldSelector=regarding.kind=Node,reportingController=example.com/watcher`)).toEqual([
       'selected',
     ]);
-    expect(await names(`${core}?fieldSelector=involvedObject.kind=Node,reportingComponent=example.com/watcher`)).toEqual(
-      ['selected'],
-    );
+    expect(
+      await names(`${core}?fieldSelector=involvedObject.kind=Node,reportingComponent=example.com/watcher`),
+    ).toEqual(['selected']);
     const refused = await call('GET', `${group}?fieldSelector=involvedObject.kind=Node`);
     expect(refused.code).toBe(400);
     expect(refused.body.message).toContain('field label not supported: involvedObject.kind');

@@ -162,7 +162,9 @@ class TableView implements View {
         : null,
       rows: objects.map((object) => ({
         cells: columns.map((column) => column.value(object)),
-        ...(this.#included === 'None' ? {} : { object: this.#included === 'Object' ? this.#convert(object) : partial(object) }),
+        ...(this.#included === 'None'
+          ? {}
+          : { object: this.#included === 'Object' ? this.#convert(object) : partial(object) }),
       })),
     });
   }

@@ -29,7 +29,8 @@ function validateNewEvent(object: CoreEvent, errors: FieldErrors): void {
     if (text === '') errors.required(field);
     if (text.length > maxWordLength) errors.invalid(field, '', `can have at most ${maxWordLength} characters`);
   }
-  if (message.length > maxMessageLength) errors.invalid('message', '', `can have at most ${maxMessageLength} characters`);
+  if (message.length > maxMessageLength)
+    errors.invalid('message', '', `can have at most ${maxMessageLength} characters`);
 }
 
 const immutable = [
@@ -59,8 +60,13 @@ export function validateEventOfGroup(next: CoreEvent, old: CoreEvent | undefined
     return;
   }
   if (next.eventTime === undefined) errors.required('eventTime');
-  if (next.type !== 'Normal' && next.type !== 'Warning') errors.invalid('type', '', `has invalid value: ${next.type ?? ''}`);
-  const unset = { firstTimestamp: next.firstTimestamp, lastTimestamp: next.lastTimestamp, count: next.count || undefined };
+  if (next.type !== 'Normal' && next.type !== 'Warning')
+    errors.invalid('type', '', `has invalid value: ${next.type ?? ''}`);
+  const unset = {
+    firstTimestamp: next.firstTimestamp,
+    lastTimestamp: next.lastTimestamp,
+    count: next.count || undefined,
+  };
   for (const [field, value] of Object.entries(unset))
     if (value !== undefined) errors.invalid(field, '', 'needs to be unset');
   if (next.source?.component || next.source?.host) errors.invalid('source', '', 'needs to be unset');

@@ -39,7 +39,9 @@ export function readManagers(entries: readonly ManagedFieldsEntry[] | undefined)
       throw new FieldSetError(`operation must be Apply or Update, but is ${JSON.stringify(operation ?? '')}`);
     if (fieldsType !== 'FieldsV1')
       throw new FieldSetError(`fieldsType must be FieldsV1, but is ${JSON.stringify(fieldsType ?? '')}`);
-    const fields = isPlainObject(fieldsV1) ? FieldSet.fromFieldsV1(storedFieldSteps(apiVersion, fieldsV1)) : new FieldSet();
+    const fields = isPlainObject(fieldsV1)
+      ? FieldSet.fromFieldsV1(storedFieldSteps(apiVersion, fieldsV1))
+      : new FieldSet();
     const read: Manager = { manager, operation, apiVersion, subresource, time, fields, entry };
     const key = managerKey(read);
     const twin = managers.get(key);
