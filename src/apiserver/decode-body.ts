@@ -40,7 +40,7 @@ export function readFieldValidation(query: URLSearchParams): FieldValidation {
  */
 export function decodeBody(body: ParsedBody, type: BodyType, validation: FieldValidation): DecodedBody {
   if (!isPlainObject(body.value)) throw badRequest(`the body is not a JSON object`);
-  checkKind(body.value, type);
+  checkKind(withDefaultKind(body.value, type), type);
   const { object, problems } = decodeValue(body, type);
   const warnings = problems.length === 0 || validation === 'Ignore' ? [] : problems;
   if (warnings.length > 0 && validation === 'Strict')
@@ -48,7 +48,16 @@ export function decodeBody(body: ParsedBody, type: BodyType, validation: FieldVa
   return { object, warnings };
 }
 
-function checkKind(value: { [field: string]: unknown }, type: BodyType): void {
+/** What a body does not say of its kind and version, the path has said. */
+function withDefaultKind(value: { [field: string]: unknown }, type: BodyType): { [field: string]: unknown } {
+  return { ...value, kind: value.kind || type.kind, apiVersion: value.apiVersion || type.apiVersion };
+}
+
+/**
+ * Checks that a body says what it is, and that it is what is wanted.
+ * @throws StatusError 400
+ */
+export function checkKind(value: { [field: string]: unknown }, type: BodyType): void {
   const { apiVersion, kind } = value;
   if (kind === undefined || kind === '')
     throw badRequest(`Object 'Kind' is missing in '${JSON.stringify(value).slice(0, 200)}'`);

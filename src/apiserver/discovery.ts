@@ -1,5 +1,7 @@
+import { createHash } from 'node:crypto';
 import type { APIGroup, APIResource } from '../api/generated/types.ts';
-import { apiVersionOf, type Resource } from '../api/resources.ts';
+import { otherVersionOf } from '../api/other-versions.ts';
+import { apiVersionOf, type Resource, resources } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
 import { servedResources, subresourceFacts, verbsOf } from './served.ts';
 
@@ -15,7 +17,8 @@ function groupOf({ group, version }: Resource): APIGroup {
 export function discover(request: ApiRequest, serverAddress: string): ApiAnswer | undefined {
   const path = request.path.replace(/\/$/, '');
   if (path === '/api' || path === '/apis') {
-    if (wantsAggregated(request.headers.accept)) return aggregated(path === '/api');
+    const version = aggregatedVersion(request.headers.accept);
+    if (version !== undefined) return aggregated(path === '/api', version, request.headers['if-none-match']);
     return jsonAnswer(200, path === '/api' ? coreVersions(serverAddress) : groupList());
   }
   const [, root, first = '', second] = path.split('/');
@@ -41,7 +44,7 @@ function resourceList(groupVersion: string): ApiAnswer | undefined {
   const served = servedResources.filter((resource) => apiVersionOf(resource) === groupVersion);
   if (served.length === 0) return undefined;
   const list = served.flatMap((resource): APIResource[] => [
-    { ...describe(resource), kind: resource.kind, verbs: [...verbsOf(resource)] },
+    { ...describe(resource), kind: resource.kind, verbs: [...verbsOf(resource)], ...storageVersion(resource) },
     ...resource.subresources.map((subresource) => {
       const { apiVersion, kind, verbs } = subresourceFacts[subresource];
       const [version, group = ''] = (apiVersion ?? '').split('/').reverse();
@@ -58,6 +61,15 @@ function resourceList(groupVersion: string): ApiAnswer | undefined {
   return jsonAnswer(200, { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: list });
 }
 
+/** By its hash clients see that the version changed in which a resource is stored; reviews are not. */
+function storageVersion(resource: Resource): { readonly storageVersionHash?: string } {
+  const stored = otherVersionOf(resource)?.stored;
+  if (!verbsOf(resource).includes('list')) return {};
+  const { group, version, kind }: Resource = stored === undefined ? resource : resources[stored];
+  const hash = createHash('sha256').update(`${group}/${version}/${kind}`).digest();
+  return { storageVersionHash: hash.subarray(0, 8).toString('base64') };
+}
+
 function describe(resource: Resource) {
   return {
     name: resource.plural,
@@ -68,16 +80,22 @@ function describe(resource: Resource) {
   };
 }
 
-/** Whether the client would take discovery in one answer, and in the version of it that is served. */
-function wantsAggregated(accept: string | undefined): boolean {
-  return (accept ?? '').split(',').some((part) => {
+/** The versions of aggregated discovery that clients know; they say the same. */
+const aggregatedVersions = ['v2', 'v2beta1'];
+
+/** The version in which the client would take discovery in one answer, if it would. */
+function aggregatedVersion(accept: string | undefined): string | undefined {
+  for (const part of (accept ?? '').split(',')) {
     const parameters = part.split(';').map((piece) => piece.trim());
-    return ['g=apidiscovery.k8s.io', 'v=v2', 'as=APIGroupDiscoveryList'].every((wanted) => parameters.includes(wanted));
-  });
+    const isWanted = ['g=apidiscovery.k8s.io', 'as=APIGroupDiscoveryList'].every((one) => parameters.includes(one));
+    const version = aggregatedVersions.find((one) => parameters.includes(`v=${one}`));
+    if (isWanted && version !== undefined) return version;
+  }
+  return undefined;
 }
 
 /** Everything about one root in one answer (KEP 3352). */
-function aggregated(core: boolean): ApiAnswer {
+function aggregated(core: boolean, asVersion: string, known: string | undefined): ApiAnswer {
   const versions = new Map<string, Resource[]>();
   for (const resource of servedResources) {
     if ((resource.group === '') !== core) continue;
@@ -87,9 +105,12 @@ function aggregated(core: boolean): ApiAnswer {
     metadata: list[0]?.group ? { name: list[0].group, creationTimestamp: null } : { creationTimestamp: null },
     versions: [{ version: list[0]?.version, freshness: 'Current', resources: list.map(aggregatedResource) }],
   }));
-  const type = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
-  const list = { kind: 'APIGroupDiscoveryList', apiVersion: 'apidiscovery.k8s.io/v2', metadata: {}, items };
-  return { code: 200, type, body: JSON.stringify(list) };
+  const type = `application/json;g=apidiscovery.k8s.io;v=${asVersion};as=APIGroupDiscoveryList`;
+  const apiVersion = `apidiscovery.k8s.io/${asVersion}`;
+  const body = JSON.stringify({ kind: 'APIGroupDiscoveryList', apiVersion, metadata: {}, items });
+  const etag = `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"`;
+  const headers = { etag, vary: 'Accept' };
+  return known === etag ? { code: 304, type, body: '', headers } : { code: 200, type, body, headers };
 }
 
 function aggregatedResource(resource: Resource): object {

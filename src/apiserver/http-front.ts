@@ -6,7 +6,7 @@ import { SignalboxError } from '../errors/error.ts';
 import type { ApiHandler } from './api-handler.ts';
 import type { Authenticator } from './authentication.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
-import { type ApiAnswer, streamed } from './requests.ts';
+import { type ApiAnswer, formatWarning, streamed } from './requests.ts';
 import { badRequest, internalError, noSuchPath, type StatusError, tooLarge, unsupportedMediaType } from './status.ts';
 
 /** Largest request body in bytes, as Kubernetes'. */
@@ -162,14 +162,6 @@ function write(response: ServerResponse, { code, type, body, headers = {}, warni
   if (warnings.length > 0) response.setHeader('warning', warnings.map(formatWarning));
   response.writeHead(code);
   response.end(body);
-}
-
-const maxWarningBytes = 4_096;
-
-/** A Warning header's value (RFC 7234): printable ASCII, quoted. */
-function formatWarning(text: string): string {
-  const safe = text.slice(0, maxWarningBytes).replaceAll(/[^ -~]/g, '?');
-  return `299 - "${safe.replaceAll(/["\\]/g, '\\$&')}"`;
 }
 
 function sendStatus(reply: FastifyReply, { status }: StatusError): void {

@@ -154,6 +154,8 @@ export class Registry {
       const current = await this.get(place);
       const sent = change(current);
       const next = this.#merge(sent, current.object, options.part);
+      if (!next.metadata.resourceVersion && this.strategy.needsVersion === true && options.part === 'main')
+        throw this.#withoutVersion(place.name);
       if (next.metadata.resourceVersion && next.metadata.resourceVersion !== String(current.revision)) {
         throw conflict(this.resource, place.name, modifiedMessage);
       }
@@ -166,9 +168,19 @@ export class Registry {
     throw conflict(this.resource, place.name, modifiedMessage);
   }
 
+  #withoutVersion(name: string): Error {
+    const errors = new FieldErrors();
+    errors.invalid('metadata.resourceVersion', 0, 'must be specified for an update');
+    return invalid(this.resource, name, errors.list);
+  }
+
   /** An update that may set what clients may not: a Pod's node along with its status. */
-  bind(place: ObjectPlace, change: (current: StoredObject['object']) => ApiObject): Promise<StoredObject> {
-    return this.update(place, (current) => change(current.object), { dryRun: false, part: 'all' });
+  bind(
+    place: ObjectPlace,
+    change: (current: StoredObject['object']) => ApiObject,
+    dryRun: boolean,
+  ): Promise<StoredObject> {
+    return this.update(place, (current) => change(current.object), { dryRun, part: 'all' });
   }
 
   async delete(place: ObjectPlace, options: DeleteOptions): Promise<Deletion> {

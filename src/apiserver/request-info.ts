@@ -42,7 +42,10 @@ export function readResourceRequest(method: string, path: string, query: URLSear
   const isCore = parts[0] === 'api';
   const [group = '', version = ''] = isCore ? ['', parts[1]] : [parts[1], parts[2]];
   const groupVersion = isCore ? version : `${group}/${version}`;
-  const rest = parts.slice(isCore ? 2 : 3);
+  const below = parts.slice(isCore ? 2 : 3);
+  // The way to watch before there was a parameter for it.
+  const isWatch = below[0] === 'watch' && below.length > 1 && method === 'GET';
+  const rest = isWatch ? below.slice(1) : below;
   // /namespaces/x/services is in x; /namespaces/x and /namespaces/x/status are the namespace itself.
   const inNamespace = rest[0] === 'namespaces' && rest.length > 2 && byPath.has(`${groupVersion}/${rest[2]}`);
   const namespace = inNamespace ? rest[1] : undefined;
@@ -53,8 +56,8 @@ export function readResourceRequest(method: string, path: string, query: URLSear
   if (!resource.namespaced && inNamespace) return undefined;
   if (resource.namespaced && name !== undefined && namespace === undefined) return undefined;
   const known = resource.subresources.find((one) => one === subresource);
-  if (subresource !== undefined && known === undefined) return undefined;
-  return { key, resource, namespace, name, subresource: known, verb: verbOf(method, name, query) };
+  if (subresource !== undefined && (known === undefined || isWatch)) return undefined;
+  return { key, resource, namespace, name, subresource: known, verb: isWatch ? 'watch' : verbOf(method, name, query) };
 }
 
 function decodeParts(path: string): string[] | undefined {

@@ -51,3 +51,11 @@ export async function formattedAnswer(code: number, json: string, type: 'json' |
   const { stringify } = await import('yaml');
   return { code, type: 'application/yaml', body: stringify(JSON.parse(json)) };
 }
+
+const maxWarningBytes = 4_096;
+
+/** A Warning header's value (RFC 7234): printable ASCII, quoted. */
+export function formatWarning(text: string): string {
+  const safe = text.slice(0, maxWarningBytes).replaceAll(/[^ -~]/g, '?');
+  return `299 - "${safe.replaceAll(/["\\]/g, '\\$&')}"`;
+}

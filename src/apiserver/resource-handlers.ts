@@ -5,6 +5,7 @@ import { mediaType, parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
 import { readDeleteOptions } from './delete-options.ts';
 import { listObjects, readRevision } from './list.ts';
+import { checkWatchOptions, readWatchTimeout, startsWithState } from './list-options.ts';
 import { type Format, negotiate } from './negotiation.ts';
 import { isPodStream, type PodStream, passToNode } from './node-api/pod-streams.ts';
 import { kubernetesTime } from './object-meta.ts';
@@ -24,7 +25,6 @@ import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
 import { readDryRun, readForce, readWriter } from './write-options.ts';
 
-const minWatchSeconds = 1_800;
 const concurrentDeletes = 32;
 
 /** One request to a resource, with all that is needed to answer it. */
@@ -60,7 +60,7 @@ export async function handleResource(call: Call): Promise<ApiAnswer | typeof str
 async function handleObject(call: NamedCall): Promise<ApiAnswer | typeof streamed> {
   switch (call.info.verb) {
     case 'get':
-      return show(call, 200, await call.registry.get(call.place));
+      return get(call);
     case 'watch': {
       const query = new URLSearchParams(call.request.query);
       const selector = query.get('fieldSelector');
@@ -82,7 +82,11 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
   const { verb, resource } = call.info;
   if (isPodStream(subresource)) return podStream(call, subresource);
   if (subresource === 'binding' && verb === 'create')
-    return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
+    return bindPod(call.registry, {
+      place: call.place,
+      body: await parsedBody(call, 'Binding'),
+      dryRun: readDryRun(call.request.query, 'CreateOptions'),
+    });
   if (subresource === 'eviction' && verb === 'create') {
     const { object } = await readObject(call, evictionBodyType);
     const dryRun = readDryRun(call.request.query, 'CreateOptions');
@@ -90,7 +94,7 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
   }
   if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
   if (subresource === 'status') {
-    if (verb === 'get') return show(call, 200, await call.registry.get(call.place));
+    if (verb === 'get') return get(call);
     if (verb === 'update') return update(call, 'status');
     if (verb === 'patch') return patch(call, 'status');
   }
@@ -99,6 +103,13 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
     if (verb === 'update' || verb === 'patch') return changeScale(call);
   }
   throw methodNotAllowed(resource);
+}
+
+/** What is there now; a client that has seen a newer state elsewhere waits until it is known here. */
+async function get(call: NamedCall): Promise<ApiAnswer> {
+  const revision = readRevision(call.request.query.get('resourceVersion'));
+  if (revision !== undefined) await call.environment.cache.waitUntil(revision);
+  return show(call, 200, await call.registry.get(call.place));
 }
 
 async function podStream(call: NamedCall, subresource: PodStream): Promise<typeof streamed> {
@@ -124,12 +135,8 @@ async function list({ request, info, registry, environment }: Call): Promise<Api
 
 async function watch({ request, info, registry, environment }: Call, query: URLSearchParams): Promise<typeof streamed> {
   const revision = readRevision(query.get('resourceVersion'));
-  const sendsInitial = query.get('sendInitialEvents');
-  if (sendsInitial !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
-    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch is required when sendInitialEvents is set');
-  }
+  checkWatchOptions(query);
   const bookmarks = isTrue(query.get('allowWatchBookmarks'));
-  const startsWithState = sendsInitial === null ? revision === undefined || revision === 0 : isTrue(sendsInitial);
   const { cache } = environment;
   const format = negotiate(request.headers.accept);
   const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, query);
@@ -137,7 +144,7 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
   const timeoutMs = readWatchTimeout(query.get('timeoutSeconds'));
   if (revision === undefined) await cache.waitUntilFresh();
   else await cache.waitUntil(revision);
-  const after = startsWithState ? undefined : (revision ?? cache.revision);
+  const after = startsWithState(query, revision) ? undefined : (revision ?? cache.revision);
   await new WatchStream(
     request.response,
     { all: cache, resource: registry.cache },
@@ -147,23 +154,16 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
       matches,
       after,
       bookmarks,
-      marksInitialEnd: bookmarks && isTrue(sendsInitial),
+      marksInitialEnd: bookmarks && isTrue(query.get('sendInitialEvents')),
       timeoutMs,
     },
   ).run();
   return streamed;
 }
 
-/** The client's own time, or 30 to 60 minutes by chance, so that not all come back together. */
-function readWatchTimeout(text: string | null): number {
-  if (text === null || text === '' || text === '0') return minWatchSeconds * (1 + Math.random()) * 1000;
-  if (!/^\d{1,9}$/.test(text))
-    throw badRequest(`timeoutSeconds: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
-  return Math.min(Number(text), 0x7fffffff / 1000) * 1000;
-}
-
 async function create(call: Call): Promise<ApiAnswer> {
   const { info, registry } = call;
+  if (info.resource.namespaced && info.namespace === undefined) throw methodNotAllowed(info.resource);
   const { object, warnings } = await readResource(call);
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(call.request.query, 'CreateOptions');

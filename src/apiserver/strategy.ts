@@ -35,6 +35,10 @@ export interface Strategy<T extends KubernetesObject> {
   readonly generationOf?: (object: T) => unknown;
   /** Whether a PUT to a name that does not exist creates the object. */
   readonly createOnUpdate?: boolean;
+  /** Whether an update has to say which version of the object it was made from. */
+  readonly needsVersion?: boolean;
+  /** What every client of the resource is told: that it goes, and what comes in its place. */
+  readonly deprecation?: string;
   /** Whether a delete answers with the object instead of a Status. */
   readonly returnsDeleted?: boolean;
   /** Fields that field selectors may name, beside name and namespace. */
