@@ -1,7 +1,7 @@
 import { isPlainObject } from '../../api/decode.ts';
 import { mediaType, messageOf, type ParsedBody, parseJson } from '../body.ts';
 import { type BodyType, decodeValue, type FieldValidation } from '../decode-body.ts';
-import { badRequest, invalid, StatusError, unsupportedMediaType } from '../status.ts';
+import { badRequest, invalid, rejected, StatusError, unsupportedMediaType } from '../status.ts';
 import type { ApiObject, StoredObject } from '../stored-object.ts';
 import { applyJsonPatch } from './json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';
@@ -74,6 +74,8 @@ function patchValue(patch: ParsedPatch, current: ApiObject, type: BodyType): unk
         return applyStrategicMergePatch(type.schema, current, patch.body.value);
     }
   } catch (error) {
+    // Kubernetes does not say which operation did not fit.
+    if (patch.type === 'application/json-patch+json') throw rejected();
     throw patchInvalid(patch, messageOf(error));
   }
 }
