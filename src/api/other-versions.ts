@@ -43,7 +43,7 @@ export function otherVersionOf(served: Resource): OtherVersion | undefined {
 }
 
 /** The version of that name, if it is not the one that is stored. */
-export function otherVersionCalled(apiVersion: string): OtherVersion | undefined {
+function otherVersionCalled(apiVersion: string): OtherVersion | undefined {
   return otherVersions.find(({ resource: other }) => apiVersionOf(other) === apiVersion);
 }
 

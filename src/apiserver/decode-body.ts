@@ -1,8 +1,11 @@
 import { DecodeError, decodeObject, isPlainObject } from '../api/decode.ts';
+import { FieldErrors } from '../api/field-error.ts';
 import { apiVersionOf, type Resource } from '../api/resources.ts';
 import type { ParsedBody } from './body.ts';
-import { badRequest } from './status.ts';
+import type { ApiRequest } from './requests.ts';
+import { badRequest, invalid } from './status.ts';
 import type { ApiObject } from './stored-object.ts';
+import { optionsKind } from './write-options.ts';
 
 const fieldValidations = ['Strict', 'Warn', 'Ignore'] as const;
 export type FieldValidation = (typeof fieldValidations)[number];
@@ -23,15 +26,15 @@ export interface DecodedBody {
   readonly warnings: readonly string[];
 }
 
-/** @throws StatusError 400 */
-export function readFieldValidation(query: URLSearchParams): FieldValidation {
+/** @throws StatusError 422 */
+export function readFieldValidation({ method, query }: Pick<ApiRequest, 'method' | 'query'>): FieldValidation {
   const text = query.get('fieldValidation') ?? '';
   if (text === '') return 'Warn';
   const found = fieldValidations.find((one) => one === text);
-  if (found === undefined) {
-    throw badRequest(`fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`);
-  }
-  return found;
+  if (found !== undefined) return found;
+  const errors = new FieldErrors();
+  errors.notSupported('fieldValidation', text, ['Ignore', 'Strict', 'Warn']);
+  throw invalid({ group: 'meta.k8s.io', kind: optionsKind(method) }, '', errors.list);
 }
 
 /**

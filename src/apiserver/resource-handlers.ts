@@ -200,7 +200,7 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
   }
   const writer = readWriter(request, info, 'Update');
   const parsed = parsePatch(request.body, request.headers['content-type']);
-  const validation = readFieldValidation(request.query);
+  const validation = readFieldValidation(request);
   const dryRun = readDryRun(request.query, 'PatchOptions');
   const warnings = new Set<string>();
   const type = bodyTypeOf(info.resource);
@@ -275,7 +275,7 @@ async function changeScale(call: NamedCall): Promise<ApiAnswer> {
   if (info.verb === 'patch' && isApply(call)) return applyScale(call);
   const writer = readWriter(request, info, 'Update');
   const dryRun = readDryRun(request.query, 'UpdateOptions');
-  const validation = readFieldValidation(request.query);
+  const validation = readFieldValidation(request);
   const isPatch = info.verb === 'patch';
   const parsed = isPatch ? parsePatch(request.body, request.headers['content-type']) : undefined;
   const sent = isPatch ? undefined : (await readObject(call, scaleBodyType)).object;
@@ -351,7 +351,7 @@ function parsedBody({ request }: Call, schemaType: string) {
 }
 
 async function readObject(call: Call, type: BodyType) {
-  const validation = readFieldValidation(call.request.query);
+  const validation = readFieldValidation(call.request);
   return decodeBody(await parsedBody(call, type.schema), type, validation);
 }
 

@@ -92,6 +92,13 @@ describe('create and update', () => {
     expect([applied.code, applied.body.message]).toEqual([400, expect.stringContaining("'Kind' is missing")]);
   });
 
+  test('a fieldValidation that there is not is 422', async () => {
+    expect(causes(await post(`${configMaps}?fieldValidation=Lax`, configMap('x')))).toEqual([
+      422,
+      'fieldValidation: Unsupported value: "Lax": supported values: "Ignore", "Strict", "Warn"',
+    ]);
+  });
+
   test('nothing is created on the path of all namespaces', async () => {
     expect((await post('/api/v1/configmaps', { metadata: { name: 'x', namespace: 'default' } })).code).toBe(405);
     expect((await callServer(server, 'OPTIONS', configMaps)).code).toBe(405);
