@@ -20,7 +20,7 @@ import { badRequest, deletedStatus, methodNotAllowed, StatusError } from './stat
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
 import { evictionBodyType, evictPod } from './subresources/eviction.ts';
-import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
+import { readScale, scaleBodyType, scaleFace, scaleOf, scaleOfStored, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
 import { readDryRun, readForce, readWriter } from './write-options.ts';
@@ -99,7 +99,7 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
     if (verb === 'patch') return patch(call, 'status');
   }
   if (subresource === 'scale') {
-    if (verb === 'get') return jsonAnswer(200, scaleOf((await call.registry.get(call.place)).object));
+    if (verb === 'get') return showScale(call, await call.registry.get(call.place));
     if (verb === 'update' || verb === 'patch') return changeScale(call);
   }
   throw methodNotAllowed(resource);
@@ -267,7 +267,7 @@ async function applyScale(call: NamedCall): Promise<ApiAnswer> {
   const { kind } = info.resource;
   const applied = { apiVersion: apiVersionOf(info.resource), kind, metadata, spec: { ...scale.spec } };
   const { stored } = await apply(call, applied, 'main');
-  return jsonAnswer(200, scaleOf(stored.object));
+  return showScale(call, stored);
 }
 
 async function changeScale(call: NamedCall): Promise<ApiAnswer> {
@@ -291,7 +291,7 @@ async function changeScale(call: NamedCall): Promise<ApiAnswer> {
     },
     { dryRun, part: 'main', writer },
   );
-  return jsonAnswer(200, scaleOf(stored.object));
+  return showScale(call, stored);
 }
 
 async function remove(call: NamedCall): Promise<ApiAnswer> {
@@ -336,13 +336,17 @@ function ignoreMissing(error: unknown): Deletion | undefined {
   throw error;
 }
 
+function showScale(call: NamedCall, workload: StoredObject): Promise<ApiAnswer> {
+  return show({ ...call, face: scaleFace }, 200, scaleOfStored(workload));
+}
+
 async function show(
-  { request, info, registry, warnings = [] }: Call & { readonly warnings?: readonly string[] },
+  { request, info, registry, warnings = [], face }: Call & { warnings?: readonly string[]; face?: typeof scaleFace },
   code: number,
   object: StoredObject,
 ): Promise<ApiAnswer> {
   const format: Format = negotiate(request.headers.accept);
-  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, request.query);
+  const view = viewOf(format, face ?? { resource: info.resource, strategy: registry.strategy }, request.query);
   return { ...(await formattedAnswer(code, view.one(object, object.revision), format.type)), warnings };
 }
 

@@ -199,6 +199,30 @@ describe('presentation', () => {
     expect(await lines('?pretty=false', 'curl/8.0')).toBe(false);
   });
 
+  test('a scale is shown as every object is', async () => {
+    const deployments = '/apis/apps/v1/namespaces/default/deployments';
+    const template = { metadata: { labels: { a: 'b' } }, spec: pod('p').spec };
+    const spec = { replicas: 3, selector: { matchLabels: { a: 'b' } }, template };
+    const { body } = await post(deployments, { metadata: { name: 'scaled' }, spec });
+    const path = `${deployments}/scaled/scale`;
+    expect((await get(path)).body).toMatchObject({
+      kind: 'Scale',
+      apiVersion: 'autoscaling/v1',
+      metadata: { name: 'scaled', uid: body.metadata.uid, resourceVersion: body.metadata.resourceVersion },
+      spec: { replicas: 3 },
+      status: { replicas: 0, selector: 'a=b' },
+    });
+    const table = await get(path, { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' });
+    expect(table.body.columnDefinitions.map((c: { name: string }) => c.name)).toEqual([
+      'Name',
+      'Desired',
+      'Available',
+      'Age',
+    ]);
+    expect(table.body.rows[0].cells.slice(0, 3)).toEqual(['scaled', 3, 0]);
+    expect((await get(path, { accept: 'application/yaml' })).body).toMatch(/^kind: Scale$/m);
+  });
+
   test('large answers are compressed for who takes that, small ones and errors are not', async () => {
     await post(configMaps, configMap('large', { text: 'x'.repeat(200_000) }));
     const raw = (name: string, headers: Headers) =>
