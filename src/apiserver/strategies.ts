@@ -27,6 +27,7 @@ import {
   validateDaemonSet,
 } from '../api/validation/daemon-set.ts';
 import { validateEndpointSlice, validateEndpointSliceUpdate, validateEndpoints } from '../api/validation/endpoints.ts';
+import { validateEvent, validateEventOfGroup } from '../api/validation/event.ts';
 import {
   ipAddressName,
   validateIpAddress,
@@ -34,7 +35,6 @@ import {
   validateServiceCidr,
   validateServiceCidrUpdate,
 } from '../api/validation/networking.ts';
-import { validateEvent, validateEventOfGroup } from '../api/validation/event.ts';
 import { validatePodSpec, validatePodUpdate } from '../api/validation/pod.ts';
 import {
   validateClusterRole,
