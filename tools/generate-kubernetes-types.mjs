@@ -58,7 +58,11 @@ const plainName = (model) =>
   model.replace(/^(Core)?(?:Authentication|Discovery|Events|Rbac|Storage|Flowcontrol)?V1(?=[A-Z])/, '$1');
 
 /** What a comment of the models says, on one line. */
-const plainText = (comment) => comment.replace(/\s+/g, ' ').replaceAll('\\"', '"').trim();
+const plainText = (comment) =>
+  comment
+    .replace(/\s+/g, ' ')
+    .replaceAll(/\\(["'])/g, '$1')
+    .trim();
 
 /** Descriptions of a model's fields by their names in code, and of the model itself under the empty name. */
 function readDescriptions(text) {

@@ -30,7 +30,8 @@ export type Subresource =
   | 'attach'
   | 'portforward';
 
-function resource(
+/** A resource by its names; namespaced, without short names, categories and subresources, unless told otherwise. */
+export function resource(
   apiVersion: string,
   kind: string,
   plural: string,

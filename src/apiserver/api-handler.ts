@@ -13,11 +13,13 @@ import { requestToken } from './access/token-request.ts';
 import type { User } from './authentication.ts';
 import { messageOf, parseBody } from './body.ts';
 import { discover } from './discovery.ts';
+import { answerHealth, type HealthCheck, healthQuestion } from './health.ts';
 import type { ApiServerMetrics } from './metrics.ts';
 import { isPodStream } from './node-api/pod-streams.ts';
+import { present } from './presentation.ts';
 import { Registry, type RegistryEnvironment } from './registry.ts';
-import { isHealthPath, isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
-import { type ApiAnswer, type ApiRequest, jsonAnswer, statusAnswer, streamed, textAnswer } from './requests.ts';
+import { isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
+import { type ApiAnswer, type ApiRequest, formatWarning, jsonAnswer, streamed } from './requests.ts';
 import { handleResource } from './resource-handlers.ts';
 import {
   insufficientStorage,
@@ -48,9 +50,19 @@ export interface ApiHandlerParts {
 export class ApiHandler {
   readonly registries: { readonly [K in ResourceKey]: Registry };
   readonly #parts: ApiHandlerParts;
+  readonly #health: { readonly checks: readonly HealthCheck[]; onFailure: (name: string, error: unknown) => void };
 
   constructor(parts: ApiHandlerParts) {
     this.#parts = parts;
+    const { environment, log } = parts;
+    this.#health = {
+      checks: [
+        { name: 'ping', of: 'livez', run: async () => {} },
+        // Ready is a server that still sees what its store has.
+        { name: 'etcd', of: 'readyz', run: () => environment.cache.waitUntilFresh() },
+      ],
+      onFailure: (check, err) => log.warn({ err, check }, 'a health check failed'),
+    };
     const keys = Object.keys(resources) as ResourceKey[];
     const entries = keys.map((key) => [key, new Registry(key, parts.environment)]);
     this.registries = Object.fromEntries(entries) as { [K in ResourceKey]: Registry };
@@ -61,21 +73,25 @@ export class ApiHandler {
     const info = readResourceRequest(request.method, request.path, request.query);
     const end = this.#parts.metrics.begin(info, request.method);
     try {
-      const answer = await this.#route(request, info);
+      const routed = await this.#route(request, info);
+      const answer = routed === streamed ? routed : await present(routed, request);
       end(answer === streamed ? 200 : answer.code);
       return answer;
     } catch (error) {
       const { status } = this.#toStatusError(error, request);
       end(status.code);
-      return statusAnswer(status);
+      return present(jsonAnswer(status.code, status), request);
     }
   }
 
   async #route(request: ApiRequest, info: ResourceRequest | undefined): Promise<ApiAnswer | typeof streamed> {
     const { path, method } = request;
     const isRead = method === 'GET' || method === 'HEAD';
-    if (isRead && isHealthPath(path)) return this.#health(path);
+    const health = isRead ? healthQuestion(path) : undefined;
+    // How the server is, anybody may ask; single checks are for who may read them.
+    if (health !== undefined && health.check === undefined) return answerHealth(health, request.query, this.#health);
     const user = this.authorize(request, info);
+    if (health !== undefined) return answerHealth(health, request.query, this.#health);
     if (info !== undefined) return this.#answerResource({ ...request, user }, info, user);
     const answer = isRead ? await this.#readOther(request) : undefined;
     if (answer === undefined) throw noSuchPath();
@@ -115,14 +131,19 @@ export class ApiHandler {
       const body = await parseBody(request.body, request.headers['content-type'], 'TokenRequest');
       return requestToken(body, { account, user, tokens, cache: environment.cache });
     }
-    return handleResource({ request, info, registry, environment });
+    const { deprecation } = registry.strategy;
+    if (deprecation === undefined) return handleResource({ request, info, registry, environment });
+    // Set beforehand, because a watch answers by itself.
+    request.response.setHeader('warning', formatWarning(deprecation));
+    const answer = await handleResource({ request, info, registry, environment });
+    return answer === streamed ? answer : { ...answer, warnings: [deprecation, ...(answer.warnings ?? [])] };
   }
 
   async #readOther(request: ApiRequest): Promise<ApiAnswer | undefined> {
     const { metrics, serverAddress, tokens } = this.#parts;
     if (request.path === '/version' || request.path === '/version/') return jsonAnswer(200, version);
     if (request.path === '/metrics') return { code: 200, type: metrics.contentType, body: await metrics.text() };
-    if (request.path.startsWith('/openapi/v3')) {
+    if (request.path.startsWith('/openapi/')) {
       // Large, and asked for by few.
       const { describeApi } = await import('./openapi.ts');
       return describeApi(request);
@@ -141,17 +162,6 @@ export class ApiHandler {
       });
     }
     return discover(request, serverAddress);
-  }
-
-  /** Ready is a server that can still read its store and write to it. */
-  async #health(path: string): Promise<ApiAnswer> {
-    if (path === '/livez') return textAnswer(200, 'ok');
-    try {
-      await this.#parts.environment.cache.waitUntilFresh();
-      return textAnswer(200, 'ok');
-    } catch (error) {
-      return textAnswer(500, `the store is not followed: ${messageOf(error)}`);
-    }
   }
 
   #toStatusError(error: unknown, request: ApiRequest): StatusError {

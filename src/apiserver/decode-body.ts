@@ -1,8 +1,11 @@
 import { DecodeError, decodeObject, isPlainObject } from '../api/decode.ts';
+import { FieldErrors } from '../api/field-error.ts';
 import { apiVersionOf, type Resource } from '../api/resources.ts';
 import type { ParsedBody } from './body.ts';
-import { badRequest } from './status.ts';
+import type { ApiRequest } from './requests.ts';
+import { badRequest, invalid } from './status.ts';
 import type { ApiObject } from './stored-object.ts';
+import { optionsKind } from './write-options.ts';
 
 const fieldValidations = ['Strict', 'Warn', 'Ignore'] as const;
 export type FieldValidation = (typeof fieldValidations)[number];
@@ -26,15 +29,15 @@ export interface DecodedBody {
   readonly warnings: readonly string[];
 }
 
-/** @throws StatusError 400 */
-export function readFieldValidation(query: URLSearchParams): FieldValidation {
+/** @throws StatusError 422 */
+export function readFieldValidation({ method, query }: Pick<ApiRequest, 'method' | 'query'>): FieldValidation {
   const text = query.get('fieldValidation') ?? '';
   if (text === '') return 'Warn';
   const found = fieldValidations.find((one) => one === text);
-  if (found === undefined) {
-    throw badRequest(`fieldValidation: Unsupported value: "${text}": supported values: "Ignore", "Strict", "Warn"`);
-  }
-  return found;
+  if (found !== undefined) return found;
+  const errors = new FieldErrors();
+  errors.notSupported('fieldValidation', text, ['Ignore', 'Strict', 'Warn']);
+  throw invalid({ group: 'meta.k8s.io', kind: optionsKind(method) }, '', errors.list);
 }
 
 /**
@@ -43,7 +46,7 @@ export function readFieldValidation(query: URLSearchParams): FieldValidation {
  */
 export function decodeBody(body: ParsedBody, type: BodyType, validation: FieldValidation): DecodedBody {
   if (!isPlainObject(body.value)) throw badRequest(`the body is not a JSON object`);
-  checkKind(body.value, type);
+  checkKind(withDefaultKind(body.value, type), type);
   const { object, problems } = decodeValue(body, type);
   const warnings = problems.length === 0 || validation === 'Ignore' ? [] : problems;
   if (warnings.length > 0 && validation === 'Strict')
@@ -51,7 +54,16 @@ export function decodeBody(body: ParsedBody, type: BodyType, validation: FieldVa
   return { object, warnings };
 }
 
-function checkKind(value: { [field: string]: unknown }, type: BodyType): void {
+/** What a body does not say of its kind and version, the path has said. */
+function withDefaultKind(value: { [field: string]: unknown }, type: BodyType): { [field: string]: unknown } {
+  return { ...value, kind: value.kind || type.kind, apiVersion: value.apiVersion || type.apiVersion };
+}
+
+/**
+ * Checks that a body says what it is, and that it is what is wanted.
+ * @throws StatusError 400
+ */
+export function checkKind(value: { [field: string]: unknown }, type: BodyType): void {
   const { apiVersion, kind } = value;
   if (kind === undefined || kind === '')
     throw badRequest(`Object 'Kind' is missing in '${JSON.stringify(value).slice(0, 200)}'`);

@@ -40,7 +40,7 @@ function checkDeleteOptions({ propagationPolicy, orphanDependents, dryRun }: Del
   checkDryRun(dryRun ?? [], 'DeleteOptions');
   const about = { group: 'meta.k8s.io', kind: 'DeleteOptions' };
   if (propagationPolicy !== undefined && orphanDependents !== undefined) {
-    const message = 'Invalid value: "": orphanDependents and deletionPropagation cannot be both set';
+    const message = `Invalid value: ${JSON.stringify(propagationPolicy)}: orphanDependents and deletionPropagation cannot be both set`;
     throw invalid(about, '', [{ reason: 'FieldValueInvalid', field: 'propagationPolicy', message }]);
   }
   if (propagationPolicy !== undefined && !policies.includes(propagationPolicy)) {

@@ -52,9 +52,10 @@ function mark(
 
 function checkPreconditions(resource: Resource, current: StoredObject, { preconditions }: DeleteOptions): void {
   const { name, uid } = current.object.metadata;
-  const check = (what: string, asked: string | undefined, actual: string) => {
+  const check = (what: 'UID' | 'ResourceVersion', asked: string | undefined, actual: string) => {
     if (asked !== undefined && asked !== actual) {
-      const problem = `the ${what} in the precondition (${asked}) does not match the ${what} in record (${actual}). The object might have been deleted and then recreated`;
+      const happened = what === 'UID' ? 'deleted and then recreated' : 'modified';
+      const problem = `the ${what} in the precondition (${asked}) does not match the ${what} in record (${actual}). The object might have been ${happened}`;
       throw conflict(resource, name, problem);
     }
   };

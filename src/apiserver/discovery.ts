@@ -1,34 +1,12 @@
+import { createHash } from 'node:crypto';
 import type { APIGroup, APIResource } from '../api/generated/types.ts';
-import { apiVersionOf, type Resource, resources, reviews, type Subresource } from '../api/resources.ts';
+import { otherVersionOf } from '../api/other-versions.ts';
+import { apiVersionOf, type Resource, resources } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
-
-const questions: readonly Resource[] = Object.values(reviews);
-const all: readonly Resource[] = [...Object.values(resources), ...questions];
-const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-const verbsOf = (resource: Resource) => (questions.includes(resource) ? ['create'] : objectVerbs);
-
-/** Kind and verbs of each subresource; a status is of its object's own kind. */
-const subresourceFacts: {
-  readonly [S in Subresource]: {
-    readonly apiVersion?: string;
-    readonly kind?: string;
-    readonly verbs: readonly string[];
-  };
-} = {
-  status: { verbs: ['get', 'patch', 'update'] },
-  scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', verbs: ['get', 'patch', 'update'] },
-  binding: { apiVersion: 'v1', kind: 'Binding', verbs: ['create'] },
-  eviction: { apiVersion: 'policy/v1', kind: 'Eviction', verbs: ['create'] },
-  finalize: { verbs: ['update'] },
-  token: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', verbs: ['create'] },
-  log: { verbs: ['get'] },
-  exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
-  attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
-  portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
-};
+import { servedResources, subresourceFacts, verbsOf } from './served.ts';
 
 /** Group and version of each group but the core one. */
-const groups = [...new Map(all.filter((r) => r.group !== '').map((r) => [apiVersionOf(r), r])).values()];
+const groups = [...new Map(servedResources.filter((r) => r.group !== '').map((r) => [apiVersionOf(r), r])).values()];
 
 function groupOf({ group, version }: Resource): APIGroup {
   const shown = { groupVersion: `${group}/${version}`, version };
@@ -39,7 +17,8 @@ function groupOf({ group, version }: Resource): APIGroup {
 export function discover(request: ApiRequest, serverAddress: string): ApiAnswer | undefined {
   const path = request.path.replace(/\/$/, '');
   if (path === '/api' || path === '/apis') {
-    if (wantsAggregated(request.headers.accept)) return aggregated(path === '/api');
+    const version = aggregatedVersion(request.headers.accept);
+    if (version !== undefined) return aggregated(path === '/api', version, request.headers['if-none-match']);
     return jsonAnswer(200, path === '/api' ? coreVersions(serverAddress) : groupList());
   }
   const [, root, first = '', second] = path.split('/');
@@ -62,10 +41,10 @@ function groupList(): object {
 }
 
 function resourceList(groupVersion: string): ApiAnswer | undefined {
-  const served = all.filter((resource) => apiVersionOf(resource) === groupVersion);
+  const served = servedResources.filter((resource) => apiVersionOf(resource) === groupVersion);
   if (served.length === 0) return undefined;
   const list = served.flatMap((resource): APIResource[] => [
-    { ...describe(resource), kind: resource.kind, verbs: verbsOf(resource) },
+    { ...describe(resource), kind: resource.kind, verbs: [...verbsOf(resource)], ...storageVersion(resource) },
     ...resource.subresources.map((subresource) => {
       const { apiVersion, kind, verbs } = subresourceFacts[subresource];
       const [version, group = ''] = (apiVersion ?? '').split('/').reverse();
@@ -82,6 +61,15 @@ function resourceList(groupVersion: string): ApiAnswer | undefined {
   return jsonAnswer(200, { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: list });
 }
 
+/** By its hash clients see that the version changed in which a resource is stored; reviews are not. */
+function storageVersion(resource: Resource): { readonly storageVersionHash?: string } {
+  const stored = otherVersionOf(resource)?.stored;
+  if (!verbsOf(resource).includes('list')) return {};
+  const { group, version, kind }: Resource = stored === undefined ? resource : resources[stored];
+  const hash = createHash('sha256').update(`${group}/${version}/${kind}`).digest();
+  return { storageVersionHash: hash.subarray(0, 8).toString('base64') };
+}
+
 function describe(resource: Resource) {
   return {
     name: resource.plural,
@@ -92,18 +80,24 @@ function describe(resource: Resource) {
   };
 }
 
-/** Whether the client would take discovery in one answer, and in the version of it that is served. */
-function wantsAggregated(accept: string | undefined): boolean {
-  return (accept ?? '').split(',').some((part) => {
+/** The versions of aggregated discovery that clients know; they say the same. */
+const aggregatedVersions = ['v2', 'v2beta1'];
+
+/** The version in which the client would take discovery in one answer, if it would. */
+function aggregatedVersion(accept: string | undefined): string | undefined {
+  for (const part of (accept ?? '').split(',')) {
     const parameters = part.split(';').map((piece) => piece.trim());
-    return ['g=apidiscovery.k8s.io', 'v=v2', 'as=APIGroupDiscoveryList'].every((wanted) => parameters.includes(wanted));
-  });
+    const isWanted = ['g=apidiscovery.k8s.io', 'as=APIGroupDiscoveryList'].every((one) => parameters.includes(one));
+    const version = aggregatedVersions.find((one) => parameters.includes(`v=${one}`));
+    if (isWanted && version !== undefined) return version;
+  }
+  return undefined;
 }
 
 /** Everything about one root in one answer (KEP 3352). */
-function aggregated(core: boolean): ApiAnswer {
+function aggregated(core: boolean, asVersion: string, known: string | undefined): ApiAnswer {
   const versions = new Map<string, Resource[]>();
-  for (const resource of all) {
+  for (const resource of servedResources) {
     if ((resource.group === '') !== core) continue;
     versions.set(apiVersionOf(resource), [...(versions.get(apiVersionOf(resource)) ?? []), resource]);
   }
@@ -111,9 +105,12 @@ function aggregated(core: boolean): ApiAnswer {
     metadata: list[0]?.group ? { name: list[0].group, creationTimestamp: null } : { creationTimestamp: null },
     versions: [{ version: list[0]?.version, freshness: 'Current', resources: list.map(aggregatedResource) }],
   }));
-  const type = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
-  const list = { kind: 'APIGroupDiscoveryList', apiVersion: 'apidiscovery.k8s.io/v2', metadata: {}, items };
-  return { code: 200, type, body: JSON.stringify(list) };
+  const type = `application/json;g=apidiscovery.k8s.io;v=${asVersion};as=APIGroupDiscoveryList`;
+  const apiVersion = `apidiscovery.k8s.io/${asVersion}`;
+  const body = JSON.stringify({ kind: 'APIGroupDiscoveryList', apiVersion, metadata: {}, items });
+  const etag = `"${createHash('sha512').update(body).digest('hex').toUpperCase()}"`;
+  const headers = { etag, vary: 'Accept' };
+  return known === etag ? { code: 304, type, body: '', headers } : { code: 200, type, body, headers };
 }
 
 function aggregatedResource(resource: Resource): object {

@@ -28,6 +28,10 @@ test('expireEvents removes what was last seen more than an hour ago', async () =
   await add('new', { lastTimestamp: '2030-01-01T11:00:01Z' });
   await add('seen-again', {
     eventTime: '2030-01-01T01:00:00Z',
+    reportingComponent: 'test',
+    reportingInstance: 'test-1',
+    action: 'Testing',
+    reason: 'Seen',
     series: { count: 2, lastObservedTime: '2030-01-01T11:30:00Z' },
   });
   await expireEvents(events, now);

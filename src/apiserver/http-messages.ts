@@ -1,12 +1,12 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { type ApiAnswer, statusAnswer } from './requests.ts';
+import { type ApiAnswer, formatWarning, maxWarningLength, statusAnswer } from './requests.ts';
 import { badRequest, StatusError, tooLarge } from './status.ts';
 
 /** Largest request body in bytes, as Kubernetes'. */
 const maxBodyBytes = 3 * 1024 * 1024;
-/** All warnings of an answer together, and one, as Kubernetes cuts them. */
-const maxWarnings = { total: 4_096, each: 256 } as const;
+/** All warnings of an answer together, as Kubernetes cuts them. */
+const maxWarningsLength = 4_096;
 
 /** What a request line asks for. */
 export interface RequestTarget {
@@ -106,15 +106,14 @@ function malformed(code: string | undefined): StatusError {
   return badRequest(`the request is not HTTP (${code ?? 'unknown'})`);
 }
 
-/** Values of Warning headers (RFC 7234): printable ASCII, quoted. */
+/** Values of Warning headers, as many as fit. */
 function formatWarnings(warnings: readonly string[]): string[] {
   const formatted: string[] = [];
   let total = 0;
   for (const text of warnings) {
-    total += Math.min(text.length, maxWarnings.each);
-    if (total > maxWarnings.total) break;
-    const safe = text.slice(0, maxWarnings.each).replaceAll(/[^ -~]/g, '?');
-    formatted.push(`299 - "${safe.replaceAll(/["\\]/g, '\\$&')}"`);
+    total += Math.min(text.length, maxWarningLength);
+    if (total > maxWarningsLength) break;
+    formatted.push(formatWarning(text));
   }
   return formatted;
 }

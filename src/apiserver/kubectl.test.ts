@@ -238,6 +238,45 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
     expect(stale.err).toContain('Operation cannot be fulfilled on configmaps "cm": the object has been modified');
   });
 
+  test('explain knows every kind there is, by OpenAPI 3 and by the protobuf of OpenAPI 2', async () => {
+    const lines = (await ok('api-resources --no-headers')).trimEnd().split('\n');
+    expect(lines.length).toBeGreaterThan(25);
+    for (const line of lines) {
+      const columns = line.trim().split(/ +/);
+      const [apiVersion, , kind] = columns.slice(-3);
+      const explain = `explain ${columns[0]} --api-version=${apiVersion}`;
+      const [explained, older] = await Promise.all([ok(explain), ok(`${explain} --output=plaintext-openapiv2`)]);
+      expect(explained).toMatch(new RegExp(`^KIND: +${kind}$`, 'm'));
+      expect(explained).toMatch(/^ {2}apiVersion\t<string>$/m);
+      expect(older).toMatch(new RegExp(`^KIND: +${kind}$`, 'm'));
+      expect(older).toMatch(/^ {3}apiVersion\t<string>$/m);
+    }
+  });
+
+  test('events of both versions, of one object', async () => {
+    const event = (name: string) =>
+      JSON.stringify({
+        apiVersion: 'events.k8s.io/v1',
+        kind: 'Event',
+        metadata: { name },
+        eventTime: new Date().toISOString().replace('Z', '000Z'),
+        reportingController: 'example.com/watcher',
+        reportingInstance: 'watcher-1',
+        action: 'Watching',
+        reason: 'Seen',
+        regarding: { apiVersion: 'v1', kind: 'Service', name: 'hello-service', namespace: 'default' },
+        note: 'it was there',
+        type: 'Normal',
+      });
+    expect(await ok('create -f -', event('seen'))).toBe('event.events.k8s.io/seen created\n');
+    expect(await ok('events --for=service/hello-service')).toMatch(
+      /Normal +Seen +Service\/hello-service +it was there/,
+    );
+    expect(await ok('get events.events.k8s.io seen -o jsonpath={.note}')).toBe('it was there');
+    expect(await ok('get events.v1. seen -o jsonpath={.message}')).toBe('it was there');
+    expect(await ok('delete events.events.k8s.io seen')).toBe('event.events.k8s.io "seen" deleted\n');
+  });
+
   test('apply on the server: owners, conflicts, force', async () => {
     const map = (data: object, labels: object = {}) =>
       JSON.stringify({ apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'owned', labels }, data });

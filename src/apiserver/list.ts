@@ -1,4 +1,5 @@
 import { decodeContinue, encodeContinue, expiredContinue } from './continue-token.ts';
+import { checkListOptions } from './list-options.ts';
 import type { Registry } from './registry.ts';
 import { badRequest, expired } from './status.ts';
 import type { StoredObject } from './stored-object.ts';
@@ -35,13 +36,13 @@ export function readRevision(text: string | null, name = 'resourceVersion'): num
 /**
  * Lists as Kubernetes does: without a revision what is there now, with one at least as new, with `Exact` or a continue
  * token as it stood then.
- * @throws StatusError 400, 410 when that is no longer known, 504 when it lies in the future
+ * @throws StatusError 400, 422, 410 when that is no longer known, 504 when it lies in the future
  */
 export async function listObjects(registry: Registry, all: WatchCache, request: ListRequest): Promise<ListPage> {
   const { query, namespace, matches, isSelective } = request;
+  checkListOptions(query);
   const limit = readLimit(query.get('limit'));
   const revision = readRevision(query.get('resourceVersion'));
-  const match = readMatch(query.get('resourceVersionMatch'), revision);
   const token = query.get('continue') ?? '';
   if (token !== '') {
     if (revision !== undefined && revision !== 0)
@@ -50,7 +51,7 @@ export async function listObjects(registry: Registry, all: WatchCache, request: 
   }
   if (revision === undefined) await all.waitUntilFresh();
   else await all.waitUntil(revision);
-  const at = match === 'Exact' && revision !== undefined ? revision : all.revision;
+  const at = query.get('resourceVersionMatch') === 'Exact' && revision !== undefined ? revision : all.revision;
   const objects = at === all.revision ? registry.cache.list(namespace) : registry.cache.listAt(at, namespace);
   if (objects === undefined) throw expired(`The provided resource version ${at} is too old`);
   return page({ objects, at, limit, matches, isSelective });
@@ -107,28 +108,9 @@ function firstAfter(objects: readonly StoredObject[], key: string): number {
   return low;
 }
 
+/** How many at most; 0 is no limit, as is what makes no sense. */
 function readLimit(text: string | null): number {
   if (text === null || text === '') return 0;
-  if (!/^\d{1,15}$/.test(text))
-    throw badRequest(`limit: Invalid value: ${JSON.stringify(text)}: must be a whole number of at least 0`);
-  return Number(text);
-}
-
-function readMatch(text: string | null, revision: number | undefined): 'Exact' | 'NotOlderThan' | undefined {
-  if (text === null || text === '') return undefined;
-  if (text !== 'Exact' && text !== 'NotOlderThan') {
-    throw badRequest(
-      `resourceVersionMatch: Unsupported value: ${JSON.stringify(text)}: supported values: "Exact", "NotOlderThan", ""`,
-    );
-  }
-  if (revision === undefined)
-    throw badRequest(
-      'resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided',
-    );
-  if (text === 'Exact' && revision === 0) {
-    throw badRequest(
-      'resourceVersionMatch: Forbidden: resourceVersionMatch "exact" is forbidden for resourceVersion "0"',
-    );
-  }
-  return text;
+  if (!/^-?\d{1,15}$/.test(text)) throw badRequest(`strconv.ParseInt: parsing ${JSON.stringify(text)}: invalid syntax`);
+  return Math.max(0, Number(text));
 }

@@ -154,6 +154,8 @@ export class Registry {
       const current = await this.get(place);
       const sent = change(current);
       const next = this.#merge(sent, current.object, options.part);
+      if (!next.metadata.resourceVersion && this.strategy.needsVersion === true && options.part === 'main')
+        throw this.#withoutVersion(place.name);
       if (next.metadata.resourceVersion && next.metadata.resourceVersion !== String(current.revision)) {
         throw conflict(this.resource, place.name, modifiedMessage);
       }
@@ -166,9 +168,19 @@ export class Registry {
     throw conflict(this.resource, place.name, modifiedMessage);
   }
 
+  #withoutVersion(name: string): Error {
+    const errors = new FieldErrors();
+    errors.invalid('metadata.resourceVersion', 0, 'must be specified for an update');
+    return invalid(this.resource, name, errors.list);
+  }
+
   /** An update that may set what clients may not: a Pod's node along with its status. */
-  bind(place: ObjectPlace, change: (current: StoredObject['object']) => ApiObject): Promise<StoredObject> {
-    return this.update(place, (current) => change(current.object), { dryRun: false, part: 'all' });
+  bind(
+    place: ObjectPlace,
+    change: (current: StoredObject['object']) => ApiObject,
+    dryRun: boolean,
+  ): Promise<StoredObject> {
+    return this.update(place, (current) => change(current.object), { dryRun, part: 'all' });
   }
 
   async delete(place: ObjectPlace, options: DeleteOptions): Promise<Deletion> {
@@ -243,20 +255,20 @@ export class Registry {
       next.metadata.generation = (current.object.metadata.generation ?? 0) + 1;
     }
     if (isFinished(next)) {
-      this.#validate(next, current.object);
+      this.#validate(next, { old: current.object, writer: options.writer });
       return this.#remove(current, options.dryRun);
     }
-    return this.#store(next, current, { dryRun: options.dryRun, isChecked: options.part !== 'all' });
+    return this.#store(next, current, { ...options, isChecked: options.part !== 'all' });
   }
 
   /** Validates, allocates and writes; nothing when another writer was faster. */
   async #store(
     draft: ApiObject,
     old: StoredObject | undefined,
-    { dryRun, isChecked = true }: { readonly dryRun: boolean; readonly isChecked?: boolean },
+    { dryRun, writer, isChecked = true }: WriteOptions & { readonly isChecked?: boolean },
   ): Promise<StoredObject | undefined> {
     const key = keyOf(this.resource, draft.metadata.namespace, draft.metadata.name ?? '');
-    const allocation = isChecked ? this.#validate(draft, old?.object, key) : undefined;
+    const allocation = isChecked ? this.#validate(draft, { old: old?.object, writer, key }) : undefined;
     try {
       const text = storageText(this.resource, draft);
       const content = { text, parsed: old === undefined ? draft : (JSON.parse(text) as ApiObject) };
@@ -308,7 +320,10 @@ export class Registry {
     return result.ok ? result.revision : undefined;
   }
 
-  #validate(draft: ApiObject, old: ApiObject | undefined, key?: string): Allocation | undefined {
+  #validate(
+    draft: ApiObject,
+    { old, writer, key }: { old: ApiObject | undefined; writer: FieldWriter | undefined; key?: string },
+  ): Allocation | undefined {
     const { resource, strategy } = this;
     const errors = new FieldErrors();
     validateMetadata(draft.metadata, { namespaced: resource.namespaced, name: strategy.name }, errors);
@@ -323,6 +338,7 @@ export class Registry {
     }
     if (errors.list.length === 0) strategy.validate?.(draft, errors);
     if (old !== undefined) strategy.validateUpdate?.(draft, old, errors);
+    strategy.validateVersion?.[writer?.apiVersion ?? '']?.(draft, old, errors);
     if (errors.list.length === 0) return allocation;
     allocation?.release();
     throw this.#invalid(draft, errors);

@@ -1,4 +1,6 @@
+import { otherVersions } from '../api/other-versions.ts';
 import {
+  apiVersionOf,
   type Resource,
   type ResourceKey,
   type ReviewKey,
@@ -10,6 +12,7 @@ import {
 /** What a request to a resource is about, as its path and method say. */
 export interface ResourceRequest {
   readonly key: ResourceKey | ReviewKey;
+  /** The version of the resource that was asked for, which need not be the one that is stored under the key. */
   readonly resource: Resource;
   readonly namespace: string | undefined;
   readonly name: string | undefined;
@@ -21,11 +24,11 @@ export interface ResourceRequest {
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
 
 const served: { readonly [key in ResourceKey | ReviewKey]: Resource } = { ...resources, ...reviews };
-const byPath = new Map<string, ResourceKey | ReviewKey>(
-  (Object.keys(served) as (ResourceKey | ReviewKey)[]).map((key) => {
-    const { group, version, plural } = served[key];
-    return [`${group}/${version}/${plural}`, key];
-  }),
+const byPath = new Map<string, Pick<ResourceRequest, 'key' | 'resource'>>(
+  [
+    ...(Object.keys(served) as (ResourceKey | ReviewKey)[]).map((key) => ({ key, resource: served[key] })),
+    ...otherVersions.map(({ stored, resource }) => ({ key: stored, resource })),
+  ].map((one) => [`${apiVersionOf(one.resource)}/${one.resource.plural}`, one]),
 );
 
 export function isReview(key: ResourceKey | ReviewKey): key is ReviewKey {
@@ -38,19 +41,23 @@ export function readResourceRequest(method: string, path: string, query: URLSear
   if (parts === undefined) return undefined;
   const isCore = parts[0] === 'api';
   const [group = '', version = ''] = isCore ? ['', parts[1]] : [parts[1], parts[2]];
-  const rest = parts.slice(isCore ? 2 : 3);
+  const groupVersion = isCore ? version : `${group}/${version}`;
+  const below = parts.slice(isCore ? 2 : 3);
+  // The way to watch before there was a parameter for it.
+  const isWatch = below[0] === 'watch' && below.length > 1 && method === 'GET';
+  const rest = isWatch ? below.slice(1) : below;
   // /namespaces/x/services is in x; /namespaces/x and /namespaces/x/status are the namespace itself.
-  const inNamespace = rest[0] === 'namespaces' && rest.length > 2 && byPath.has(`${group}/${version}/${rest[2]}`);
+  const inNamespace = rest[0] === 'namespaces' && rest.length > 2 && byPath.has(`${groupVersion}/${rest[2]}`);
   const namespace = inNamespace ? rest[1] : undefined;
   const [plural = '', name, subresource, ...more] = inNamespace ? rest.slice(2) : rest;
-  const key = byPath.get(`${group}/${version}/${plural}`);
-  if (key === undefined || more.length > 0) return undefined;
-  const resource: Resource = served[key];
+  const found = byPath.get(`${groupVersion}/${plural}`);
+  if (found === undefined || more.length > 0) return undefined;
+  const { key, resource } = found;
   if (!resource.namespaced && inNamespace) return undefined;
   if (resource.namespaced && name !== undefined && namespace === undefined) return undefined;
   const known = resource.subresources.find((one) => one === subresource);
-  if (subresource !== undefined && known === undefined) return undefined;
-  return { key, resource, namespace, name, subresource: known, verb: verbOf(method, name, query) };
+  if (subresource !== undefined && (known === undefined || isWatch)) return undefined;
+  return { key, resource, namespace, name, subresource: known, verb: isWatch ? 'watch' : verbOf(method, name, query) };
 }
 
 function decodeParts(path: string): string[] | undefined {

@@ -59,3 +59,12 @@ export async function formattedAnswer(code: number, json: string, type: 'json' |
   const { yaml } = await import('../component/yaml.ts');
   return { code, type: 'application/yaml', body: yaml.stringify(JSON.parse(json)) };
 }
+
+/** More of a warning is cut off, as Kubernetes does. */
+export const maxWarningLength = 256;
+
+/** A Warning header's value (RFC 7234): printable ASCII, quoted. */
+export function formatWarning(text: string): string {
+  const safe = text.slice(0, maxWarningLength).replaceAll(/[^ -~]/g, '?');
+  return `299 - "${safe.replaceAll(/["\\]/g, '\\$&')}"`;
+}

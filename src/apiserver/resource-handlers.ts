@@ -1,9 +1,11 @@
 import type { Pod } from '../api/generated/types.ts';
-import { apiVersionOf } from '../api/resources.ts';
+import { otherVersionOf, toServedVersion, toStoredVersion } from '../api/other-versions.ts';
+import { apiVersionOf, type Resource } from '../api/resources.ts';
 import { mediaType, parseBody } from './body.ts';
 import { type BodyType, bodyTypeOf, decodeBody, readFieldValidation } from './decode-body.ts';
 import { readDeleteOptions } from './delete-options.ts';
 import { listObjects, readRevision } from './list.ts';
+import { checkWatchOptions, readWatchTimeout, startsWithState } from './list-options.ts';
 import { type Format, negotiate } from './negotiation.ts';
 import { isPodStream, type PodStream, passToNode } from './node-api/pod-streams.ts';
 import { kubernetesTime } from './object-meta.ts';
@@ -18,12 +20,11 @@ import { badRequest, deletedStatus, methodNotAllowed, StatusError } from './stat
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
 import { evictionBodyType, evictPod } from './subresources/eviction.ts';
-import { readScale, scaleBodyType, scaleOf, withReplicas } from './subresources/scale.ts';
+import { readScale, scaleBodyType, scaleFace, scaleOf, scaleOfStored, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
 import { WatchStream } from './watch-stream.ts';
 import { readDryRun, readForce, readWriter } from './write-options.ts';
 
-const minWatchSeconds = 1_800;
 const concurrentDeletes = 32;
 
 /** One request to a resource, with all that is needed to answer it. */
@@ -59,7 +60,7 @@ export async function handleResource(call: Call): Promise<ApiAnswer | typeof str
 async function handleObject(call: NamedCall): Promise<ApiAnswer | typeof streamed> {
   switch (call.info.verb) {
     case 'get':
-      return show(call, 200, await call.registry.get(call.place));
+      return get(call);
     case 'watch': {
       const query = new URLSearchParams(call.request.query);
       const selector = query.get('fieldSelector');
@@ -81,7 +82,11 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
   const { verb, resource } = call.info;
   if (isPodStream(subresource)) return podStream(call, subresource);
   if (subresource === 'binding' && verb === 'create')
-    return bindPod(call.registry, call.place, await parsedBody(call, 'Binding'));
+    return bindPod(call.registry, {
+      place: call.place,
+      body: await parsedBody(call, 'Binding'),
+      dryRun: readDryRun(call.request.query, 'CreateOptions'),
+    });
   if (subresource === 'eviction' && verb === 'create') {
     const { object } = await readObject(call, evictionBodyType);
     const dryRun = readDryRun(call.request.query, 'CreateOptions');
@@ -89,15 +94,22 @@ async function handleSubresource(call: NamedCall, subresource: string): Promise<
   }
   if (subresource === 'finalize' && verb === 'update') return update(call, 'finalize');
   if (subresource === 'status') {
-    if (verb === 'get') return show(call, 200, await call.registry.get(call.place));
+    if (verb === 'get') return get(call);
     if (verb === 'update') return update(call, 'status');
     if (verb === 'patch') return patch(call, 'status');
   }
   if (subresource === 'scale') {
-    if (verb === 'get') return jsonAnswer(200, scaleOf((await call.registry.get(call.place)).object));
+    if (verb === 'get') return showScale(call, await call.registry.get(call.place));
     if (verb === 'update' || verb === 'patch') return changeScale(call);
   }
   throw methodNotAllowed(resource);
+}
+
+/** What is there now; a client that has seen a newer state elsewhere waits until it is known here. */
+async function get(call: NamedCall): Promise<ApiAnswer> {
+  const revision = readRevision(call.request.query.get('resourceVersion'));
+  if (revision !== undefined) await call.environment.cache.waitUntil(revision);
+  return show(call, 200, await call.registry.get(call.place));
 }
 
 async function podStream(call: NamedCall, subresource: PodStream): Promise<typeof streamed> {
@@ -111,7 +123,7 @@ async function podStream(call: NamedCall, subresource: PodStream): Promise<typeo
 async function list({ request, info, registry, environment }: Call): Promise<ApiAnswer | typeof streamed> {
   const { query } = request;
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, query);
   const page = await listObjects(registry, environment.cache, {
     namespace: info.namespace,
     matches: readSelection(query, info.resource, registry.strategy),
@@ -123,20 +135,16 @@ async function list({ request, info, registry, environment }: Call): Promise<Api
 
 async function watch({ request, info, registry, environment }: Call, query: URLSearchParams): Promise<typeof streamed> {
   const revision = readRevision(query.get('resourceVersion'));
-  const sendsInitial = query.get('sendInitialEvents');
-  if (sendsInitial !== null && query.get('resourceVersionMatch') !== 'NotOlderThan') {
-    throw badRequest('resourceVersionMatch: Forbidden: resourceVersionMatch is required when sendInitialEvents is set');
-  }
+  checkWatchOptions(query);
   const bookmarks = isTrue(query.get('allowWatchBookmarks'));
-  const startsWithState = sendsInitial === null ? revision === undefined || revision === 0 : isTrue(sendsInitial);
   const { cache } = environment;
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, query);
   const matches = readSelection(query, info.resource, registry.strategy);
   const timeoutMs = readWatchTimeout(query.get('timeoutSeconds'));
   if (revision === undefined) await cache.waitUntilFresh();
   else await cache.waitUntil(revision);
-  const after = startsWithState ? undefined : (revision ?? cache.revision);
+  const after = startsWithState(query, revision) ? undefined : (revision ?? cache.revision);
   await new WatchStream(
     request.response,
     { all: cache, resource: registry.cache },
@@ -146,24 +154,17 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
       matches,
       after,
       bookmarks,
-      marksInitialEnd: bookmarks && isTrue(sendsInitial),
+      marksInitialEnd: bookmarks && isTrue(query.get('sendInitialEvents')),
       timeoutMs,
     },
   ).run();
   return streamed;
 }
 
-/** The client's own time, or 30 to 60 minutes by chance, so that not all come back together. */
-function readWatchTimeout(text: string | null): number {
-  if (text === null || text === '' || text === '0') return minWatchSeconds * (1 + Math.random()) * 1000;
-  if (!/^\d{1,9}$/.test(text))
-    throw badRequest(`timeoutSeconds: Invalid value: ${JSON.stringify(text)}: must be a whole number`);
-  return Math.min(Number(text), 0x7fffffff / 1000) * 1000;
-}
-
 async function create(call: Call): Promise<ApiAnswer> {
   const { info, registry } = call;
-  const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
+  if (info.resource.namespaced && info.namespace === undefined) throw methodNotAllowed(info.resource);
+  const { object, warnings } = await readResource(call);
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(call.request.query, 'CreateOptions');
   const writer = readWriter(call.request, info, 'Update');
@@ -172,7 +173,7 @@ async function create(call: Call): Promise<ApiAnswer> {
 
 async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Promise<ApiAnswer> {
   const { info, registry, place, request } = call;
-  const { object, warnings } = await readObject(call, bodyTypeOf(info.resource));
+  const { object, warnings } = await readResource(call);
   checkName(object, place.name);
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(request.query, 'UpdateOptions');
@@ -191,7 +192,7 @@ async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Pr
 async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
   const { info, registry, place, request } = call;
   if (isApply(call)) {
-    const applied = await parseApplied(request.body, bodyTypeOf(info.resource));
+    const applied = asStored(info.resource, await parseApplied(request.body, bodyTypeOf(info.resource)));
     checkName(applied, place.name);
     namespaceFor(call, applied);
     const { code, stored } = await apply(call, applied, part);
@@ -199,14 +200,16 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
   }
   const writer = readWriter(request, info, 'Update');
   const parsed = parsePatch(request.body, request.headers['content-type']);
-  const validation = readFieldValidation(request.query);
+  const validation = readFieldValidation(request);
   const dryRun = readDryRun(request.query, 'PatchOptions');
   const warnings = new Set<string>();
   const type = bodyTypeOf(info.resource);
   const stored = await registry.update(
     place,
     (current) => {
-      const object = applyPatch(parsed, current.object, { type, validation, warn: (w) => warnings.add(w) });
+      const served = asServed(info.resource, current.object);
+      const patched = applyPatch(parsed, served, { type, validation, warn: (w) => warnings.add(w) });
+      const object = asStored(info.resource, patched);
       checkName(object, place.name);
       namespaceFor(call, object);
       return object;
@@ -227,7 +230,7 @@ async function apply(
   part: 'main' | 'status',
 ): Promise<{ code: number; stored: StoredObject }> {
   const { info, registry, place, request } = call;
-  const { resource } = info;
+  const { resource } = registry;
   const writer = readWriter(request, info, 'Apply');
   const options = { dryRun: readDryRun(request.query, 'PatchOptions'), writer };
   const hasStatus = resource.subresources.some((subresource) => subresource === 'status');
@@ -264,7 +267,7 @@ async function applyScale(call: NamedCall): Promise<ApiAnswer> {
   const { kind } = info.resource;
   const applied = { apiVersion: apiVersionOf(info.resource), kind, metadata, spec: { ...scale.spec } };
   const { stored } = await apply(call, applied, 'main');
-  return jsonAnswer(200, scaleOf(stored.object));
+  return showScale(call, stored);
 }
 
 async function changeScale(call: NamedCall): Promise<ApiAnswer> {
@@ -272,7 +275,7 @@ async function changeScale(call: NamedCall): Promise<ApiAnswer> {
   if (info.verb === 'patch' && isApply(call)) return applyScale(call);
   const writer = readWriter(request, info, 'Update');
   const dryRun = readDryRun(request.query, 'UpdateOptions');
-  const validation = readFieldValidation(request.query);
+  const validation = readFieldValidation(request);
   const isPatch = info.verb === 'patch';
   const parsed = isPatch ? parsePatch(request.body, request.headers['content-type']) : undefined;
   const sent = isPatch ? undefined : (await readObject(call, scaleBodyType)).object;
@@ -288,7 +291,7 @@ async function changeScale(call: NamedCall): Promise<ApiAnswer> {
     },
     { dryRun, part: 'main', writer },
   );
-  return jsonAnswer(200, scaleOf(stored.object));
+  return showScale(call, stored);
 }
 
 async function remove(call: NamedCall): Promise<ApiAnswer> {
@@ -323,7 +326,7 @@ async function deleteCollection(call: Call): Promise<ApiAnswer> {
     for (const deletion of await Promise.all(group)) if (deletion !== undefined) deleted.push(deletion.object);
   }
   const format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, request.query);
+  const view = viewOf(format, { resource: info.resource, strategy: registry.strategy }, request.query);
   return formattedAnswer(200, view.list(deleted, { resourceVersion: String(environment.cache.revision) }), format.type);
 }
 
@@ -333,13 +336,17 @@ function ignoreMissing(error: unknown): Deletion | undefined {
   throw error;
 }
 
+function showScale(call: NamedCall, workload: StoredObject): Promise<ApiAnswer> {
+  return show({ ...call, face: scaleFace }, 200, scaleOfStored(workload));
+}
+
 async function show(
-  { request, registry, warnings = [] }: Call & { readonly warnings?: readonly string[] },
+  { request, info, registry, warnings = [], face }: Call & { warnings?: readonly string[]; face?: typeof scaleFace },
   code: number,
   object: StoredObject,
 ): Promise<ApiAnswer> {
   const format: Format = negotiate(request.headers.accept);
-  const view = viewOf(format, registry, request.query);
+  const view = viewOf(format, face ?? { resource: info.resource, strategy: registry.strategy }, request.query);
   return { ...(await formattedAnswer(code, view.one(object, object.revision), format.type)), warnings };
 }
 
@@ -348,8 +355,24 @@ function parsedBody({ request }: Call, schemaType: string) {
 }
 
 async function readObject(call: Call, type: BodyType) {
-  const validation = readFieldValidation(call.request.query);
+  const validation = readFieldValidation(call.request);
   return decodeBody(await parsedBody(call, type.schema), type, validation);
+}
+
+/** The object sent, in the version that is stored. */
+async function readResource(call: Call) {
+  const { object, warnings } = await readObject(call, bodyTypeOf(call.info.resource));
+  return { object: asStored(call.info.resource, object), warnings };
+}
+
+function asStored(resource: Resource, object: ApiObject): ApiObject {
+  const other = otherVersionOf(resource);
+  return other === undefined ? object : toStoredVersion(other, object);
+}
+
+function asServed(resource: Resource, object: ApiObject): ApiObject {
+  const other = otherVersionOf(resource);
+  return other === undefined ? object : toServedVersion(other, object);
 }
 
 function checkName(object: ApiObject, name: string): void {

@@ -1,6 +1,7 @@
 import { parseFieldSelector } from '../api/field-selector.ts';
 import { parseLabelSelector, SelectorError } from '../api/label-selector.ts';
-import { apiVersionOf, type Resource } from '../api/resources.ts';
+import { otherVersionOf } from '../api/other-versions.ts';
+import type { Resource } from '../api/resources.ts';
 import { badRequest } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import type { Strategy } from './strategy.ts';
@@ -21,12 +22,7 @@ export function readSelection(
     const matchesLabels = parseLabelSelector(labelText);
     const conditions = parseFieldSelector(fieldText).map(({ field, equal, value }) => {
       const read = fieldReader(field, resource, strategy);
-      if (read === undefined) {
-        const subject = `${apiVersionOf(resource)}, Resource=${resource.plural}`;
-        throw badRequest(
-          `Unable to find ${JSON.stringify(subject)} that match label selector ${JSON.stringify(labelText)}, field selector ${JSON.stringify(fieldText)}: field label not supported: ${field}`,
-        );
-      }
+      if (read === undefined) throw badRequest(unknownField(field, strategy));
       return (object: ApiObject) => (read(object) === value) === equal;
     });
     return ({ object }) => matchesLabels(object.metadata.labels) && conditions.every((holds) => holds(object));
@@ -36,6 +32,13 @@ export function readSelection(
   }
 }
 
+/** Of resources that have nothing to select by but their names, Kubernetes says it in other words. */
+function unknownField(field: string, strategy: Strategy<ApiObject>): string {
+  return strategy.selectableFields === undefined
+    ? `${JSON.stringify(field)} is not a known field selector: only "metadata.name", "metadata.namespace"`
+    : `field label not supported: ${field}`;
+}
+
 function fieldReader(
   field: string,
   resource: Resource,
@@ -43,5 +46,7 @@ function fieldReader(
 ): ((object: ApiObject) => string) | undefined {
   if (field === 'metadata.name') return (object) => object.metadata.name ?? '';
   if (field === 'metadata.namespace' && resource.namespaced) return (object) => object.metadata.namespace ?? '';
-  return strategy.selectableFields?.[field];
+  const other = otherVersionOf(resource);
+  const stored = other === undefined ? field : other.selectors[field];
+  return stored === undefined ? undefined : strategy.selectableFields?.[stored];
 }

@@ -106,6 +106,11 @@ export function invalid(
   });
 }
 
+/** What Kubernetes says of a request that cannot be processed, and no more. */
+export function rejected(): StatusError {
+  return new StatusError('Invalid', 'the server rejected our request due to an error in our request', {});
+}
+
 export function badRequest(message: string): StatusError {
   return new StatusError('BadRequest', message);
 }

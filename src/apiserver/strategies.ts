@@ -15,7 +15,6 @@ import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import {
   validateConfigMap,
   validateDataUpdate,
-  validateEvent,
   validateLease,
   validateNode,
   validateNodeUpdate,
@@ -28,6 +27,7 @@ import {
   validateDaemonSet,
 } from '../api/validation/daemon-set.ts';
 import { validateEndpointSlice, validateEndpointSliceUpdate, validateEndpoints } from '../api/validation/endpoints.ts';
+import { validateEvent, validateEventOfGroup } from '../api/validation/event.ts';
 import {
   ipAddressName,
   validateIpAddress,
@@ -139,6 +139,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     name: dns1123Subdomain,
     defaults: defaultEndpoints,
     validate: validateEndpoints,
+    deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
     createOnUpdate: true,
     columns: columns.endpoints,
   },
@@ -167,6 +168,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
   events: {
     name: dns1123Subdomain,
     validate: validateEvent,
+    validateVersion: { 'events.k8s.io/v1': validateEventOfGroup },
     createOnUpdate: true,
     selectableFields: {
       'involvedObject.kind': (o) => about(o).kind ?? '',
@@ -209,7 +211,13 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validateUpdate: validateIpAddressUpdate,
     columns: columns.ipAddresses,
   },
-  leases: { name: dns1123Subdomain, validate: validateLease, createOnUpdate: true, columns: columns.leases },
+  leases: {
+    name: dns1123Subdomain,
+    validate: validateLease,
+    createOnUpdate: true,
+    needsVersion: true,
+    columns: columns.leases,
+  },
   replicaSets: {
     name: dns1123Subdomain,
     defaults: defaultReplicaSet,
@@ -224,24 +232,28 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
   roles: {
     name: pathSegment,
     validate: validateRole,
+    createOnUpdate: true,
     columns: columns.roles,
   },
   roleBindings: {
     name: pathSegment,
     defaults: defaultRoleBinding,
     validate: validateRoleBinding,
+    createOnUpdate: true,
     validateUpdate: validateRoleBindingUpdate,
     columns: columns.roleBindings,
   },
   clusterRoles: {
     name: pathSegment,
     validate: validateClusterRole,
+    createOnUpdate: true,
     columns: columns.clusterRoles,
   },
   clusterRoleBindings: {
     name: pathSegment,
     defaults: defaultRoleBinding,
     validate: validateClusterRoleBinding,
+    createOnUpdate: true,
     validateUpdate: validateRoleBindingUpdate,
     columns: columns.clusterRoleBindings,
   },

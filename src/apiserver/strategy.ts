@@ -24,10 +24,21 @@ export interface Strategy<T extends KubernetesObject> {
   readonly prepareForUpdate?: (next: T, old: T) => void;
   readonly validate?: (object: T, errors: FieldErrors) => void;
   readonly validateUpdate?: (next: T, old: T, errors: FieldErrors) => void;
+  /**
+   * What one version of the API asks for beside, by its name. Runs on what is written in that version; `old` is absent
+   * for a new object.
+   */
+  readonly validateVersion?: {
+    readonly [apiVersion: string]: (next: T, old: T | undefined, errors: FieldErrors) => void;
+  };
   /** Part of the object that `metadata.generation` counts the changes of; absent: it is not counted. */
   readonly generationOf?: (object: T) => unknown;
   /** Whether a PUT to a name that does not exist creates the object. */
   readonly createOnUpdate?: boolean;
+  /** Whether an update has to say which version of the object it was made from. */
+  readonly needsVersion?: boolean;
+  /** What every client of the resource is told: that it goes, and what comes in its place. */
+  readonly deprecation?: string;
   /** Whether a delete answers with the object instead of a Status. */
   readonly returnsDeleted?: boolean;
   /** Fields that field selectors may name, beside name and namespace. */

@@ -28,6 +28,8 @@ export interface InjectedAnswer {
   readonly statusCode: number;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
+  /** The same as it came, perhaps compressed. */
+  readonly rawPayload: Buffer;
 }
 
 /** An API server of a test's own. */
@@ -113,11 +115,38 @@ function inject(
         const headers: IncomingHttpHeaders = Object.fromEntries(
           all.map(([name, values = []]) => [name, values.length === 1 ? values[0] : values]),
         );
-        resolve({ statusCode: answer.statusCode ?? 0, headers, body: Buffer.concat(pieces).toString() });
+        const rawPayload = Buffer.concat(pieces);
+        resolve({ statusCode: answer.statusCode ?? 0, headers, body: rawPayload.toString(), rawPayload });
       } catch (error) {
         reject(error as Error);
       }
     });
     sent.once('error', reject).end(payload);
   });
+}
+
+/** An answer as tests look at it: JSON parsed, everything else as text. */
+export interface TestAnswer {
+  readonly code: number;
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into objects of every kind.
+  readonly body: any;
+  readonly headers: { readonly [name: string]: unknown };
+}
+
+/** Sends a request past the network; a body is JSON unless it is a text or a content type says otherwise. */
+export async function callServer(
+  server: TestServer,
+  method: 'GET' | 'HEAD' | 'OPTIONS' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
+  path: string,
+  sent: { readonly body?: unknown; readonly headers?: { readonly [name: string]: string } } = {},
+): Promise<TestAnswer> {
+  const { body, headers = {} } = sent;
+  const answer = await server.inject({
+    method,
+    url: path,
+    ...(body === undefined ? {} : { payload: typeof body === 'string' ? body : JSON.stringify(body) }),
+    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+  });
+  const isJson = String(answer.headers['content-type']).startsWith('application/json') && answer.body !== '';
+  return { code: answer.statusCode, body: isJson ? JSON.parse(answer.body) : answer.body, headers: answer.headers };
 }

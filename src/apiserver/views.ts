@@ -1,3 +1,4 @@
+import { otherVersionOf, toServedVersion } from '../api/other-versions.ts';
 import { apiVersionOf, type Resource } from '../api/resources.ts';
 import type { Format } from './negotiation.ts';
 import { badRequest } from './status.ts';
@@ -28,9 +29,18 @@ export function viewOf(
   { resource, strategy }: { readonly resource: Resource; readonly strategy: Strategy<ApiObject> },
   query: URLSearchParams,
 ): View {
-  if (format.view === 'object') return new ObjectView(resource);
+  const convert = conversionTo(resource);
+  if (format.view === 'object') return new ObjectView(resource, convert);
   if (format.view === 'metadata') return metadataView;
-  return new TableView(strategy, readIncluded(query));
+  return new TableView(strategy, { included: readIncluded(query), convert, version: apiVersionOf(resource) });
+}
+
+type Convert = (object: ApiObject) => ApiObject;
+
+/** How stored objects become those of the version asked for; nothing when they are that already. */
+function conversionTo(resource: Resource): Convert | undefined {
+  const other = otherVersionOf(resource);
+  return other && ((object) => toServedVersion(other, object));
 }
 
 function readIncluded(query: URLSearchParams): IncludedObject {
@@ -41,19 +51,23 @@ function readIncluded(query: URLSearchParams): IncludedObject {
 }
 
 class ObjectView implements View {
-  readonly key = 'object';
+  readonly key: string;
   readonly #resource: Resource;
+  readonly #convert: Convert | undefined;
 
-  constructor(resource: Resource) {
+  constructor(resource: Resource, convert: Convert | undefined) {
+    this.key = `object ${apiVersionOf(resource)}`;
     this.#resource = resource;
+    this.#convert = convert;
   }
 
   one(object: StoredObject, revision: number): string {
-    return object.wireAt(revision);
+    if (this.#convert === undefined) return object.wireAt(revision);
+    return JSON.stringify(this.#convert(object.objectAt(revision)));
   }
 
   event(object: StoredObject, revision: number): string {
-    return object.wireAt(revision);
+    return this.one(object, revision);
   }
 
   list(objects: readonly StoredObject[], metadata: object): string {
@@ -62,7 +76,7 @@ class ObjectView implements View {
       apiVersion: apiVersionOf(this.#resource),
       metadata,
     });
-    return `${head.slice(0, -1)},"items":[${objects.map((object) => object.wire).join(',')}]}`;
+    return `${head.slice(0, -1)},"items":[${objects.map((object) => this.one(object, object.revision)).join(',')}]}`;
   }
 
   bare(metadata: object): string {
@@ -93,11 +107,16 @@ class TableView implements View {
   readonly key: string;
   readonly #strategy: Strategy<ApiObject>;
   readonly #included: IncludedObject;
+  readonly #convert: Convert;
 
-  constructor(strategy: Strategy<ApiObject>, included: IncludedObject) {
-    this.key = `table-${included}`;
+  constructor(
+    strategy: Strategy<ApiObject>,
+    how: { readonly included: IncludedObject; readonly convert: Convert | undefined; readonly version: string },
+  ) {
+    this.key = `table-${how.included} ${how.version}`;
     this.#strategy = strategy;
-    this.#included = included;
+    this.#included = how.included;
+    this.#convert = how.convert ?? ((object) => object);
   }
 
   one(object: StoredObject, revision: number): string {
@@ -143,7 +162,9 @@ class TableView implements View {
         : null,
       rows: objects.map((object) => ({
         cells: columns.map((column) => column.value(object)),
-        ...(this.#included === 'None' ? {} : { object: this.#included === 'Object' ? object : partial(object) }),
+        ...(this.#included === 'None'
+          ? {}
+          : { object: this.#included === 'Object' ? this.#convert(object) : partial(object) }),
       })),
     });
   }

@@ -33,7 +33,6 @@ export function readWriter(
   operation: FieldWriter['operation'],
 ): FieldWriter {
   const named = request.query.get('fieldManager');
-  const kind = { POST: 'CreateOptions', PUT: 'UpdateOptions' }[request.method] ?? 'PatchOptions';
   const errors = new FieldErrors();
   if (operation === 'Apply' && (named === null || named === ''))
     errors.required('fieldManager', 'is required for apply patch');
@@ -41,13 +40,18 @@ export function readWriter(
     errors.forbidden('force', 'may not be specified for non-apply patch');
   if (Buffer.byteLength(named ?? '') > maxManagerBytes) errors.tooLong('fieldManager', maxManagerBytes);
   if (/\p{C}/u.test(named ?? '')) errors.invalid('fieldManager', named, 'should only contain printable characters');
-  throwInvalid(kind, errors);
+  throwInvalid(optionsKind(request.method), errors);
   return {
     manager: managerName(named, request.headers['user-agent']),
     operation,
     apiVersion: apiVersionOf(info.resource),
     subresource: info.subresource ?? '',
   };
+}
+
+/** What the options of a write are called. */
+export function optionsKind(method: string): string {
+  return { POST: 'CreateOptions', PUT: 'UpdateOptions' }[method] ?? 'PatchOptions';
 }
 
 /** Whether an apply takes what others have. */

@@ -6,6 +6,7 @@ import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { connectionError } from './connection-error.ts';
 import type { ClientConfig, ClientIdentity } from './types.ts';
+import { userAgentOf } from './user-agent.ts';
 
 /** Time-outs in milliseconds. */
 export interface HttpTimeouts {
@@ -107,7 +108,7 @@ class NodeTransport implements HttpTransport {
     const agent = await this.#currentAgent();
     const headers: Record<string, string> = {
       accept: 'application/json',
-      'user-agent': 'signalbox',
+      'user-agent': userAgentOf(this.#config.component ?? 'signalbox'),
       ...request.headers,
     };
     const token = await this.#config.token?.();

@@ -21,6 +21,8 @@ export interface ClientConfig {
   readonly clientIdentity?: () => Promise<ClientIdentity | undefined>;
   /** Told when the server refused the credentials (401): what was cached is to be forgotten. The request is sent once more. */
   readonly onUnauthorized?: () => void;
+  /** Name of the component that asks, as managed fields and the server's log have it; `signalbox` unless told. */
+  readonly component?: string;
   /** Namespace of the kubeconfig's context. */
   readonly namespace?: string;
 }

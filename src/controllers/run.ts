@@ -28,7 +28,8 @@ import { statefulSetController } from './statefulset/controller.ts';
 
 export { parseControllersConfig } from './config.ts';
 
-const leaderLease = { namespace: 'kube-system', name: 'signalbox-controllers' };
+const component = 'signalbox-controllers';
+const leaderLease = { namespace: 'kube-system', name: component };
 
 /** Controllers at work. */
 export interface RunningControllers {
@@ -64,8 +65,8 @@ export async function runControllers(config: ControllersConfig, signal: AbortSig
   };
   if (!config.leaderElection) return work(signal);
   const { runAsLeader } = await import('../client/leader-election.ts');
-  const api = connect(client);
-  const events = createEventRecorder(api, { component: 'signalbox-controllers', log });
+  const api = connect({ ...client, component });
+  const events = createEventRecorder(api, { component, log });
   const identity = `${hostname()}_${randomUUID()}`;
   try {
     await runAsLeader({ client: api, lease: leaderLease, identity, events, log }, work, signal);
@@ -79,7 +80,7 @@ export async function runControllers(config: ControllersConfig, signal: AbortSig
 export function startControllers(config: ControllersConfig, setup: ControllersSetup): RunningControllers {
   const { log } = setup;
   const stopping = new AbortController();
-  const client = connect(setup.client);
+  const client = connect({ ...setup.client, component });
   const caches = createCaches(client, { signal: stopping.signal, log });
   const context: ControllerContext = { client, caches, log, now: Date.now };
   const controllers = config.controllers.map((name) => makeController(name, context, { config, setup }));

@@ -34,7 +34,7 @@ const probeTimes = [0, 2_000, 10_000, 30_000];
  */
 export async function runDns(config: DnsConfig, signal: AbortSignal): Promise<void> {
   const log = createLogger('dns');
-  const client = connect(await loadKubeconfig(config.kubeconfig));
+  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component: 'signalbox-dns' });
   try {
     const server = await startDns({ config, client, log });
     await aborted(signal);

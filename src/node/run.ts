@@ -9,7 +9,7 @@ import type { NodeConfig } from './config.ts';
  * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, and as `runAgent`
  */
 export async function runNode(config: NodeConfig, signal: AbortSignal): Promise<void> {
-  const client = connect(await loadKubeconfig());
+  const client = connect({ ...(await loadKubeconfig()), component: 'signalbox-node' });
   try {
     await runAgent(config, { client, log: createLogger('node') }, signal);
   } finally {

@@ -19,7 +19,7 @@ export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promis
   const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
   const api = await loadKubeconfig(config.kubeconfig);
   const kernel = await openNodeKernel(config, log);
-  const client = connect(api);
+  const client = connect({ ...api, component: 'signalbox-proxy' });
   const proxy = new NodeProxy({ ...kernel, nodeName, config, log });
   const stream = informerEvents({ client, nodeName, log })(proxy);
   const begun = stream.synced.then(

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseCidr } from '../../net/cidr.ts';
 import type { FieldErrors } from '../field-error.ts';
-import type { ConfigMap, CoreEvent, Lease, Node, Secret } from '../generated/types.ts';
+import type { ConfigMap, Lease, Node, Secret } from '../generated/types.ts';
 import { configMapKey } from '../names.ts';
 
 const maxDataBytes = 1024 * 1024;
@@ -89,14 +89,5 @@ export function validateLease(object: Lease, errors: FieldErrors): void {
   }
   if (leaseTransitions !== undefined && leaseTransitions < 0) {
     errors.invalid('spec.leaseTransitions', leaseTransitions, 'must be greater than or equal to 0');
-  }
-}
-
-/** Checks a core/v1 Event: it lies in the namespace of what it is about. */
-export function validateEvent(object: CoreEvent, errors: FieldErrors): void {
-  const about = object.involvedObject?.namespace ?? '';
-  const namespace = object.metadata?.namespace ?? '';
-  if (about === '' ? namespace !== 'default' && namespace !== 'kube-system' : about !== namespace) {
-    errors.invalid('involvedObject.namespace', about, 'does not match event.namespace');
   }
 }

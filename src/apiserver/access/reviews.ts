@@ -51,7 +51,7 @@ export async function answerReview(
 ): Promise<ApiAnswer> {
   const type = bodyTypeOf(reviews[key]);
   const body = await parseBody(request.body, request.headers['content-type'], type.schema);
-  const { object, warnings } = decodeBody(body, type, readFieldValidation(request.query));
+  const { object, warnings } = decodeBody(body, type, readFieldValidation(request));
   const status = await statuses[key]({ ...sources, user, object, namespace });
   return {
     ...jsonAnswer(201, { ...object, metadata: { creationTimestamp: null, ...object.metadata }, status }),

@@ -1,5 +1,6 @@
 import { isPlainObject } from '../../api/decode.ts';
 import type { ManagedFieldsEntry } from '../../api/generated/types.ts';
+import { servedFieldSteps, storedFieldSteps } from '../../api/other-versions.ts';
 import { FieldSet, FieldSetError } from './field-set.ts';
 
 /** Who writes, and how. */
@@ -38,7 +39,9 @@ export function readManagers(entries: readonly ManagedFieldsEntry[] | undefined)
       throw new FieldSetError(`operation must be Apply or Update, but is ${JSON.stringify(operation ?? '')}`);
     if (fieldsType !== 'FieldsV1')
       throw new FieldSetError(`fieldsType must be FieldsV1, but is ${JSON.stringify(fieldsType ?? '')}`);
-    const fields = isPlainObject(fieldsV1) ? FieldSet.fromFieldsV1(fieldsV1) : new FieldSet();
+    const fields = isPlainObject(fieldsV1)
+      ? FieldSet.fromFieldsV1(storedFieldSteps(apiVersion, fieldsV1))
+      : new FieldSet();
     const read: Manager = { manager, operation, apiVersion, subresource, time, fields, entry };
     const key = managerKey(read);
     const twin = managers.get(key);
@@ -66,7 +69,7 @@ function writeEntry({ manager, operation, apiVersion, subresource, time, fields 
     apiVersion,
     ...(time === undefined ? {} : { time }),
     fieldsType: 'FieldsV1',
-    fieldsV1: fields.toFieldsV1(),
+    fieldsV1: servedFieldSteps(apiVersion, fields.toFieldsV1()),
     ...(subresource === '' ? {} : { subresource }),
   };
 }

@@ -1,5 +1,6 @@
 import { decodeObject } from '../../api/decode.ts';
 import type { ManagedFieldsEntry } from '../../api/generated/types.ts';
+import { servedFieldSteps } from '../../api/other-versions.ts';
 import type { ApiObject } from '../stored-object.ts';
 import { FieldSet, FieldSetError, formatPath } from './field-set.ts';
 import {
@@ -102,7 +103,8 @@ function ownerOfNew(
   if (Object.keys(fieldsV1).length === 0) return undefined;
   const { manager, operation, apiVersion, subresource } = writer;
   const entry = { manager: manager === '' ? 'unknown' : manager, operation, apiVersion, time: now };
-  return [{ ...entry, fieldsType: 'FieldsV1', fieldsV1, ...(subresource === '' ? {} : { subresource }) }];
+  const served = servedFieldSteps(apiVersion, fieldsV1);
+  return [{ ...entry, fieldsType: 'FieldsV1', fieldsV1: served, ...(subresource === '' ? {} : { subresource }) }];
 }
 
 const maxShared = 1_000;

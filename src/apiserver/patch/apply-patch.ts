@@ -1,6 +1,7 @@
+import { isPlainObject } from '../../api/decode.ts';
 import type { Resource } from '../../api/resources.ts';
 import { parseJson, parseYaml } from '../body.ts';
-import { type BodyType, decodeBody, decodeValue } from '../decode-body.ts';
+import { type BodyType, checkKind, decodeBody, decodeValue } from '../decode-body.ts';
 import { applyObject, conflictCause, conflictMessage, type WriteContext } from '../managed-fields/track.ts';
 import { TypedValueError } from '../managed-fields/typed-value.ts';
 import { applyConflict, badRequest, conflict } from '../status.ts';
@@ -15,6 +16,8 @@ export async function parseApplied(body: Buffer, type: BodyType): Promise<ApiObj
   const [duplicate] = parsed.duplicates;
   if (duplicate !== undefined)
     throw badRequest(`error strict decoding YAML: key ${JSON.stringify(duplicate)} already set in map`);
+  // Elsewhere the path says what a body leaves out. What is applied has to say it itself.
+  if (isPlainObject(parsed.value)) checkKind(parsed.value, type);
   const { object, warnings } = decodeBody(parsed, type, 'Warn');
   const { namespace = '', name = '', managedFields } = object.metadata;
   if (warnings.length > 0) {

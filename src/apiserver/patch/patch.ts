@@ -1,7 +1,7 @@
 import { isPlainObject } from '../../api/decode.ts';
 import { mediaType, messageOf, type ParsedBody, parseJson } from '../body.ts';
 import { type BodyType, decodeValue, type FieldValidation } from '../decode-body.ts';
-import { badRequest, invalid, StatusError, tooMuch, unsupportedMediaType } from '../status.ts';
+import { badRequest, invalid, rejected, StatusError, tooMuch, unsupportedMediaType } from '../status.ts';
 import type { ApiObject, StoredObject } from '../stored-object.ts';
 import { applyJsonPatch, PatchTooLargeError } from './json-patch.ts';
 import { applyMergePatch } from './merge-patch.ts';
@@ -75,6 +75,8 @@ function patchValue(patch: ParsedPatch, current: ApiObject, type: BodyType): unk
     }
   } catch (error) {
     if (error instanceof PatchTooLargeError) throw tooMuch(error.message);
+    // Kubernetes does not say which operation did not fit.
+    if (patch.type === 'application/json-patch+json') throw rejected();
     throw patchInvalid(patch, messageOf(error));
   }
 }

@@ -5,12 +5,15 @@ import { kubernetesTime } from '../object-meta.ts';
 import type { ObjectPlace, Registry } from '../registry.ts';
 import { type ApiAnswer, jsonAnswer } from '../requests.ts';
 import { badRequest, conflict, invalid } from '../status.ts';
-import type { ApiObject } from '../stored-object.ts';
+import type { ApiObject, StoredObject } from '../stored-object.ts';
 
 const bodyType = { apiVersion: 'v1', kind: 'Binding', schema: 'Binding' };
 
 /** Puts a Pod on a node, once: what the scheduler sends. */
-export async function bindPod(registry: Registry, place: ObjectPlace, body: ParsedBody): Promise<ApiAnswer> {
+export async function bindPod(
+  registry: Registry,
+  { place, body, dryRun }: { place: ObjectPlace; body: ParsedBody; dryRun: boolean },
+): Promise<ApiAnswer> {
   const binding: Binding = { target: {}, ...decodeBody(body, bodyType, 'Ignore').object };
   const node = binding.target?.name ?? '';
   if (node === '') {
@@ -25,7 +28,7 @@ export async function bindPod(registry: Registry, place: ObjectPlace, body: Pars
     );
   }
   const { resourceVersion, uid } = binding.metadata ?? {};
-  await registry.bind(place, (current) => {
+  const bind = (current: StoredObject['object']) => {
     const pod = structuredClone(current) as ApiObject & Pod;
     const problem = whyNot(pod, place.name);
     if (problem !== undefined) throw conflict({ group: '', plural: 'pods/binding' }, place.name, problem);
@@ -37,7 +40,8 @@ export async function bindPod(registry: Registry, place: ObjectPlace, body: Pars
     if (resourceVersion) pod.metadata.resourceVersion = resourceVersion;
     if (uid) pod.metadata.uid = uid;
     return pod;
-  });
+  };
+  await registry.bind(place, bind, dryRun);
   return jsonAnswer(201, { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 });
 }
 

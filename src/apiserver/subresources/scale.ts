@@ -1,9 +1,13 @@
 import { FieldErrors } from '../../api/field-error.ts';
 import type { LabelSelector, Scale } from '../../api/generated/types.ts';
 import { formatLabelSelector } from '../../api/label-selector.ts';
+import { dns1123Subdomain } from '../../api/names.ts';
+import { resource } from '../../api/resources.ts';
+import { age } from '../../component/duration.ts';
 import type { BodyType } from '../decode-body.ts';
 import { badRequest, invalid } from '../status.ts';
-import type { ApiObject } from '../stored-object.ts';
+import { type ApiObject, StoredObject, storageText } from '../stored-object.ts';
+import type { Column } from '../strategy.ts';
 
 export const scaleBodyType: BodyType = { apiVersion: 'autoscaling/v1', kind: 'Scale', schema: 'Scale' };
 
@@ -25,6 +29,35 @@ export function scaleOf(object: ApiObject): ApiObject & Scale {
     spec: { replicas: spec?.replicas ?? 0 },
     status: { replicas: status?.replicas ?? 0, selector: formatLabelSelector(spec?.selector) },
   };
+}
+
+const column = (name: string, value: Column<ApiObject>['value'], rest: Partial<Column<ApiObject>> = {}) => ({
+  name,
+  type: 'string' as const,
+  description: name,
+  priority: 0 as const,
+  value,
+  ...rest,
+});
+
+/** How a Scale is shown, as a Table too. */
+export const scaleFace = {
+  resource: resource('autoscaling/v1', 'Scale', 'scales'),
+  strategy: {
+    name: dns1123Subdomain,
+    columns: [
+      column('Name', ({ metadata }) => metadata.name ?? '', { format: 'name' }),
+      column('Desired', (o) => (o as Scalable).spec?.replicas ?? 0, { type: 'integer' }),
+      column('Available', (o) => (o as Scalable).status?.replicas ?? 0, { type: 'integer' }),
+      column('Age', ({ metadata }) => age(metadata.creationTimestamp)),
+    ],
+  },
+};
+
+/** The scale of a stored workload, of the workload's version. */
+export function scaleOfStored({ key, revision, object }: StoredObject): StoredObject {
+  const scale = scaleOf(object);
+  return new StoredObject(key, revision, { text: storageText(scaleFace.resource, scale), parsed: scale });
 }
 
 /** What a client's Scale asks for. @throws StatusError 400, 422 */

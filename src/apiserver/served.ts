@@ -1,0 +1,57 @@
+import { otherVersions } from '../api/other-versions.ts';
+import { apiVersionOf, type Resource, resources, reviews, type Subresource } from '../api/resources.ts';
+
+const questions: readonly Resource[] = Object.values(reviews);
+
+/** Groups in Kubernetes' own order: of two that share a kind's or a short name, clients take the first. */
+const groupOrder = [
+  '',
+  'apps',
+  'events.k8s.io',
+  'authentication.k8s.io',
+  'authorization.k8s.io',
+  'networking.k8s.io',
+  'policy',
+  'rbac.authorization.k8s.io',
+  'coordination.k8s.io',
+  'discovery.k8s.io',
+];
+
+/** Every resource that has a path, in the order in which clients are told of them: other versions and reviews too. */
+export const servedResources: readonly Resource[] = [
+  ...Object.values(resources),
+  ...otherVersions.map(({ resource }) => resource),
+  ...questions,
+].sort((a: Resource, b: Resource) => groupOrder.indexOf(a.group) - groupOrder.indexOf(b.group));
+
+/** The names of the versions of the API, in that order. */
+export const servedVersions: readonly string[] = [...new Set(servedResources.map(apiVersionOf))];
+
+const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+/** What can be done with the objects of a resource; a review is only ever created. */
+export function verbsOf(resource: Resource): readonly string[] {
+  return questions.includes(resource) ? ['create'] : objectVerbs;
+}
+
+/** The kind and the verbs of a subresource; where they are not named, they are the resource's own. */
+export interface SubresourceFacts {
+  readonly apiVersion?: string;
+  readonly kind?: string;
+  /** Name of the kind's type in the schema, where it has one. */
+  readonly schema?: string;
+  readonly verbs: readonly string[];
+}
+
+export const subresourceFacts: { readonly [S in Subresource]: SubresourceFacts } = {
+  status: { verbs: ['get', 'patch', 'update'] },
+  scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', schema: 'Scale', verbs: ['get', 'patch', 'update'] },
+  binding: { apiVersion: 'v1', kind: 'Binding', schema: 'Binding', verbs: ['create'] },
+  eviction: { apiVersion: 'policy/v1', kind: 'Eviction', schema: 'Eviction', verbs: ['create'] },
+  finalize: { verbs: ['update'] },
+  token: { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', schema: 'TokenRequest', verbs: ['create'] },
+  log: { verbs: ['get'] },
+  exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
+  attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
+  portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
+};

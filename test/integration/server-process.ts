@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { apiServerNames, ensurePki, issueClientCertificate } from '../../src/apiserver/pki.ts';
+import { connect } from '../../src/client/client.ts';
+import type { ClientConfig } from '../../src/client/types.ts';
+import { sleep } from '../../src/component/backoff.ts';
+
+const command = join(import.meta.dirname, '../../bin/signalbox');
+const startMs = 30_000;
+
+/** An API server in a process of its own, which can be killed. Needs a build. */
+export interface ServerProcess {
+  /** As user `admin` of group `system:masters`. */
+  readonly admin: ClientConfig & { readonly certificateAuthority: string };
+  /** `kill -9`, and a new process over the same data, on the same port; resolves when that serves. */
+  killAndStart(): Promise<void>;
+  /** Ends the process and removes its data. */
+  close(): Promise<void>;
+}
+
+/** Starts an API server as the command line does; resolves when it serves. */
+export async function startServerProcess(): Promise<ServerProcess> {
+  const dir = await mkdtemp(join(tmpdir(), 'signalbox-server-'));
+  const pkiDir = join(dir, 'pki');
+  const pki = await ensurePki(pkiDir, apiServerNames({ clusterDomain: 'cluster.local', ips: ['10.96.0.1'] }));
+  const { cert, key } = await issueClientCertificate(pkiDir, { user: 'admin', groups: ['system:masters'] });
+  const port = await freePort();
+  const config = join(dir, 'apiserver.json');
+  await writeFile(
+    config,
+    JSON.stringify({
+      listen: [{ host: '127.0.0.1', port }],
+      pkiDir,
+      dataDir: join(dir, 'data'),
+      serviceCidrs: ['10.96.0.0/12'],
+      disableAdmissionPlugins: ['ServiceAccount'],
+    }),
+  );
+  const admin = {
+    server: `https://127.0.0.1:${port}`,
+    certificateAuthority: pki.caCert,
+    clientCertificate: cert,
+    clientKey: key,
+  };
+  const start = async () => {
+    const child = spawn(process.execPath, [command, 'apiserver', '--config', config], {
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
+    await untilReady(child, admin);
+    return child;
+  };
+  const kill = async (child: ChildProcess) => {
+    const ended = once(child, 'exit');
+    child.kill('SIGKILL');
+    await ended;
+  };
+  let child = await start();
+  return {
+    admin,
+    killAndStart: async () => {
+      await kill(child);
+      child = await start();
+    },
+    close: async () => {
+      await kill(child);
+      await rm(dir, { recursive: true });
+    },
+  };
+}
+
+async function untilReady(child: ChildProcess, admin: ClientConfig): Promise<void> {
+  const client = connect(admin);
+  const deadline = Date.now() + startMs;
+  try {
+    for (;;) {
+      if (child.exitCode !== null) throw new Error(`the API server ended with status ${child.exitCode}`);
+      if (Date.now() > deadline) throw new Error('the API server did not become ready');
+      const isReady = await client.raw({ method: 'GET', path: '/readyz' }).then(
+        () => true,
+        () => false,
+      );
+      if (isReady) return;
+      await sleep(20);
+    }
+  } finally {
+    client.close();
+  }
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const address = probe.address();
+  probe.close();
+  await once(probe, 'close');
+  if (address === null || typeof address === 'string') throw new Error('there is no free port');
+  return address.port;
+}
