@@ -62,7 +62,7 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
   const proxy = new NodeProxy({
     nodeName: 'node-1',
     config: parseProxyConfig({ clusterCIDR: '10.244.0.0/16', nftables: { minSyncPeriod: '1ms' }, ...config }),
-    backend: new NftablesBackend(kernel, log),
+    backend: new NftablesBackend(kernel),
     log,
     interfaceAddresses: () => [],
     removeStaleFlows: (review) => reviews.push(review),
