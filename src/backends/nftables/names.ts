@@ -29,7 +29,7 @@ export const setNames = {
   insideMasqueradeAlways: 'inside-masquerade-always',
   insideMasqueradeOffCluster: 'inside-masquerade-off-cluster',
   masqueradeOutside: 'masquerade-outside',
-  /** endpoint address . the same: a Pod of this node that was sent back to itself */
+  /** endpoint address . the same: a Pod that was sent back to itself */
   hairpin: 'hairpin',
   /** the Pods' blocks of addresses */
   localSources: 'local-sources',

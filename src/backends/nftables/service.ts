@@ -9,7 +9,7 @@ import { sourceBlocks } from './source-ranges.ts';
 
 /**
  * All that one Service port puts into the table of a family, in groups that are shared with or contested by other
- * ports: a group a frontend, its cluster IP, and those of its endpoints that run on this node.
+ * ports: a group a frontend, its cluster IP, and its endpoints' addresses.
  * @param before what is in the kernel under a claim: endpoints keep the index that they have there
  * @throws SignalboxError `TOO_MANY_ENDPOINTS`
  */
@@ -60,9 +60,9 @@ class ServicePortCompiler {
   /** The endpoints of one frontend are often those of the next, and may be thousands; all else are a few. */
   #addHairpins(frontends: readonly Frontend[]): void {
     const lists = new Set(frontends.flatMap(({ endpoints, inside }) => [endpoints, inside?.endpoints ?? []]));
-    const local = new Set<Ip>();
-    for (const endpoints of lists) for (const endpoint of endpoints) if (endpoint.local) local.add(endpoint.ip);
-    for (const ip of local) {
+    const ips = new Set<Ip>();
+    for (const endpoints of lists) for (const { ip } of endpoints) ips.add(ip);
+    for (const ip of ips) {
       const claim = claimNames.hairpin(ip);
       const elements = this.#before?.get(claim) ?? [{ set: setNames.hairpin, key: [ip, ip] }];
       this.#groups.push({ claim, elements });
