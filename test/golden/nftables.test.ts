@@ -1,13 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileBase } from '../../src/backends/nftables/compile.ts';
+import { compileProgram } from '../../src/backends/nftables/program.ts';
 import { compileServicePort } from '../../src/backends/nftables/service.ts';
 import type { Endpoint, Frontend, NodeFacts, ServicePort } from '../../src/model/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { type IpFamily, parseIp } from '../../src/net/ip.ts';
 import { ElementStore, elementTransaction } from '../../src/rules/nftables/elements.ts';
 import { parseProgram } from '../../src/rules/nftables/parse.ts';
-import { printProgram, printTransaction } from '../../src/rules/nftables/print.ts';
+import { printProgram, printRule, printTransaction } from '../../src/rules/nftables/print.ts';
 import { expectGolden } from './golden.ts';
 
 const facts: NodeFacts = {
@@ -127,6 +128,70 @@ describe('compileServicePort', () => {
       ],
     };
     expectGolden('nftables/ipv6.nft', compiled('IPv6', port));
+  });
+
+  test('affinity', () => {
+    const nodePort: Frontend = {
+      ...clusterIp('192.168.101.3', 30080, threePods),
+      kind: 'node-port',
+      masquerade: 'always',
+    };
+    const port: ServicePort = {
+      name: 'default/sticky',
+      protocol: 'TCP',
+      frontends: [clusterIp('10.96.17.11', 80, threePods), nodePort],
+      affinitySeconds: 10_800,
+    };
+    expectGolden('nftables/affinity.nft', compiled('IPv4', port));
+    const servicePorts = new Map([[port.name, port]]);
+    const { chains } = compileProgram({ node: facts, servicePorts }, 'IPv4');
+    const told = chains.filter(({ name }) => /sticky|remember/.test(name));
+    expectGolden(
+      'nftables/affinity-rules.nft',
+      printProgram({ family: 'ip', table: 'signalbox', sets: [], chains: told, elements: [] }),
+    );
+  });
+
+  test('local-policy', () => {
+    const port: ServicePort = {
+      name: 'default/local',
+      protocol: 'TCP',
+      frontends: [
+        {
+          ...clusterIp('192.168.101.3', 30080, threePods.slice(0, 1)),
+          kind: 'node-port',
+          masquerade: 'never',
+          whenEmpty: 'drop',
+          inside: { endpoints: threePods, masquerade: 'off-cluster', whenEmpty: 'reject' },
+        },
+      ],
+    };
+    expectGolden('nftables/local-policy.nft', compiled('IPv4', port));
+  });
+
+  test('source-ranges', () => {
+    const port: ServicePort = {
+      name: 'default/for-some',
+      protocol: 'TCP',
+      frontends: [
+        {
+          ...clusterIp('192.0.2.1', 443, threePods.slice(0, 1)),
+          kind: 'load-balancer-ip',
+          masquerade: 'always',
+          sourceRanges: ['198.51.100.0/24', '203.0.113.0/26', '192.0.2.1/32'].map(parseCidr),
+        },
+      ],
+    };
+    expectGolden('nftables/source-ranges.nft', compiled('IPv4', port));
+  });
+
+  test.each([
+    ['by-device', { by: 'interface', name: 'cni0' }],
+    ['by-prefix', { by: 'interface-prefix', prefix: 'veth' }],
+  ] as const)('Pods told %s', (name, localTraffic) => {
+    const { chains } = compileBase({ localTraffic }, 'IPv4');
+    const rules = chains.flatMap((chain) => chain.rules.map((rule) => `${chain.name}: ${printRule(rule)}\n`));
+    expectGolden(`nftables/pods-${name}.txt`, rules.filter((text) => text.includes('iifname')).join(''));
   });
 
   test('nine-endpoints', () => {
