@@ -9,6 +9,7 @@ import { type IpFamily, parseIp } from '../../src/net/ip.ts';
 import { ElementStore, elementTransaction } from '../../src/rules/nftables/elements.ts';
 import { parseProgram } from '../../src/rules/nftables/parse.ts';
 import { printProgram, printRule, printTransaction } from '../../src/rules/nftables/print.ts';
+import type { Element } from '../../src/rules/nftables/syntax.ts';
 import { expectGolden } from './golden.ts';
 
 const facts: NodeFacts = {
@@ -53,16 +54,30 @@ describe('compileBase', () => {
 });
 
 describe('the README', () => {
-  test('shows lines that are in the table', () => {
-    const readme = readFileSync(new URL('../../src/backends/nftables/README.md', import.meta.url), 'utf8');
-    const shown = /```\n(table ip [\s\S]*?)```/.exec(readme)?.[1] ?? '';
-    const store = new ElementStore();
-    store.replace(helloService.name, compileServicePort(helloService, 'IPv4'));
-    const base = compileBase(facts, 'IPv4');
-    const printed = printProgram({ ...base, elements: [...base.elements, ...[...store.groups()].flat()] }).split('\n');
-    expect(shown.split('\n').length).toBeGreaterThan(40);
-    expect(shown.split('\n').filter((line) => !printed.includes(line))).toEqual([]);
-    expect(parseProgram(shown).elements).toHaveLength(8);
+  const readme = readFileSync(new URL('../../src/backends/nftables/README.md', import.meta.url), 'utf8');
+  const [shown = '', shownSticky = ''] = [...readme.matchAll(/```\n(table ip [\s\S]*?)```/g)].map(([, text]) => text);
+  const nodePort: Frontend = {
+    ...clusterIp('192.168.101.3', 30080, threePods),
+    kind: 'node-port',
+    masquerade: 'always',
+  };
+  const sticky = { ...helloService, frontends: [...helloService.frontends, nodePort], affinitySeconds: 10_800 };
+
+  test.each([
+    ['hello-service', shown, helloService],
+    ['the same with session affinity', shownSticky, sticky],
+  ])('shows lines that are in the table, of %s', (_, text, port) => {
+    const program = compileProgram({ node: facts, servicePorts: new Map([[port.name, port]]) }, 'IPv4');
+    const printed = printProgram(program).split('\n');
+    expect(text.split('\n').length).toBeGreaterThan(30);
+    expect(text.split('\n').filter((line) => !printed.includes(line))).toEqual([]);
+  });
+
+  test('leaves out no element of hello-service', () => {
+    const program = compileProgram({ node: facts, servicePorts: new Map([['', helloService]]) }, 'IPv4');
+    const texts = (elements: readonly Element[]) =>
+      elements.map((element) => JSON.stringify([element.set, element.key, element.data, element.comment])).sort();
+    expect(texts(parseProgram(shown).elements)).toEqual(texts(program.elements));
   });
 });
 
