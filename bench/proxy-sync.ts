@@ -18,7 +18,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tableName } from '../src/backends/nftables/names.ts';
 import { writeKubeconfig } from '../src/client/kubeconfig.ts';
-import { createLogger } from '../src/component/log.ts';
 import { openNftables } from '../src/kernel/nftables/table.ts';
 import { ServiceModel } from '../src/model/service-model.ts';
 import { parseProxyConfig } from '../src/proxy/config.ts';
@@ -39,7 +38,7 @@ const settleMs = 15_000;
 /** One stage after another in this process. Kernel time is the process's system time: netlink works within the call. */
 async function measureStages(services: number): Promise<Figures> {
   const kernel = openNftables(tableName);
-  const backend = new NftablesBackend(kernel, createLogger('bench'));
+  const backend = new NftablesBackend(kernel);
   const tracker = new ChangeTracker(Date.now());
   const model = new ServiceModel(node, { masqueradeAll: false });
   const sync = () => {

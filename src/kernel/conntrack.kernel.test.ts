@@ -67,6 +67,17 @@ describe('openConntrack', () => {
     expect(conntrack.list({ protocol: 'UDP' })).toEqual([]);
   });
 
+  test('finds the flows sent to some addresses and ports', async () => {
+    await send();
+    const to = (ip: string, port: number) => ({ protocol: 'UDP' as const, destinations: [{ ip: parseIp(ip), port }] });
+    expect(conntrack.list(to('127.0.0.1', 4053))).toEqual([flow]);
+    expect(conntrack.list(to('127.0.0.1', 4054))).toEqual([]);
+    expect(conntrack.list(to('127.0.0.2', 4053))).toEqual([]);
+    expect(conntrack.list(to('::1', 4053))).toEqual([]);
+    expect(conntrack.list({ destinations: [] })).toEqual([]);
+    expect(conntrack.delete(() => true, to('127.0.0.1', 4053))).toBe(1);
+  });
+
   test('does not mind that a flow has gone meanwhile', async () => {
     await send();
     const other = openConntrack();
@@ -89,7 +100,9 @@ describe('openConntrack', () => {
     await arrived;
     const [found] = conntrack.list({ family: 'IPv6', protocol: 'UDP' });
     expect(found?.original).toEqual({ source: '::1', sourcePort: 4055, destination: '::1', destinationPort: 4055 });
-    expect(conntrack.delete(() => true, { family: 'IPv6' })).toBe(1);
+    const there = { destinations: [{ ip: parseIp('::1'), port: 4055 }] };
+    expect(conntrack.list(there)).toEqual([found]);
+    expect(conntrack.delete(() => true, there)).toBe(1);
     six.close();
   });
 });

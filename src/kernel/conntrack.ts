@@ -1,12 +1,15 @@
 import { SignalboxError } from '../errors/error.ts';
-import { type Ip, type IpFamily, ipFromBytes } from '../net/ip.ts';
+import { familyOf, type Ip, type IpFamily, ipFromBytes, ipToBytes } from '../net/ip.ts';
 import { type Protocol, protocolNumber } from '../net/port.ts';
 import { errnoNumber, isKernelError } from './ffi.ts';
 import {
   type Attribute,
+  align,
+  attributeHeaderLength,
   be16,
   bytes,
   encodePayload,
+  littleEndian,
   NLA_F_NESTED,
   nested,
   parseAttributes,
@@ -15,7 +18,7 @@ import {
 } from './netlink/attributes.ts';
 import { TransactionError } from './netlink/failure.ts';
 import { type NetlinkRequest, NLM_F_DUMP } from './netlink/message.ts';
-import { readBe16, readU8 } from './netlink/readers.ts';
+import { readBe16 } from './netlink/readers.ts';
 import { type NetlinkSocket, openNetlink } from './netlink/socket.ts';
 
 /** One direction of a flow, as its packets have it on the wire. */
@@ -41,6 +44,14 @@ export interface Flow {
 interface FlowFilter {
   readonly family?: IpFamily;
   readonly protocol?: Protocol;
+  /** Those sent to one of these. The table may be large: it is gone through much faster for a few of them. */
+  readonly destinations?: readonly FlowDestination[];
+}
+
+/** What a client sent to. */
+export interface FlowDestination {
+  readonly ip: Ip;
+  readonly port: number;
 }
 
 /** The kernel's table of connections, of one network namespace. */
@@ -89,8 +100,6 @@ const headerBytes = 4;
 /** Deletions in one send: well below any buffer's size. */
 const deletionsAtOnce = 500;
 
-type Attributes = ReadonlyMap<number, Uint8Array>;
-
 class ConntrackSocket implements Conntrack {
   readonly #socket: NetlinkSocket;
 
@@ -117,10 +126,13 @@ class ConntrackSocket implements Conntrack {
 
   #entries(filter: FlowFilter): Entry[] {
     const wanted = filter.family === undefined ? families : [filter.family];
-    return wanted.flatMap((family) => this.#dump(family, filter.protocol));
+    return wanted.flatMap((family) => {
+      const destinations = filter.destinations?.filter(({ ip }) => familyOf(ip) === family);
+      return destinations?.length === 0 ? [] : this.#dump(family, filter.protocol, destinations);
+    });
   }
 
-  #dump(family: IpFamily, protocol: Protocol | undefined): Entry[] {
+  #dump(family: IpFamily, protocol: Protocol | undefined, to: readonly FlowDestination[] | undefined): Entry[] {
     const attributes = protocol === undefined ? [] : protocolFilter(protocolNumber[protocol]);
     const request = {
       type: IPCTNL_MSG_CT_GET,
@@ -128,20 +140,24 @@ class ConntrackSocket implements Conntrack {
       payload: encodePayload(header(family), attributes),
       operation: 'list connections',
     };
+    const destinations = to && new Set(to.map(destinationKey));
     const entries: Entry[] = [];
-    for (const reply of this.#ask(request)) {
-      const entry = parseEntry(family, parseAttributes(reply.payload, headerBytes));
+    this.#ask(request, (payload) => {
+      if (destinations !== undefined && !destinations.has(sentTo(payload))) return;
+      // What is kept must not lie in the buffer that the next ones come into.
+      const entry = parseEntry(family, Buffer.from(payload));
       // Kernels before 5.8 do not know the filter and send everything.
       if (entry !== undefined && (protocol === undefined || entry.flow.protocol === protocolNumber[protocol])) {
         entries.push(entry);
       }
-    }
+    });
     return entries;
   }
 
-  #ask(request: NetlinkRequest) {
+  #ask(request: NetlinkRequest, read: (payload: Uint8Array) => void): void {
     try {
-      return this.#socket.dump(request);
+      const steps = this.#socket.dumpInSteps(request, read);
+      while (steps.next().done !== true);
     } catch (error) {
       if (!isKernelError(error, 'EINVAL', 'EOPNOTSUPP')) throw error;
       throw new SignalboxError('KERNEL_LACKS_FEATURE', {
@@ -170,7 +186,8 @@ class ConntrackSocket implements Conntrack {
 interface Entry {
   readonly family: IpFamily;
   readonly flow: Flow;
-  readonly attributes: Attributes;
+  /** As the kernel sent it. */
+  readonly message: Buffer;
 }
 
 function header(family: IpFamily): Uint8Array {
@@ -184,37 +201,84 @@ function protocolFilter(number: number): Attribute[] {
   ];
 }
 
-function parseEntry(family: IpFamily, attributes: Attributes): Entry | undefined {
-  const original = parseTuple(attributes.get(CTA_TUPLE_ORIG));
-  const reply = parseTuple(attributes.get(CTA_TUPLE_REPLY));
-  if (original === undefined || reply === undefined) return undefined;
-  const flow = { protocol: original.protocol, original: original.tuple, reply: reply.tuple };
-  return { family, flow, attributes };
+/** An address and port as `sentTo` reads them. */
+function destinationKey({ ip, port }: FlowDestination): string {
+  return Buffer.from([...ipToBytes(ip), port >> 8, port & 255]).toString('latin1');
 }
 
-function parseTuple(value: Uint8Array | undefined): { protocol: number; tuple: FlowTuple } | undefined {
-  if (value === undefined) return undefined;
-  const parts = parseAttributes(value);
-  const ip = parseAttributes(parts.get(CTA_TUPLE_IP) ?? nothing);
-  const proto = parseAttributes(parts.get(CTA_TUPLE_PROTO) ?? nothing);
-  const source = ip.get(CTA_IP_V4_SRC) ?? ip.get(CTA_IP_V6_SRC);
-  const destination = ip.get(CTA_IP_V4_DST) ?? ip.get(CTA_IP_V6_DST);
-  if (source === undefined || destination === undefined) return undefined;
+/** What the client sent to, as text of its bytes: without an object for each of a hundred thousand connections. */
+function sentTo(payload: Uint8Array): string {
+  const message = Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength);
+  const { ip, port } = sideOf(message, attributeIn(message, wholeOf(message), [CTA_TUPLE_ORIG]), destinationSide);
+  return message.toString('latin1', ip.from, ip.to) + message.toString('latin1', port.from, port.to);
+}
+
+/** The types of the attributes that one end of a tuple consists of. */
+interface Side {
+  readonly ip: readonly number[];
+  readonly port: readonly number[];
+}
+const sourceSide: Side = { ip: [CTA_IP_V4_SRC, CTA_IP_V6_SRC], port: [CTA_PROTO_SRC_PORT] };
+const destinationSide: Side = { ip: [CTA_IP_V4_DST, CTA_IP_V6_DST], port: [CTA_PROTO_DST_PORT] };
+
+function sideOf(message: Buffer, tuple: Stretch, side: Side): { readonly ip: Stretch; readonly port: Stretch } {
   return {
-    protocol: readU8(proto.get(CTA_PROTO_NUM)) ?? 0,
-    tuple: {
-      source: ipFromBytes(source),
-      destination: ipFromBytes(destination),
-      sourcePort: readBe16(proto.get(CTA_PROTO_SRC_PORT)) ?? 0,
-      destinationPort: readBe16(proto.get(CTA_PROTO_DST_PORT)) ?? 0,
-    },
+    ip: attributeIn(message, attributeIn(message, tuple, [CTA_TUPLE_IP]), side.ip),
+    port: attributeIn(message, attributeIn(message, tuple, [CTA_TUPLE_PROTO]), side.port),
   };
+}
+
+interface Stretch {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Where the value of the first attribute of one of these types is; empty where there is none. */
+function attributeIn(message: Buffer, { from, to }: Stretch, types: readonly number[]): Stretch {
+  for (let at = from; at + attributeHeaderLength <= to; ) {
+    const length = littleEndian ? message.readUInt16LE(at) : message.readUInt16BE(at);
+    const type = (littleEndian ? message.readUInt16LE(at + 2) : message.readUInt16BE(at + 2)) & ~NLA_F_NESTED;
+    if (length < attributeHeaderLength) break;
+    if (types.includes(type)) return { from: at + attributeHeaderLength, to: Math.min(at + length, to) };
+    at += align(length);
+  }
+  return { from: 0, to: 0 };
+}
+
+function wholeOf(message: Buffer): Stretch {
+  return { from: headerBytes, to: message.length };
+}
+
+function parseEntry(family: IpFamily, message: Buffer): Entry | undefined {
+  const original = attributeIn(message, wholeOf(message), [CTA_TUPLE_ORIG]);
+  const number = attributeIn(message, attributeIn(message, original, [CTA_TUPLE_PROTO]), [CTA_PROTO_NUM]);
+  const sent = parseTuple(message, original);
+  const reply = parseTuple(message, attributeIn(message, wholeOf(message), [CTA_TUPLE_REPLY]));
+  if (sent === undefined || reply === undefined) return undefined;
+  return { family, flow: { protocol: message[number.from] ?? 0, original: sent, reply }, message };
+}
+
+function parseTuple(message: Buffer, tuple: Stretch): FlowTuple | undefined {
+  const source = sideOf(message, tuple, sourceSide);
+  const destination = sideOf(message, tuple, destinationSide);
+  if (isEmpty(source.ip) || isEmpty(destination.ip)) return undefined;
+  return {
+    source: ipFromBytes(message.subarray(source.ip.from, source.ip.to)),
+    destination: ipFromBytes(message.subarray(destination.ip.from, destination.ip.to)),
+    sourcePort: isEmpty(source.port) ? 0 : message.readUInt16BE(source.port.from),
+    destinationPort: isEmpty(destination.port) ? 0 : message.readUInt16BE(destination.port.from),
+  };
+}
+
+function isEmpty({ from, to }: Stretch): boolean {
+  return from === to;
 }
 
 const nothing = new Uint8Array(0);
 
 /** By tuple and id: a younger flow of the same tuple is another one. */
-function deletion({ family, attributes }: Entry): NetlinkRequest {
+function deletion({ family, message }: Entry): NetlinkRequest {
+  const attributes = parseAttributes(message, headerBytes);
   const sent = [nestedBytes(CTA_TUPLE_ORIG, attributes.get(CTA_TUPLE_ORIG) ?? nothing)];
   const id = attributes.get(CTA_ID);
   if (id !== undefined) sent.push(bytes(CTA_ID, id));

@@ -64,7 +64,8 @@ function ipv4ToBytes(ip: Ip): Uint8Array {
  * @throws SignalboxError `INVALID_ADDRESS` unless there are 4 or 16 bytes
  */
 export function ipFromBytes(bytes: Uint8Array): Ip {
-  if (bytes.length === 4) return bytes.join('.') as Ip;
+  // By hand, as tables of the kernel have hundreds of thousands.
+  if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` as Ip;
   if (bytes.length === 16) return new ipaddr.IPv6([...bytes]).toRFC5952String() as Ip;
   throw new SignalboxError('INVALID_ADDRESS', {
     object: `${bytes.length} bytes`,

@@ -14,6 +14,6 @@ export interface BackendOptions {
  * @throws SignalboxError when the kernel or the machine lacks what the mode needs
  */
 export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions) => Promise<Backend> } = {
-  nftables: async ({ log }) => (await import('./nftables/backend.ts')).openNftablesBackend(log),
+  nftables: async () => (await import('./nftables/backend.ts')).openNftablesBackend(),
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };

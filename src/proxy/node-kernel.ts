@@ -39,5 +39,5 @@ function removeStaleFlows(conntrack: Conntrack, reviews: readonly FlowReview[]):
     const endpoints = allowed.get(`${original.destination} ${original.destinationPort}`);
     return endpoints !== undefined && !endpoints.has(`${reply.source} ${reply.sourcePort}`);
   };
-  return conntrack.delete(isStale, { protocol: 'UDP' });
+  return conntrack.delete(isStale, { protocol: 'UDP', destinations: reviews });
 }

@@ -62,7 +62,7 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
   const proxy = new NodeProxy({
     nodeName: 'node-1',
     config: parseProxyConfig({ clusterCIDR: '10.244.0.0/16', nftables: { minSyncPeriod: '1ms' }, ...config }),
-    backend: new NftablesBackend(kernel, log),
+    backend: new NftablesBackend(kernel),
     log,
     interfaceAddresses: () => [],
     removeStaleFlows: (review) => reviews.push(review),
@@ -231,7 +231,7 @@ describe('NodeProxy', () => {
     expect(kernel.dump('IPv4')).not.toContain('192.168.101.3');
   });
 
-  it('closes a load-balancer address with source ranges instead of opening it to everybody', async () => {
+  it('opens a load-balancer address with source ranges to those alone', async () => {
     const kernel = new MoodyNftables(tableName);
     const { proxy } = newProxy(kernel);
     const balanced = {
@@ -241,8 +241,9 @@ describe('NodeProxy', () => {
     tell(proxy, balanced, slice('hello', ['10.244.1.2']));
     proxy.begin();
     await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('192.0.2.1'));
-    const drop = kernel.load('IPv4')?.elements.filter(({ key }) => key[0] === '192.0.2.1');
-    expect(drop).toMatchObject([{ set: 'no-endpoints-drop' }]);
+    const address = kernel.load('IPv4')?.elements.filter(({ key }) => key[0] === '192.0.2.1');
+    expect(address).toContainEqual(expect.objectContaining({ set: 'restricted' }));
+    expect(address).toContainEqual({ set: 'sources-8', key: ['192.0.2.1', 'tcp', 80, '10.0.0.0'] });
   });
 
   it('measures the time to the kernel, except of what was there before it', async () => {

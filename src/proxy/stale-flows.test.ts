@@ -48,6 +48,18 @@ describe('StaleFlows', () => {
     expect(review([[port(dns, ['10.0.0.1', '10.0.0.2']), port(dns, ['10.0.0.2'])]])).toEqual(['10.96.0.10 → 10.0.0.2']);
   });
 
+  it('counts where clients inside are led as well', () => {
+    const local = (inside: readonly string[]): ServicePort => {
+      const [open] = port(dns, ['10.0.0.1']).frontends;
+      const [other] = port(dns, inside).frontends;
+      return { ...port(dns, []), frontends: open && other ? [{ ...open, inside: other }] : [] };
+    };
+    expect(review([[local(['10.0.0.1', '10.0.0.2']), local(['10.0.0.1', '10.0.0.3'])]])).toEqual([
+      '10.96.0.10 → 10.0.0.1,10.0.0.1,10.0.0.3',
+    ]);
+    expect(review([[local(['10.0.0.1']), local(['10.0.0.1', '10.0.0.3'])]])).toEqual([]);
+  });
+
   it('looks it over when it goes', () => {
     expect(review([[port(dns, ['10.0.0.1']), undefined]])).toEqual(['10.96.0.10 → ']);
     expect(review([[port(dns, ['10.0.0.1']), port(dns, ['10.0.0.1'], { ip: '10.96.0.11' })]])).toEqual([

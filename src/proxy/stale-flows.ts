@@ -1,12 +1,13 @@
 import type { ServicePortChange } from '../model/service-model.ts';
-import type { Frontend, ServicePort } from '../model/types.ts';
+import type { Endpoint, Frontend, ServicePort } from '../model/types.ts';
 import type { Ip } from '../net/ip.ts';
 
 /** An address and UDP port that clients send to, and where its flows may lead; flows that lead elsewhere are stale. */
 export interface FlowReview {
   readonly ip: Ip;
   readonly port: number;
-  readonly endpoints: Frontend['endpoints'];
+  /** Those of clients inside as well, where they are led elsewhere: a flow does not tell whose it is. */
+  readonly endpoints: readonly Endpoint[];
 }
 
 /**
@@ -29,7 +30,7 @@ export class StaleFlows {
   review(servicePorts: ReadonlyMap<string, ServicePort>): FlowReview[] {
     return [...this.#frontends.values()].map(({ servicePort, ip, port }) => {
       const owner = servicePorts.get(servicePort);
-      return { ip, port, endpoints: (owner && frontendAt(owner, { ip, port })?.endpoints) ?? [] };
+      return { ip, port, endpoints: endpointsAt(owner, { ip, port }) };
     });
   }
 
@@ -42,8 +43,8 @@ export class StaleFlows {
     if (previous?.protocol !== 'UDP') return;
     const now = current?.protocol === 'UDP' ? current : undefined;
     for (const frontend of previous.frontends) {
-      const kept = new Set(now && frontendAt(now, frontend)?.endpoints.map(endpointText));
-      const lost = frontend.endpoints.some((endpoint) => !kept.has(endpointText(endpoint)));
+      const kept = new Set(endpointsAt(now, frontend).map(endpointText));
+      const lost = endpointsAt(previous, frontend).some((endpoint) => !kept.has(endpointText(endpoint)));
       if (lost) this.#note(previous.name, frontend);
     }
   }
@@ -52,8 +53,8 @@ export class StaleFlows {
     if (current?.protocol !== 'UDP') return;
     const before = previous?.protocol === 'UDP' ? previous : undefined;
     for (const frontend of current.frontends) {
-      const had = (before && frontendAt(before, frontend)?.endpoints.length) ?? 0;
-      if (had === 0 && frontend.endpoints.length > 0) this.#note(current.name, frontend);
+      const had = endpointsAt(before, frontend).length;
+      if (had === 0 && endpointsAt(current, frontend).length > 0) this.#note(current.name, frontend);
     }
   }
 
@@ -62,10 +63,13 @@ export class StaleFlows {
   }
 }
 
-function frontendAt(port: ServicePort, at: Pick<Frontend, 'ip' | 'port'>): Frontend | undefined {
-  return port.frontends.find((frontend) => frontend.ip === at.ip && frontend.port === at.port);
+function endpointsAt(port: ServicePort | undefined, at: Pick<Frontend, 'ip' | 'port'>): readonly Endpoint[] {
+  const frontend = port?.frontends.find(({ ip, port }) => ip === at.ip && port === at.port);
+  if (frontend === undefined) return [];
+  const { endpoints, inside } = frontend;
+  return inside === undefined ? endpoints : [...endpoints, ...inside.endpoints];
 }
 
-function endpointText({ ip, port }: Frontend['endpoints'][number]): string {
+function endpointText({ ip, port }: Endpoint): string {
   return `${ip} ${port}`;
 }

@@ -13,12 +13,30 @@ import type {
   Value,
 } from '../../src/rules/nftables/syntax.ts';
 
+const service: readonly TypeSelector[] = ['meta l4proto', 'ip daddr', 'th dport'];
+
+/** What statements with memory need. */
+const memorySets: readonly SetDeclaration[] = [
+  { name: 'services', key: service, data: service },
+  { name: 'memory', key: [...service, 'ip saddr'], data: service, dynamic: { size: 1000 } },
+  { name: 'known', key: [...service, 'ip daddr', 'th dport'] },
+];
+const recall = { family: 'ip', services: 'services', memory: 'memory' } as const;
+
 /** Programs that a kernel takes: all that they refer to is there, nothing loops, every statement may stand where it is. */
 export const programs: fc.Arbitrary<Program> = fc
-  .record({ sets: fc.integer({ min: 0, max: 4 }), chains: fc.integer({ min: 0, max: 4 }), comment: optional(text()) })
-  .chain(({ sets, chains, comment }) =>
+  .record({
+    sets: fc.integer({ min: 0, max: 4 }),
+    memory: fc.constantFrom([], memorySets),
+    chains: fc.integer({ min: 0, max: 4 }),
+    comment: optional(text()),
+  })
+  .chain(({ sets, memory, chains, comment }) =>
     fc
-      .tuple(...Array.from({ length: sets }, (_, i) => setDeclaration(`set-${i}`)))
+      .tuple(
+        ...memory.map((set) => fc.constant(set)),
+        ...Array.from({ length: sets }, (_, i) => setDeclaration(`set-${i}`)),
+      )
       .chain((declared) =>
         fc.record({
           sets: fc.constant(declared),
@@ -85,8 +103,9 @@ function blocks(set: string): fc.Arbitrary<Element[]> {
     );
 }
 
-function elementsOf({ name, key, data, interval }: SetDeclaration): fc.Arbitrary<Element[]> {
+function elementsOf({ name, key, data, interval, dynamic }: SetDeclaration): fc.Arbitrary<Element[]> {
   if (interval === true) return blocks(name);
+  if (dynamic !== undefined) return fc.constant([]);
   return fc.uniqueArray(
     fc
       .record({
@@ -142,6 +161,7 @@ function rule(sets: readonly SetDeclaration[], targets: readonly string[], hook:
   for (const target of targets) ends.push({ kind: 'jump', chain: target }, { kind: 'goto', chain: target });
   if (hook?.type === 'filter') ends.push({ kind: 'reject' }, { kind: 'reject', with: 'tcp reset' });
   if (hook?.hook === 'postrouting') ends.push({ kind: 'masquerade' });
+  if (sets.some(({ name }) => name === recall.memory)) ends.push(...memoryStatements(hook));
   const translates = hook?.type === 'nat' && hook.hook !== 'postrouting';
   for (const set of sets) {
     // Address and port are what the translation reads.
@@ -156,8 +176,20 @@ function rule(sets: readonly SetDeclaration[], targets: readonly string[], hook:
     })
     .map(({ matches, end, comment }) => ({
       statements: [...matches, end],
-      ...(comment !== undefined && { comment }),
+      ...(comment !== undefined && !('memory' in end) && { comment }),
     }));
+}
+
+function memoryStatements(hook: Hook | undefined): Statement[] {
+  const statements: Statement[] = [
+    { kind: 'forget', ...recall },
+    { kind: 'remember', ...recall, seconds: 1 },
+    { kind: 'remember', ...recall, seconds: 93_784 },
+  ];
+  if (hook?.type === 'nat' && hook.hook !== 'postrouting') {
+    statements.push({ kind: 'dnat remembered', ...recall, endpoints: 'known' });
+  }
+  return statements;
 }
 
 function asKey(set: SetDeclaration): Key {
@@ -169,9 +201,18 @@ function matches(sets: readonly SetDeclaration[]): Statement[] {
     { kind: 'meta l4proto', protocol: 'udp' },
     { kind: 'ct state', state: 'new' },
     { kind: 'ct status', status: 'dnat' },
+    { kind: 'from node' },
+    { kind: 'from node', negated: true },
+    { kind: 'iifname', name: 'cni0' },
+    { kind: 'iifname', name: 'veth', prefix: true, negated: true },
   ];
   for (const set of sets) {
     if (set.data !== undefined) continue;
+    const last = set.key.at(-1);
+    if (last === 'ip saddr' && set.interval !== true) {
+      const key: Key = [...set.key.slice(0, -1), 'ip saddr & 255.255.240.0'];
+      statements.push({ kind: 'lookup', key, set: set.name, negated: true });
+    }
     statements.push({ kind: 'lookup', key: set.key, set: set.name });
     statements.push({ kind: 'lookup', key: set.key, set: set.name, negated: true });
   }

@@ -1,13 +1,15 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { compileBase } from '../../src/backends/nftables/compile.ts';
+import { compileProgram } from '../../src/backends/nftables/program.ts';
 import { compileServicePort } from '../../src/backends/nftables/service.ts';
 import type { Endpoint, Frontend, NodeFacts, ServicePort } from '../../src/model/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 import { type IpFamily, parseIp } from '../../src/net/ip.ts';
 import { ElementStore, elementTransaction } from '../../src/rules/nftables/elements.ts';
 import { parseProgram } from '../../src/rules/nftables/parse.ts';
-import { printProgram, printTransaction } from '../../src/rules/nftables/print.ts';
+import { printProgram, printRule, printTransaction } from '../../src/rules/nftables/print.ts';
+import type { Element } from '../../src/rules/nftables/syntax.ts';
 import { expectGolden } from './golden.ts';
 
 const facts: NodeFacts = {
@@ -52,16 +54,30 @@ describe('compileBase', () => {
 });
 
 describe('the README', () => {
-  test('shows lines that are in the table', () => {
-    const readme = readFileSync(new URL('../../src/backends/nftables/README.md', import.meta.url), 'utf8');
-    const shown = /```\n(table ip [\s\S]*?)```/.exec(readme)?.[1] ?? '';
-    const store = new ElementStore();
-    store.replace(helloService.name, compileServicePort(helloService, 'IPv4'));
-    const base = compileBase(facts, 'IPv4');
-    const printed = printProgram({ ...base, elements: [...base.elements, ...[...store.groups()].flat()] }).split('\n');
-    expect(shown.split('\n').length).toBeGreaterThan(40);
-    expect(shown.split('\n').filter((line) => !printed.includes(line))).toEqual([]);
-    expect(parseProgram(shown).elements).toHaveLength(8);
+  const readme = readFileSync(new URL('../../src/backends/nftables/README.md', import.meta.url), 'utf8');
+  const [shown = '', shownSticky = ''] = [...readme.matchAll(/```\n(table ip [\s\S]*?)```/g)].map(([, text]) => text);
+  const nodePort: Frontend = {
+    ...clusterIp('192.168.101.3', 30080, threePods),
+    kind: 'node-port',
+    masquerade: 'always',
+  };
+  const sticky = { ...helloService, frontends: [...helloService.frontends, nodePort], affinitySeconds: 10_800 };
+
+  test.each([
+    ['hello-service', shown, helloService],
+    ['the same with session affinity', shownSticky, sticky],
+  ])('shows lines that are in the table, of %s', (_, text, port) => {
+    const program = compileProgram({ node: facts, servicePorts: new Map([[port.name, port]]) }, 'IPv4');
+    const printed = printProgram(program).split('\n');
+    expect(text.split('\n').length).toBeGreaterThan(30);
+    expect(text.split('\n').filter((line) => !printed.includes(line))).toEqual([]);
+  });
+
+  test('leaves out no element of hello-service', () => {
+    const program = compileProgram({ node: facts, servicePorts: new Map([['', helloService]]) }, 'IPv4');
+    const texts = (elements: readonly Element[]) =>
+      elements.map((element) => JSON.stringify([element.set, element.key, element.data, element.comment])).sort();
+    expect(texts(parseProgram(shown).elements)).toEqual(texts(program.elements));
   });
 });
 
@@ -127,6 +143,70 @@ describe('compileServicePort', () => {
       ],
     };
     expectGolden('nftables/ipv6.nft', compiled('IPv6', port));
+  });
+
+  test('affinity', () => {
+    const nodePort: Frontend = {
+      ...clusterIp('192.168.101.3', 30080, threePods),
+      kind: 'node-port',
+      masquerade: 'always',
+    };
+    const port: ServicePort = {
+      name: 'default/sticky',
+      protocol: 'TCP',
+      frontends: [clusterIp('10.96.17.11', 80, threePods), nodePort],
+      affinitySeconds: 10_800,
+    };
+    expectGolden('nftables/affinity.nft', compiled('IPv4', port));
+    const servicePorts = new Map([[port.name, port]]);
+    const { chains } = compileProgram({ node: facts, servicePorts }, 'IPv4');
+    const told = chains.filter(({ name }) => /sticky|remember/.test(name));
+    expectGolden(
+      'nftables/affinity-rules.nft',
+      printProgram({ family: 'ip', table: 'signalbox', sets: [], chains: told, elements: [] }),
+    );
+  });
+
+  test('local-policy', () => {
+    const port: ServicePort = {
+      name: 'default/local',
+      protocol: 'TCP',
+      frontends: [
+        {
+          ...clusterIp('192.168.101.3', 30080, threePods.slice(0, 1)),
+          kind: 'node-port',
+          masquerade: 'never',
+          whenEmpty: 'drop',
+          inside: { endpoints: threePods, masquerade: 'off-cluster', whenEmpty: 'reject' },
+        },
+      ],
+    };
+    expectGolden('nftables/local-policy.nft', compiled('IPv4', port));
+  });
+
+  test('source-ranges', () => {
+    const port: ServicePort = {
+      name: 'default/for-some',
+      protocol: 'TCP',
+      frontends: [
+        {
+          ...clusterIp('192.0.2.1', 443, threePods.slice(0, 1)),
+          kind: 'load-balancer-ip',
+          masquerade: 'always',
+          sourceRanges: ['198.51.100.0/24', '203.0.113.0/26', '192.0.2.1/32'].map(parseCidr),
+        },
+      ],
+    };
+    expectGolden('nftables/source-ranges.nft', compiled('IPv4', port));
+  });
+
+  test.each([
+    ['by-device', { by: 'interface', name: 'cni0' }],
+    ['by-prefix', { by: 'interface-prefix', prefix: 'veth' }],
+  ] as const)('Pods told %s', (name, localTraffic) => {
+    const { chains } = compileBase({ localTraffic }, 'IPv4');
+    const rules = chains.flatMap((chain) => chain.rules.map((rule) => `${chain.name}: ${printRule(rule)}\n`));
+    expectGolden(`nftables/pods-${name}.txt`, rules.filter((text) => text.includes('iifname')).join(''));
   });
 
   test('nine-endpoints', () => {

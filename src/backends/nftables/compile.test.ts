@@ -1,12 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Endpoint, Frontend, NodeFacts, ServicePort } from '../../model/types.ts';
+import type { Destination, Endpoint, Frontend, LocalTraffic, NodeFacts, ServicePort } from '../../model/types.ts';
 import { parseCidr } from '../../net/cidr.ts';
 import { type Ip, type IpFamily, parseIp } from '../../net/ip.ts';
-import { ElementStore } from '../../rules/nftables/elements.ts';
+import { ElementStore, elementTransaction } from '../../rules/nftables/elements.ts';
 import { PacketWalker } from '../../rules/nftables/walk.ts';
 import type { Packet, WalkResult } from '../../rules/packet.ts';
 import { compileBase } from './compile.ts';
+import { compileProgram } from './program.ts';
 import { compileServicePort } from './service.ts';
 
 const addresses = {
@@ -44,15 +45,22 @@ const facts: NodeFacts = {
 class Node {
   readonly at: (typeof addresses)[IpFamily];
   readonly #family: IpFamily;
-  readonly #store = new ElementStore();
+  readonly #servicePorts = new Map<string, ServicePort>();
+  readonly #localTraffic: LocalTraffic;
+  #walker: PacketWalker | undefined;
+  /** Seconds: by this clock clients are remembered. */
+  now = 0;
+  random = Math.random;
 
-  constructor(family: IpFamily) {
+  constructor(family: IpFamily, localTraffic: LocalTraffic = facts.localTraffic) {
     this.#family = family;
+    this.#localTraffic = localTraffic;
     this.at = addresses[family];
   }
 
   serve(port: ServicePort): this {
-    this.#store.replace(port.name, compileServicePort(port, this.#family));
+    this.#servicePorts.set(port.name, port);
+    this.#walker = undefined;
     return this;
   }
 
@@ -77,21 +85,25 @@ class Node {
     packet: Partial<Omit<Packet, 'source' | 'destination'>> & { source: string; destination: string },
     random = Math.random,
   ): WalkResult {
-    const base = compileBase(facts, this.#family);
-    const program = { ...base, elements: [...base.elements, ...[...this.#store.groups()].flat()] };
-    const walker = new PacketWalker(program, {
-      isLocal: (ip: Ip) => ip === this.at.node || ip === this.at.external,
-      random: (modulus) => Math.floor(random() * modulus),
-      chance: (probability) => random() < probability,
-      now: () => 0,
-    });
-    return walker.walk({
+    this.random = random;
+    this.#walker ??= this.#newWalker();
+    return this.#walker.walk({
       from: 'network',
       protocol: 'tcp',
       port: 80,
       ...packet,
       source: parseIp(packet.source),
       destination: parseIp(packet.destination),
+    });
+  }
+
+  #newWalker(): PacketWalker {
+    const node = { ...facts, localTraffic: this.#localTraffic };
+    return new PacketWalker(compileProgram({ node, servicePorts: this.#servicePorts }, this.#family), {
+      isLocal: (ip: Ip) => ip === this.at.node || ip === this.at.external,
+      random: (modulus) => Math.floor(this.random() * modulus),
+      chance: (probability) => this.random() < probability,
+      now: () => this.now,
     });
   }
 }
@@ -191,6 +203,134 @@ describe.each(['IPv4', 'IPv6'] as const)('the compiled table, %s:', (family) => 
     ]);
   });
 
+  const first = () => 0;
+  const last = () => 0.999;
+  const twoFrontends = (node: Node): ServicePort => {
+    const clusterIp = node.port().frontends;
+    const nodePort = node.port({ kind: 'node-port', ip: parseIp(node.at.node), port: 30080, masquerade: 'always' });
+    return { ...node.port(), frontends: [...clusterIp, ...nodePort.frontends], affinitySeconds: 60 };
+  };
+
+  test('with session affinity a client stays for as long as it comes back in time', () => {
+    const place = new Node(family);
+    place.serve(twoFrontends(place));
+    const call = (random: () => number) => place.send({ ...sourcePod(), destination: service }, random).destination;
+    expect(call(first)).toBe(pod);
+    for (place.now = 59; place.now < 400; place.now += 59) expect(call(last)).toBe(pod);
+    place.now += 60;
+    expect(call(last)).toBe(otherPod);
+    expect(call(first)).toBe(otherPod);
+  });
+
+  test('with session affinity each client has an endpoint of its own', () => {
+    const place = new Node(family);
+    place.serve(twoFrontends(place));
+    expect(place.send({ ...sourcePod(), destination: service }, first).destination).toBe(pod);
+    expect(place.send({ source: client, destination: service }, last).destination).toBe(otherPod);
+    expect(place.send({ ...sourcePod(), destination: service }, last).destination).toBe(pod);
+  });
+
+  test('what a client is remembered for at the cluster IP counts at the node port', () => {
+    const place = new Node(family);
+    place.serve(twoFrontends(place));
+    expect(place.send({ source: client, destination: service }, first).destination).toBe(pod);
+    expect(place.send({ source: client, destination: node, port: 30080 }, last)).toMatchObject({
+      destination: pod,
+      masqueraded: true,
+    });
+  });
+
+  const local = (node: Node): Destination => ({
+    endpoints: [node.endpoint(pod, true)],
+    whenEmpty: 'drop',
+    masquerade: 'never',
+  });
+  const cluster = (node: Node): Destination => ({
+    endpoints: [node.endpoint(pod, true), node.endpoint(otherPod)],
+    whenEmpty: 'reject',
+    masquerade: 'off-cluster',
+  });
+  const outsideAddress = { kind: 'external-ip' as const, ip: parseIp(external) };
+
+  test('clients inside are led elsewhere, told by source, device or beginning of its name', () => {
+    const iif = 'veth12';
+    for (const localTraffic of [
+      facts.localTraffic,
+      { by: 'interface', name: iif },
+      { by: 'interface-prefix', prefix: 'veth' },
+    ] as const) {
+      const place = new Node(family, localTraffic);
+      place.serve(place.port({ ...outsideAddress, ...local(place), inside: cluster(place) }));
+      const to = { destination: external };
+      expect(place.send({ ...sourcePod(), ...to, iif }, last)).toMatchObject({
+        destination: otherPod,
+        masqueraded: false,
+      });
+      expect(place.send({ source: client, ...to, iif: 'eth0' }, last)).toMatchObject({
+        destination: pod,
+        masqueraded: false,
+      });
+      expect(place.send({ from: 'node', source: node, ...to }, last)).toMatchObject({
+        destination: otherPod,
+        masqueraded: true,
+      });
+    }
+  });
+
+  test('whose address is replaced can differ between inside and outside', () => {
+    const masqueraded = (outside: Destination['masquerade'], inside: Destination['masquerade']) => {
+      const place = new Node(family);
+      const masquerade = { ...cluster(place), masquerade: inside };
+      place.serve(place.port({ ...outsideAddress, ...local(place), masquerade: outside, inside: masquerade }));
+      const to = { destination: external };
+      return [
+        place.send({ ...sourcePod(), ...to }, last).masqueraded,
+        place.send({ from: 'node', source: node, ...to }, last).masqueraded,
+        place.send({ source: client, ...to }, last).masqueraded,
+      ];
+    };
+    expect(masqueraded('never', 'never')).toEqual([false, false, false]);
+    expect(masqueraded('never', 'off-cluster')).toEqual([false, true, false]);
+    expect(masqueraded('never', 'always')).toEqual([true, true, false]);
+    expect(masqueraded('always', 'never')).toEqual([false, false, true]);
+    expect(masqueraded('off-cluster', 'always')).toEqual([true, true, true]);
+    expect(masqueraded('off-cluster', 'off-cluster')).toEqual([false, true, true]);
+  });
+
+  test('each side has an answer of its own where nobody is', () => {
+    const nobody = (outside: Destination['whenEmpty'], inside: Destination['whenEmpty']) => {
+      const place = new Node(family);
+      const empty: Destination = { endpoints: [], whenEmpty: inside, masquerade: 'never' };
+      place.serve(place.port({ ...outsideAddress, ...empty, whenEmpty: outside, inside: empty }));
+      const to = { destination: external };
+      return [
+        place.send({ ...sourcePod(), ...to }).verdict,
+        place.send({ from: 'node', source: node, ...to }).verdict,
+        place.send({ source: client, ...to }).verdict,
+      ];
+    };
+    expect(nobody('drop', 'reject')).toEqual(['reset', 'reset', 'drop']);
+    expect(nobody('reject', 'drop')).toEqual(['drop', 'drop', 'reset']);
+  });
+
+  test('clients in none of the source ranges are dropped, whether anybody is there or not', () => {
+    const sourceRanges = [family === 'IPv4' ? '192.168.102.96/29' : 'fd00:102::100/123'].map(parseCidr);
+    for (const endpoints of [[], [new Node(family).endpoint(pod, true)]]) {
+      const place = new Node(family);
+      place.serve(place.port({ kind: 'load-balancer-ip', ip: parseIp(external), endpoints, sourceRanges }));
+      const verdict = (source: string) => place.send({ source, destination: external }).verdict;
+      expect(verdict(client)).toBe(endpoints.length === 0 ? 'reset' : 'accept');
+      expect(verdict(sourcePod().source)).toBe('drop');
+      expect(place.send({ from: 'node', source: node, destination: external }).verdict).toBe('drop');
+    }
+  });
+
+  test('without a source range of the family nobody may come', () => {
+    const place = new Node(family);
+    place.serve(place.port({ kind: 'load-balancer-ip', ip: parseIp(external), sourceRanges: [] }));
+    expect(place.send({ source: client, destination: external }).verdict).toBe('drop');
+  });
+
   test('any number of endpoints is drawn from, and every draw ends at one of them', () => {
     fc.assert(
       fc.property(
@@ -252,7 +392,41 @@ describe('compileServicePort', () => {
   });
 });
 
+describe('compileServicePort, after a change', () => {
+  const base = new Node('IPv4');
+  const many = Array.from({ length: 1000 }, (_, i) => base.endpoint(`10.244.${4 + (i >> 8)}.${i & 255}`));
+  const web = (endpoints: readonly Endpoint[], affinity = false): ServicePort => ({
+    ...base.port({ endpoints }),
+    ...(affinity && { affinitySeconds: 60 }),
+  });
+
+  test.each([false, true])('of one endpoint of a thousand changes a few elements, with affinity: %s', (affinity) => {
+    const store = new ElementStore();
+    const apply = (endpoints: readonly Endpoint[]) => {
+      const held = new Map(store.owners.get('default/web')?.map((group) => [group.claim, group.elements]));
+      const changes = store.replace('default/web', compileServicePort(web(endpoints, affinity), 'IPv4', held));
+      const [unit] = elementTransaction({ family: 'ip', table: 'x' }, [changes]).units;
+      return { delete: unit?.delete.length ?? 0, add: unit?.add.length ?? 0 };
+    };
+    apply(many);
+    const without = many.toSpliced(3, 1);
+    // The endpoint, the last one in its place, its address, and with affinity that it may be gone on to.
+    expect(apply(without).delete).toBeLessThanOrEqual(4);
+    expect(apply(many).add).toBeLessThanOrEqual(4);
+    expect(apply(many)).toEqual({ delete: 0, add: 0 });
+    expect(apply([base.endpoint('10.9.9.9'), ...without]).delete).toBeLessThanOrEqual(4);
+  });
+});
+
 describe('compileBase', () => {
+  test('has one rule for each length of time that clients are remembered, and no chain', () => {
+    const rules = (affinitySeconds: readonly number[]) =>
+      compileBase({ ...facts, affinitySeconds }, 'IPv4').chains.map((chain) => chain.rules.length);
+    const [none, two] = [rules([]), rules([60, 10_800])];
+    expect(two).toHaveLength(none.length);
+    expect(two.reduce((sum, length) => sum + length, 0)).toBe(none.reduce((sum, length) => sum + length, 0) + 2);
+  });
+
   test('keeps the widest of the Pod networks, of its family', () => {
     expect(compileBase(facts, 'IPv4').elements).toEqual([{ set: 'local-sources', key: ['10.244.0.0/16'] }]);
     expect(compileBase(facts, 'IPv6').elements).toEqual([{ set: 'local-sources', key: ['fd00:244::/32'] }]);

@@ -1,64 +1,160 @@
-import type { Frontend, ServicePort } from '../../model/types.ts';
+import type { Destination, Endpoint, Frontend, ServicePort } from '../../model/types.ts';
 import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
 import type { ElementGroup, Elements } from '../../rules/nftables/elements.ts';
 import type { Element, TransportProtocol, Value } from '../../rules/nftables/syntax.ts';
 import { drawSize } from './draw.ts';
-import { claimNames, drawName, setNames } from './names.ts';
+import { claimNames, type Side, setNames, sideNames, sourcesName, stickyName } from './names.ts';
+import { assignSlots } from './slots.ts';
+import { sourceBlocks } from './source-ranges.ts';
 
 /**
  * All that one Service port puts into the table of a family, in groups that are shared with or contested by other
- * ports: a group a frontend, its cluster IP, and those of its endpoints that run on this node.
+ * ports: a group a frontend, its cluster IP, and its endpoints' addresses.
+ * @param before what is in the kernel under a claim: endpoints keep the index that they have there
  * @throws SignalboxError `TOO_MANY_ENDPOINTS`
  */
-export function compileServicePort(port: ServicePort, family: IpFamily): Elements {
-  const groups: ElementGroup[] = [];
-  // The endpoints of one frontend are often those of the next, and may be thousands; all else are a few.
-  const local = new Set<Ip>();
-  const add = (group: ElementGroup) => {
-    if (!groups.some(({ claim }) => claim === group.claim)) groups.push(group);
-  };
-  for (const frontend of port.frontends) {
-    if (familyOf(frontend.ip) !== family) continue;
-    add(frontendGroup(port, frontend));
-    if (frontend.kind === 'cluster-ip') {
-      const element = { set: setNames.clusterIps, key: [frontend.ip] };
-      add({ claim: claimNames.clusterIp(frontend.ip), elements: [element] });
+export function compileServicePort(port: ServicePort, family: IpFamily, before?: BeforeClaims): Elements {
+  return new ServicePortCompiler(port, family, before).compile();
+}
+
+/** The elements of a claim, as the kernel has them. */
+export type BeforeClaims = ReadonlyMap<string, readonly Element[]>;
+
+const noElements: readonly Element[] = [];
+
+class ServicePortCompiler {
+  readonly #port: ServicePort;
+  readonly #family: IpFamily;
+  readonly #before: BeforeClaims | undefined;
+  readonly #protocol: TransportProtocol;
+  readonly #groups: ElementGroup[] = [];
+  /** Endpoints by index, of lists that frontends share. */
+  readonly #slots = new Map<readonly Endpoint[], readonly Endpoint[]>();
+
+  constructor(port: ServicePort, family: IpFamily, before: BeforeClaims | undefined) {
+    this.#port = port;
+    this.#family = family;
+    this.#before = before;
+    this.#protocol = protocolWord[port.protocol];
+  }
+
+  compile(): Elements {
+    const frontends = this.#port.frontends.filter(({ ip }) => familyOf(ip) === this.#family);
+    const service = frontends.find(({ kind }) => kind === 'cluster-ip') ?? frontends[0];
+    if (service === undefined) return [];
+    for (const frontend of frontends) {
+      this.#add(this.#frontendGroup(frontend, service));
+      if (frontend.kind === 'cluster-ip') {
+        const element = { set: setNames.clusterIps, key: [frontend.ip] };
+        this.#add({ claim: claimNames.clusterIp(frontend.ip), elements: [element] });
+      }
     }
-    for (const { ip, local: isLocal } of frontend.endpoints) {
-      if (!isLocal || local.has(ip)) continue;
-      local.add(ip);
-      groups.push({ claim: claimNames.hairpin(ip), elements: [{ set: setNames.hairpin, key: [ip, ip] }] });
+    this.#addHairpins(frontends);
+    return this.#groups;
+  }
+
+  #add(group: ElementGroup): void {
+    if (!this.#groups.some(({ claim }) => claim === group.claim)) this.#groups.push(group);
+  }
+
+  /** The endpoints of one frontend are often those of the next, and may be thousands; all else are a few. */
+  #addHairpins(frontends: readonly Frontend[]): void {
+    const lists = new Set(frontends.flatMap(({ endpoints, inside }) => [endpoints, inside?.endpoints ?? []]));
+    const ips = new Set<Ip>();
+    for (const endpoints of lists) for (const { ip } of endpoints) ips.add(ip);
+    for (const ip of ips) {
+      const claim = claimNames.hairpin(ip);
+      const elements = this.#before?.get(claim) ?? [{ set: setNames.hairpin, key: [ip, ip] }];
+      this.#groups.push({ claim, elements });
     }
   }
-  return groups;
+
+  #frontendGroup(frontend: Frontend, service: Frontend): ElementGroup {
+    const { ip, port, inside, sourceRanges } = frontend;
+    const key: FrontendKey = [ip, this.#protocol, port];
+    const claim = claimNames.frontend(ip, this.#protocol, port);
+    const before = this.#before?.get(claim) ?? noElements;
+    const elements: Element[] = [];
+    const served = frontend.endpoints.length > 0 || (inside !== undefined && inside.endpoints.length > 0);
+    if (served) elements.push({ set: setNames.services, key, comment: this.#port.name });
+    this.#addDestination('any', frontend, { key, before, elements });
+    if (inside !== undefined) {
+      elements.push({ set: setNames.inside, key });
+      this.#addDestination('inside', inside, { key, before, elements });
+    }
+    if (served) {
+      for (const set of masqueradeSets(frontend)) elements.push({ set, key });
+      this.#addAffinity(frontend, service, elements);
+    }
+    if (sourceRanges !== undefined) {
+      elements.push({ set: setNames.restricted, key });
+      for (const { base, prefix } of sourceBlocks(sourceRanges)) {
+        elements.push({ set: sourcesName(prefix), key: [...key, base] });
+      }
+    }
+    return { claim, elements };
+  }
+
+  #addAffinity({ ip, port }: Frontend, service: Frontend, elements: Element[]): void {
+    const { affinitySeconds } = this.#port;
+    if (affinitySeconds === undefined) return;
+    const key = [ip, this.#protocol, port];
+    elements.push(
+      { set: setNames.sticky, key },
+      { set: stickyName(affinitySeconds), key },
+      { set: setNames.serviceOf, key: [this.#protocol, ip, port], data: [this.#protocol, service.ip, service.port] },
+    );
+  }
+
+  #addDestination(side: Side, { endpoints, whenEmpty }: Destination, { key, before, elements }: Place): void {
+    const names = sideNames[side];
+    if (endpoints.length === 0) {
+      elements.push({ set: whenEmpty === 'reject' ? names.reject : names.drop, key, comment: this.#port.name });
+      return;
+    }
+    elements.push({ set: names.draw(drawSize(endpoints.length, this.#port.name)), key });
+    const known = before.filter(({ set }) => set === names.endpoints);
+    const slots = this.#slotsOf(endpoints, known);
+    slots.forEach(({ ip, port }, index) => {
+      const old = known[index];
+      // Elements that stay are the same objects, so that finding the difference costs next to nothing.
+      if (old !== undefined && old.key.at(-1) === index && old.data?.[0] === ip && old.data[1] === port) {
+        elements.push(old);
+        return;
+      }
+      // Not by spreading: this is done for every endpoint of the cluster.
+      elements.push({ set: names.endpoints, key: (key as readonly Value[]).concat(index), data: [ip, port] });
+    });
+    if (this.#port.affinitySeconds === undefined) return;
+    const sticky = before.filter(({ set }) => set === names.stickyEndpoints);
+    const [address, protocol, number] = key;
+    slots.forEach(({ ip, port }, index) => {
+      const old = sticky[index];
+      if (old !== undefined && old.key[3] === ip && old.key[4] === port) elements.push(old);
+      else elements.push({ set: names.stickyEndpoints, key: [protocol, address, number, ip, port] });
+    });
+  }
+
+  #slotsOf(endpoints: readonly Endpoint[], known: readonly Element[]): readonly Endpoint[] {
+    const found = this.#slots.get(endpoints);
+    if (found !== undefined) return found;
+    const before: { ip: Ip; port: number }[] = [];
+    for (const { key, data } of known) {
+      before[Number(key.at(-1))] = { ip: data?.[0] as Ip, port: Number(data?.[1]) };
+    }
+    const slots = assignSlots(before, endpoints);
+    this.#slots.set(endpoints, slots);
+    return slots;
+  }
 }
 
-function frontendGroup(port: ServicePort, frontend: Frontend): ElementGroup {
-  const protocol = protocolWord[port.protocol];
-  const key: readonly Value[] = [frontend.ip, protocol, frontend.port];
-  return {
-    claim: claimNames.frontend(frontend.ip, protocol, frontend.port),
-    elements: frontend.endpoints.length === 0 ? [emptyElement(port, frontend, key)] : served(port, frontend, key),
-  };
-}
+type FrontendKey = readonly [Ip, TransportProtocol, number];
 
-function emptyElement(port: ServicePort, frontend: Frontend, key: readonly Value[]): Element {
-  return { set: frontend.whenEmpty === 'reject' ? setNames.reject : setNames.drop, key, comment: port.name };
-}
-
-function served(port: ServicePort, frontend: Frontend, key: readonly Value[]): Element[] {
-  const { endpoints } = frontend;
-  const elements: Element[] = [
-    { set: setNames.services, key, comment: port.name },
-    { set: drawName(drawSize(endpoints.length, port.name)), key },
-  ];
-  endpoints.forEach((endpoint, index) => {
-    // Not by spreading: this is done for every endpoint of the cluster.
-    elements.push({ set: setNames.endpoints, key: key.concat(index), data: [endpoint.ip, endpoint.port] });
-  });
-  const masquerade = masqueradeSet[frontend.masquerade];
-  if (masquerade !== undefined) elements.push({ set: masquerade, key });
-  return elements;
+/** Where elements of a frontend go, and what there was of it before. */
+interface Place {
+  readonly key: FrontendKey;
+  readonly before: readonly Element[];
+  readonly elements: Element[];
 }
 
 const protocolWord: { readonly [P in ServicePort['protocol']]: TransportProtocol } = {
@@ -67,8 +163,16 @@ const protocolWord: { readonly [P in ServicePort['protocol']]: TransportProtocol
   SCTP: 'sctp',
 };
 
-const masqueradeSet: { readonly [P in Frontend['masquerade']]: string | undefined } = {
-  never: undefined,
-  'off-cluster': setNames.masqueradeOffCluster,
-  always: setNames.masqueradeAlways,
-};
+/** The sets that say whose source address is replaced. Outside the cluster there are no Pods. */
+function masqueradeSets({ masquerade, inside }: Frontend): string[] {
+  const insideToo = inside?.masquerade ?? masquerade;
+  if (masquerade === insideToo) return masquerade === 'never' ? [] : [everybody[masquerade]];
+  const sets = insideToo === 'never' ? [] : [insiders[insideToo]];
+  return masquerade === 'never' ? sets : [...sets, setNames.masqueradeOutside];
+}
+
+const everybody = { 'off-cluster': setNames.masqueradeOffCluster, always: setNames.masqueradeAlways } as const;
+const insiders = {
+  'off-cluster': setNames.insideMasqueradeOffCluster,
+  always: setNames.insideMasqueradeAlways,
+} as const;

@@ -139,7 +139,10 @@ class BatchWriter {
   }
 
   #addSet(set: SetDeclaration): void {
-    const flags = (set.data === undefined ? 0 : nf.NFT_SET_MAP) | (set.interval === true ? nf.NFT_SET_INTERVAL : 0);
+    const flags =
+      (set.data === undefined ? 0 : nf.NFT_SET_MAP) |
+      (set.interval === true ? nf.NFT_SET_INTERVAL : 0) |
+      (set.dynamic === undefined ? 0 : nf.NFT_SET_EVAL | nf.NFT_SET_TIMEOUT);
     const attributes = [
       text(nf.NFTA_SET_TABLE, this.#table.table),
       text(nf.NFTA_SET_NAME, set.name),
@@ -152,6 +155,9 @@ class BatchWriter {
     if (set.data !== undefined) {
       attributes.push(be32(nf.NFTA_SET_DATA_TYPE, concatenatedType(set.data)));
       attributes.push(be32(nf.NFTA_SET_DATA_LEN, keyBytes(set.data)));
+    }
+    if (set.dynamic !== undefined) {
+      attributes.push(nested(nf.NFTA_SET_DESC, be32(nf.NFTA_SET_DESC_SIZE, set.dynamic.size)));
     }
     const operation = `add ${setWord(set)} ${set.name}`;
     this.#message({ type: nf.nftMessage.NEWSET, flags: NLM_F_CREATE | NLM_F_EXCL, operation }, attributes);

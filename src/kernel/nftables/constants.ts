@@ -62,11 +62,15 @@ export const NFTA_SET_KEY_TYPE = 4;
 export const NFTA_SET_KEY_LEN = 5;
 export const NFTA_SET_DATA_TYPE = 6;
 export const NFTA_SET_DATA_LEN = 7;
+export const NFTA_SET_DESC = 9;
 export const NFTA_SET_ID = 10;
 export const NFTA_SET_USERDATA = 13;
 export const NFT_SET_ANONYMOUS = 0x1;
 export const NFT_SET_INTERVAL = 0x4;
 export const NFT_SET_MAP = 0x8;
+export const NFT_SET_TIMEOUT = 0x10;
+export const NFT_SET_EVAL = 0x20;
+export const NFTA_SET_DESC_SIZE = 1;
 
 export const NFTA_SET_ELEM_LIST_TABLE = 1;
 export const NFTA_SET_ELEM_LIST_SET = 2;
@@ -121,6 +125,8 @@ export const NFT_PAYLOAD_TRANSPORT_HEADER = 2;
 
 export const NFTA_META_DREG = 1;
 export const NFTA_META_KEY = 2;
+export const NFT_META_IIF = 4;
+export const NFT_META_IIFNAME = 6;
 export const NFT_META_L4PROTO = 16;
 
 export const NFTA_CT_DREG = 1;
@@ -128,13 +134,25 @@ export const NFTA_CT_KEY = 2;
 export const NFTA_CT_DIRECTION = 3;
 export const NFT_CT_STATE = 0;
 export const NFT_CT_STATUS = 2;
+export const NFT_CT_PROTO_SRC = 11;
 export const NFT_CT_PROTO_DST = 12;
+export const NFT_CT_SRC_IP = 19;
 export const NFT_CT_DST_IP = 20;
+export const NFT_CT_SRC_IP6 = 21;
 export const NFT_CT_DST_IP6 = 22;
 export const IP_CT_DIR_ORIGINAL = 0;
+export const IP_CT_DIR_REPLY = 1;
 /** Bits of the connection's state and status: nf_conntrack_common.h. */
 export const CT_STATE_NEW = 1 << 3;
 export const IPS_DST_NAT = 1 << 5;
+
+export const NFTA_DYNSET_SET_NAME = 1;
+export const NFTA_DYNSET_OP = 3;
+export const NFTA_DYNSET_SREG_KEY = 4;
+export const NFTA_DYNSET_SREG_DATA = 5;
+export const NFTA_DYNSET_TIMEOUT = 6;
+export const NFT_DYNSET_OP_UPDATE = 1;
+export const NFT_DYNSET_OP_DELETE = 2;
 
 export const NFTA_NG_DREG = 1;
 export const NFTA_NG_MODULUS = 2;
@@ -156,6 +174,9 @@ export const NFT_REJECT_ICMP_UNREACH = 0;
 export const NFT_REJECT_TCP_RST = 1;
 export const ICMP_PORT_UNREACH = 3;
 export const ICMPV6_PORT_UNREACH = 4;
+
+/** linux/if.h: bytes of a device's name, with a NUL. */
+export const IFNAMSIZ = 16;
 
 /** nf_inet_hooks, by nft's names. */
 export const hookNumbers = { prerouting: 0, input: 1, forward: 2, output: 3, postrouting: 4 } as const;

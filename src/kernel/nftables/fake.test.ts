@@ -51,7 +51,7 @@ function elements(change: { delete?: Element[]; add?: Element[] }): Transaction 
 }
 
 describe('FakeNftables', () => {
-  test('takes every difference between two good programs, and has the next one then', () => {
+  test('takes every difference between two good programs, and has the next one then', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(programs, programs, (previous, next) => {
         const fake = new FakeNftables('example');
@@ -65,7 +65,7 @@ describe('FakeNftables', () => {
     );
   });
 
-  test('restores what it dumped', () => {
+  test('restores what it dumped', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(programs, (previous) => {
         const fake = new FakeNftables('example');

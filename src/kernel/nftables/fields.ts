@@ -1,4 +1,4 @@
-import { ipFromBytes } from '../../net/ip.ts';
+import { ipFromBytes, ipToBytes, parseIp } from '../../net/ip.ts';
 import type {
   Key,
   Selector,
@@ -128,8 +128,15 @@ export function fieldType(selector: Selector): FieldType {
     case 'ct original proto-dst':
       return port;
     default:
+      if (selector.includes('&')) return selector.startsWith('ip6') ? ipv6Address : ipv4Address;
       return number;
   }
+}
+
+/** The bits that a selector keeps, or `undefined` if that is all. */
+export function maskBytes(selector: Selector): Uint8Array | undefined {
+  const [, mask] = selector.split(' & ');
+  return mask === undefined ? undefined : ipToBytes(parseIp(mask));
 }
 
 /** The number a transport protocol has in `meta l4proto`. */

@@ -36,7 +36,12 @@ export function readGeneration(socket: NetlinkSocket): number {
 /** Reads a whole table, or gives `undefined` when there is none. */
 export function loadProgram(socket: NetlinkSocket, name: TableName): Program | undefined {
   const shape = loadShape(socket, name);
-  return shape && { ...shape, elements: shape.sets.flatMap((set) => loadElements(socket, name, set)) };
+  return (
+    shape && {
+      ...shape,
+      elements: shape.sets.flatMap((set) => (set.dynamic === undefined ? loadElements(socket, name, set) : [])),
+    }
+  );
 }
 
 /** Reads a table without its elements, or gives `undefined` when there is none. */
@@ -86,6 +91,11 @@ export function loadSets(socket: NetlinkSocket, name: TableName): SetDeclaration
     .map(readSet);
 }
 
+function readSize(set: Attributes): number {
+  const description = parseAttributes(set.get(nf.NFTA_SET_DESC) ?? new Uint8Array(0));
+  return readBe32(description.get(nf.NFTA_SET_DESC_SIZE)) ?? 0;
+}
+
 function setAttributes(socket: NetlinkSocket, name: TableName): Attributes[] {
   return dump(socket, name, { type: nf.nftMessage.GETSET, attributes: [text(nf.NFTA_SET_TABLE, name.table)] });
 }
@@ -108,6 +118,7 @@ function readSet(set: Attributes): SetDeclaration {
     key: known ? types.key : [],
     ...(isMap && { data: known ? types.data : [] }),
     ...((flags & nf.NFT_SET_INTERVAL) !== 0 && { interval: true as const }),
+    ...((flags & nf.NFT_SET_EVAL) !== 0 && { dynamic: { size: readSize(set) } }),
   };
 }
 
@@ -192,7 +203,7 @@ function* loadRulesInSteps(
     if (++count % rulesAtOnce === 0) yield;
     if (readText(attributes.get(nf.NFTA_RULE_TABLE)) !== name.table) continue;
     const chain = readText(attributes.get(nf.NFTA_RULE_CHAIN)) ?? '';
-    const rule = decodeRule(attributes);
+    const rule = decodeRule(attributes, name.family);
     const list = rules.get(chain);
     if (list === undefined) rules.set(chain, [rule]);
     else list.push(rule);

@@ -1,32 +1,35 @@
-import type { Key, Rule, Selector, Statement } from '../../rules/nftables/syntax.ts';
-import { align, iterateAttributes, littleEndian, parseAttributes } from '../netlink/attributes.ts';
+import { ipFromBytes } from '../../net/ip.ts';
+import { shownComment } from '../../rules/nftables/print.ts';
+import type { Key, MaskedSource, Rule, Selector, Statement, TableFamily } from '../../rules/nftables/syntax.ts';
+import { align, littleEndian, parseAttributes } from '../netlink/attributes.ts';
 import { readBe32, readText, readU8 } from '../netlink/readers.ts';
 import * as nf from './constants.ts';
 import { fieldType, protocolName } from './fields.ts';
+import { type Expression, readExpressions, recognize } from './rule-recognize.ts';
 import { readComment, ruleComment } from './userdata.ts';
 
 /**
  * Reads a rule from the attributes of a kernel's answer. A rule that is none of ours comes as one `foreign` statement.
  */
-export function decodeRule(attributes: ReadonlyMap<number, Uint8Array>): Rule {
-  const expressions: Expression[] = [];
-  for (const [, value] of iterateAttributes(attributes.get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array(0))) {
-    const parts = parseAttributes(value);
-    const data = parseAttributes(parts.get(nf.NFTA_EXPR_DATA) ?? new Uint8Array(0));
-    expressions.push({ name: readText(parts.get(nf.NFTA_EXPR_NAME)) ?? '', data });
-  }
+export function decodeRule(attributes: ReadonlyMap<number, Uint8Array>, family: TableFamily): Rule {
+  const expressions = [...readExpressions(attributes.get(nf.NFTA_RULE_EXPRESSIONS) ?? new Uint8Array(0))];
   const comment = readComment(ruleComment, attributes.get(nf.NFTA_RULE_USERDATA));
-  return { statements: decodeStatements(expressions), ...(comment !== undefined && { comment }) };
+  const statements = decodeStatements(expressions, family);
+  // A comment that the statements imply is not one of its own.
+  const implied = comment === shownComment({ statements });
+  return { statements, ...(comment !== undefined && !implied && { comment }) };
 }
 
-interface Expression {
-  readonly name: string;
-  readonly data: ReadonlyMap<number, Uint8Array>;
-}
-
-function decodeStatements(expressions: readonly Expression[]): Statement[] {
+function decodeStatements(expressions: readonly Expression[], family: TableFamily): Statement[] {
   const decoder = new RuleDecoder();
-  if (expressions.every((expression) => decoder.take(expression)) && decoder.done) return decoder.statements;
+  let at = 0;
+  while (at < expressions.length) {
+    const whole = decoder.done ? recognize(expressions, at, family) : undefined;
+    if (whole !== undefined) decoder.statements.push(whole.statement);
+    else if (!decoder.take(expressions[at] ?? { name: '', data: new Map() })) break;
+    at += whole?.expressions ?? 1;
+  }
+  if (at === expressions.length && decoder.done) return decoder.statements;
   return [{ kind: 'foreign', expressions: expressions.map((expression) => expression.name).join(', ') }];
 }
 
@@ -83,10 +86,21 @@ class RuleDecoder {
   }
 
   #mask(data: ReadonlyMap<number, Uint8Array>): boolean {
+    if (this.#loaded.kind === 'selectors') return this.#maskSource(this.#loaded.key, data);
     const mask = readHostWord(dataValue(data.get(nf.NFTA_BITWISE_MASK)));
     const xor = readHostWord(dataValue(data.get(nf.NFTA_BITWISE_XOR)));
     if (this.#loaded.kind !== 'ct' || mask === undefined || xor !== 0) return false;
     this.#loaded = { ...this.#loaded, bit: mask };
+    return true;
+  }
+
+  /** A mask on what was loaded last. */
+  #maskSource(key: Key, data: ReadonlyMap<number, Uint8Array>): boolean {
+    const last = key.at(-1);
+    const mask = dataValue(data.get(nf.NFTA_BITWISE_MASK));
+    if ((last !== 'ip saddr' && last !== 'ip6 saddr') || mask?.length !== fieldType(last).bytes) return false;
+    const masked: MaskedSource = `${last} & ${ipFromBytes(mask)}`;
+    this.#loaded = { kind: 'selectors', key: [...key.slice(0, -1), masked] };
     return true;
   }
 

@@ -44,7 +44,8 @@ function* isSame(
     wanted.add(group);
     if (++count % groupsAtOnce === 0) yield;
   }
-  for (const { name: set } of program.sets) {
+  for (const { name: set, dynamic } of program.sets) {
+    if (dynamic !== undefined) continue;
     const found = new ElementDigest();
     const read = (list: Uint8Array) => {
       found.add(new DataView(list.buffer, list.byteOffset, list.byteLength), 0, list.byteLength);

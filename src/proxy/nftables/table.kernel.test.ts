@@ -1,6 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { tableName } from '../../backends/nftables/names.ts';
-import { createLogger } from '../../component/log.ts';
 import { openNetlink } from '../../kernel/netlink/socket.ts';
 import { encodeTransaction } from '../../kernel/nftables/batch.ts';
 import { elementLayout } from '../../kernel/nftables/fields.ts';
@@ -251,7 +250,7 @@ describe('NftablesTable, in the kernel', () => {
 
   it('makes the table of a family when something of it comes, and keeps it then', async () => {
     const six = port('default/six', 'fd00:96::6', ['fd00:244::2']);
-    const backend = new NftablesBackend(kernel, createLogger('test'));
+    const backend = new NftablesBackend(kernel);
     await backend.prepare(node);
     await backend.sync(node, updates(a));
     expect([kernel.has('IPv4'), kernel.has('IPv6')]).toEqual([true, false]);
@@ -336,7 +335,7 @@ describe('NftablesTable, in the kernel', () => {
   });
 
   it('cleans up both families, and is no failure where there is nothing', async () => {
-    const backend = new NftablesBackend(kernel, createLogger('test'));
+    const backend = new NftablesBackend(kernel);
     await backend.sync(node, updates(a));
     await backend.cleanup();
     await backend.cleanup();

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
-import { compileBase } from '../../backends/nftables/compile.ts';
-import { tableName } from '../../backends/nftables/names.ts';
-import { compileServicePort } from '../../backends/nftables/service.ts';
+import { compileBase, type Shape } from '../../backends/nftables/compile.ts';
+import { claimNames, sideNames, tableName } from '../../backends/nftables/names.ts';
+import { type BeforeClaims, compileServicePort } from '../../backends/nftables/service.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import { isKernelError } from '../../kernel/ffi.ts';
 import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
@@ -9,7 +9,14 @@ import type { NodeFacts, ServicePort } from '../../model/types.ts';
 import { familyOf, type IpFamily } from '../../net/ip.ts';
 import { diff } from '../../rules/nftables/diff.ts';
 import { type ElementChanges, ElementStore, type Elements, elementTransaction } from '../../rules/nftables/elements.ts';
-import type { ElementUnit, ObjectCommand, Program, TableName, Transaction } from '../../rules/nftables/syntax.ts';
+import type {
+  Element,
+  ElementUnit,
+  ObjectCommand,
+  Program,
+  TableName,
+  Transaction,
+} from '../../rules/nftables/syntax.ts';
 import { sameValue } from '../../tracker/same-value.ts';
 import type { CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
 
@@ -29,15 +36,24 @@ type Refused = Map<string, SignalboxError>;
 
 const unchanged: CheckResult = { repaired: [], refused: new Map() };
 
+/** What a Service port has in the table. */
+interface Held {
+  readonly elements: Elements;
+  /** For how long its clients are remembered. */
+  readonly affinitySeconds: number | undefined;
+}
+
 /** Our table of one family: what should be in it, and how that gets into the kernel. */
 export class NftablesTable {
   readonly #kernel: NftablesKernel;
   readonly #family: IpFamily;
   readonly #name: string;
   readonly #store = new ElementStore();
-  #node: NodeFacts | undefined;
-  /** The table without Services on that node, whose elements alone depend on it. */
-  #compiled: Program | undefined;
+  /** For how long clients are remembered: by Service port, and how many Service ports each length of time has. */
+  readonly #affinity = new Map<string, number>();
+  readonly #affinityUses = new Map<number, number>();
+  /** The table without Services that was compiled last, and of what. */
+  #compiled: { readonly shape: Shape; readonly program: Program } | undefined;
   /** The same, as the kernel is to have it; none before the first call, and as long as nothing of the family is there. */
   #base: Program | undefined;
   /** Whether it has been seen that an earlier run left no table. */
@@ -68,24 +84,25 @@ export class NftablesTable {
   }
 
   /**
-   * Changes Service ports, in one transaction of their elements. If the kernel refuses, those that it is about are
-   * found and left out. If the node differs in what the rules depend on, or it is not known what the kernel has, the
-   * whole table is compared: whatever is in it, what an earlier run left or what others made of it, becomes what
-   * should be. Elements that are right are not touched. The table is made when the family is first needed.
+   * Changes Service ports, in one transaction of their elements and of what else depends on them or the node. If the
+   * kernel refuses, those that it is about are found and left out. If it is not known what the kernel has, the whole
+   * table is compared: whatever is in it, what an earlier run left or what others made of it, becomes what should be.
+   * Elements that are right are not touched. The table is made when the family is first needed.
    */
   sync(node: NodeFacts, updates: ServicePortUpdates): SyncResult {
-    const base = this.#baseFor(node);
-    if (this.#dispensable(base, updates)) return unchanged;
-    if (!this.#certain || base !== this.#base) return this.#reconcile(base, updates);
+    if (this.#dispensable(this.#baseFor(node), updates)) return unchanged;
+    if (!this.#certain || this.#base === undefined) return this.#reconcile(node, updates);
     const { changes, before, refused } = this.#replace(updates);
+    const base = this.#baseFor(node);
     try {
-      this.#kernel.apply(elementTransaction(base, changes));
+      this.#kernel.apply(transition(this.#base, base, elementTransaction(base, changes)));
+      this.#base = base;
       return { refused };
     } catch (error) {
       this.#restore(before);
       this.#certain = false;
       if (!mayBeDivided(error)) throw error;
-      return this.#reconcile(base, updates);
+      return this.#reconcile(node, updates);
     }
   }
 
@@ -106,7 +123,7 @@ export class NftablesTable {
         return unchanged;
       }
     }
-    return this.#reconcile(this.#base, new Map());
+    return this.#reconcile(undefined, new Map());
   }
 
   async #verify(base: Program, signal: AbortSignal): Promise<boolean> {
@@ -117,13 +134,14 @@ export class NftablesTable {
     return false;
   }
 
-  /** The table without Services on this node: the same object as before unless it differs. */
-  #baseFor(node: NodeFacts): Program {
-    if (node === this.#node && this.#compiled !== undefined) return this.#compiled;
-    this.#node = node;
-    const next = compileBase(node, this.#family, this.#name);
-    if (this.#compiled === undefined || !sameValue(next.elements, this.#compiled.elements)) this.#compiled = next;
-    return this.#compiled;
+  /** The table without Services on this node, or the one of before: the same object unless it differs. */
+  #baseFor(node: NodeFacts | undefined): Program {
+    const localTraffic = node?.localTraffic ?? this.#compiled?.shape.localTraffic ?? { by: 'source', blocks: [] };
+    const shape: Shape = { localTraffic, affinitySeconds: [...this.#affinityUses.keys()].sort((a, b) => a - b) };
+    if (this.#compiled === undefined || !sameValue(shape, this.#compiled.shape)) {
+      this.#compiled = { shape, program: compileBase(shape, this.#family, this.#name) };
+    }
+    return this.#compiled.program;
   }
 
   /** Whether nothing of the family is there: neither Pods, nor frontends, nor a table. */
@@ -134,17 +152,21 @@ export class NftablesTable {
     return this.#nothingLeft;
   }
 
-  /** Puts updates in the store. What cannot be compiled is refused right here. */
-  #replace(updates: ServicePortUpdates) {
+  /**
+   * Puts updates in the store. What cannot be compiled is refused right here.
+   * @param left what an earlier run left in the kernel
+   */
+  #replace(updates: ServicePortUpdates, left?: BeforeClaims) {
     const refused: Refused = new Map();
-    const before = new Map<string, Elements | undefined>();
+    const before = new Map<string, Held | undefined>();
     const changes: ElementChanges[] = [];
     for (const [name, port] of updates) {
       if (!this.#concerns(name, port)) continue;
       try {
-        const elements = port && compileServicePort(port, this.#family);
-        before.set(name, this.#store.owners.get(name));
-        changes.push(this.#store.replace(name, elements));
+        const held = this.#held(name);
+        const next = port && this.#compile(port, held?.elements, left);
+        before.set(name, held);
+        changes.push(this.#hold(name, next));
       } catch (error) {
         if (!(error instanceof SignalboxError)) throw error;
         refused.set(name, error);
@@ -153,27 +175,59 @@ export class NftablesTable {
     return { changes, before, refused };
   }
 
+  #compile(port: ServicePort, held: Elements | undefined, left: BeforeClaims | undefined): Held {
+    const claims = held === undefined ? left : new Map(held.map(({ claim, elements }) => [claim, elements]));
+    return { elements: compileServicePort(port, this.#family, claims), affinitySeconds: port.affinitySeconds };
+  }
+
+  #held(name: string): Held | undefined {
+    const elements = this.#store.owners.get(name);
+    return elements && { elements, affinitySeconds: this.#affinity.get(name) };
+  }
+
+  #hold(name: string, held: Held | undefined): ElementChanges {
+    this.#noteAffinity(name, held === undefined || held.elements.length === 0 ? undefined : held.affinitySeconds);
+    return this.#store.replace(name, held?.elements);
+  }
+
+  #noteAffinity(name: string, seconds: number | undefined): void {
+    const before = this.#affinity.get(name);
+    if (before === seconds) return;
+    if (before !== undefined) {
+      const others = (this.#affinityUses.get(before) ?? 1) - 1;
+      if (others === 0) this.#affinityUses.delete(before);
+      else this.#affinityUses.set(before, others);
+      this.#affinity.delete(name);
+    }
+    if (seconds === undefined) return;
+    this.#affinityUses.set(seconds, (this.#affinityUses.get(seconds) ?? 0) + 1);
+    this.#affinity.set(name, seconds);
+  }
+
   /** Whether a Service port has or had anything to do with this family. */
   #concerns(name: string, port: ServicePort | undefined): boolean {
     return this.#store.owners.has(name) || hasFrontend(port, this.#family);
   }
 
-  #restore(before: ReadonlyMap<string, Elements | undefined>): void {
-    for (const [name, elements] of before) this.#store.replace(name, elements);
+  #restore(before: ReadonlyMap<string, Held | undefined>): void {
+    for (const [name, held] of before) this.#hold(name, held);
   }
 
-  #reconcile(base: Program, updates: ServicePortUpdates): CheckResult {
-    const { before, refused } = this.#replace(updates);
-    this.#base = base;
-    this.#certain = false;
+  #reconcile(node: NodeFacts | undefined, updates: ServicePortUpdates): CheckResult {
     this.#foreignChanges = this.#kernel.foreignChanges();
+    this.#certain = false;
+    const present = this.#kernel.load(this.#family);
+    // Endpoints keep the indices that they have in the kernel, or next to all would have to be changed.
+    const left = this.#base === undefined ? endpointsByClaim(present) : undefined;
+    const { before, refused } = this.#replace(updates, left);
+    this.#base = this.#baseFor(node);
     try {
-      const difference = this.#difference(base);
+      const difference = diff(present, this.#base, this.#store.groups());
       try {
         this.#kernel.apply(difference);
       } catch (error) {
         if (!mayBeDivided(error)) throw error;
-        this.#leaveOut(base, before, refused);
+        this.#leaveOut(node, before, refused);
       }
       this.#certain = true;
       return { repaired: describe(difference), refused };
@@ -187,18 +241,20 @@ export class NftablesTable {
    * Brings everything in but what the kernel refuses. The owner of that is put back to what it was; if that is refused
    * too, as somebody may have emptied the table, it goes without.
    */
-  #leaveOut(base: Program, before: ReadonlyMap<string, Elements | undefined>, refused: Refused): void {
-    for (const fallback of [before, new Map<string, Elements>()]) {
-      const failures = this.#applyApart(this.#difference(base));
+  #leaveOut(node: NodeFacts | undefined, before: ReadonlyMap<string, Held | undefined>, refused: Refused): void {
+    for (const fallback of [before, new Map<string, Held>()]) {
+      this.#base = this.#baseFor(node);
+      const failures = this.#applyApart(this.#difference(this.#base));
       if (failures.length === 0) return;
       // Several units can be of one owner: all are looked up before the first one is put back.
       for (const { owner, error } of failures.map(({ unit, error }) => ({ owner: this.#ownerOf(unit), error }))) {
         if (owner === undefined) throw error;
-        this.#store.replace(owner, fallback.get(owner));
+        this.#hold(owner, fallback.get(owner));
         refused.set(owner, error);
       }
     }
-    this.#kernel.apply(this.#difference(base));
+    this.#base = this.#baseFor(node);
+    this.#kernel.apply(this.#difference(this.#base));
   }
 
   #difference(base: Program): Transaction {
@@ -231,6 +287,37 @@ export class NftablesTable {
     }
     return undefined;
   }
+}
+
+/**
+ * The change of elements, and of what they are in from one base to another. Sets that go take their elements with them.
+ */
+function transition(from: Program, to: Program, elements: Transaction): Transaction {
+  if (from === to) return elements;
+  const { commands, units } = diff(from, to);
+  const gone = new Set(commands.flatMap((it) => (it.object === 'set' && it.verb === 'delete' ? [it.name] : [])));
+  const remaining = elements.units.map((unit) => ({
+    delete: unit.delete.filter(({ set }) => !gone.has(set)),
+    add: unit.add,
+  }));
+  return { ...elements, commands, units: [...units, ...remaining] };
+}
+
+/** The endpoints of each frontend in a table, in the order of their indices. */
+function endpointsByClaim(program: Program | undefined): BeforeClaims | undefined {
+  if (program === undefined) return undefined;
+  const maps: readonly string[] = [sideNames.any.endpoints, sideNames.inside.endpoints];
+  const claims = new Map<string, Element[]>();
+  for (const element of program.elements) {
+    if (!maps.includes(element.set)) continue;
+    const [ip, protocol, port] = element.key;
+    const claim = claimNames.frontend(String(ip), String(protocol), Number(port));
+    const list = claims.get(claim);
+    if (list === undefined) claims.set(claim, [element]);
+    else list.push(element);
+  }
+  for (const list of claims.values()) list.sort((a, b) => Number(a.key.at(-1)) - Number(b.key.at(-1)));
+  return claims;
 }
 
 function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {

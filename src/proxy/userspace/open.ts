@@ -34,7 +34,7 @@ export function openUserspaceBackend({ config, log }: BackendOptions): Userspace
     now: () => performance.now(),
   });
   return new UserspaceBackend({
-    rules: openNftablesBackend(log, tableName),
+    rules: openNftablesBackend(tableName),
     relays,
     interfaceAddresses: () => routes.listAddresses().map(({ ip }) => ip),
     close: () => routes.close(),

@@ -31,7 +31,7 @@ const example: Program = {
 };
 
 describe('diff', () => {
-  test('is empty between equals', () => {
+  test('is empty between equals', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(programs, (program) => {
         expect(diff(program, structuredClone(program))).toEqual({

@@ -42,7 +42,7 @@ export function diff(
       .filter((chain) => newChains.has(chain) || rewritten.some(([, after]) => after === chain))
       .flatMap(addRules),
   ];
-  const gone = new Set(sets.removed.map((set) => set.name));
+  const gone = new Set([...sets.removed, ...old.sets.filter(({ dynamic }) => dynamic)].map(({ name }) => name));
   const existing = old.elements.filter((element) => !gone.has(element.set));
   return { family: next.family, table: next.table, commands, units: elementUnits(existing, next.elements, groups) };
 }
@@ -124,7 +124,8 @@ function compareByName<T extends { readonly name: string }>(
 }
 
 function sameSet(a: SetDeclaration, b: SetDeclaration): boolean {
-  const types = (set: SetDeclaration) => [set.key, set.data ?? 'no data', set.interval === true].join('|');
+  const types = (set: SetDeclaration) =>
+    [set.key, set.data ?? 'no data', set.interval === true, set.dynamic?.size].join('|');
   return a.key.length > 0 && types(a) === types(b);
 }
 

@@ -123,20 +123,26 @@ export function elementTransaction(table: TableName, changes: readonly ElementCh
   };
 }
 
-/** The least change from some elements to others. */
+/**
+ * The least change from some elements to others. Most are the same objects in both, of a Service of thousands of
+ * endpoints all but a few; only the others are compared.
+ */
 function addDifference(
   previous: readonly Element[],
   next: readonly Element[],
   unit: { delete: Element[]; add: Element[] },
 ): void {
+  const old = new Set(previous);
+  const kept = new Set(next);
   const remaining = new Map<string, Element>();
-  for (const element of previous) remaining.set(elementKeyText(element), element);
+  for (const element of previous) if (!kept.has(element)) remaining.set(elementKeyText(element), element);
   for (const element of next) {
+    if (old.has(element)) continue;
     const key = elementKeyText(element);
-    const old = remaining.get(key);
+    const before = remaining.get(key);
     remaining.delete(key);
-    if (old !== undefined && sameElement(old, element)) continue;
-    if (old !== undefined) unit.delete.push(old);
+    if (before !== undefined && sameElement(before, element)) continue;
+    if (before !== undefined) unit.delete.push(before);
     unit.add.push(element);
   }
   for (const element of remaining.values()) unit.delete.push(element);

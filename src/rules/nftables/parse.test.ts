@@ -5,7 +5,7 @@ import { parseProgram } from './parse.ts';
 import { printProgram } from './print.ts';
 
 describe('parseProgram', () => {
-  test('reads back whatever is printed', () => {
+  test('reads back whatever is printed', { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(programs, (program) => {
         const text = printProgram(program);

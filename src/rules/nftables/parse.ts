@@ -1,5 +1,6 @@
 import { SignalboxError } from '../../errors/error.ts';
 import { parseIp } from '../../net/ip.ts';
+import { typeWords } from './print.ts';
 import type {
   Block,
   Chain,
@@ -66,6 +67,29 @@ const priorities: ReadonlyMap<string, number> = new Map([
   ['srcnat', 100],
 ]);
 
+const secondsIn: ReadonlyMap<string, number> = new Map([
+  ['d', 86_400],
+  ['h', 3_600],
+  ['m', 60],
+  ['s', 1],
+]);
+
+function rememberedKey(family: TableFamily): readonly string[] {
+  const key = `meta l4proto . ct original ${family} daddr . ct original proto-dst`;
+  return `${key} . ct reply ${family} saddr . ct reply proto-src`.split(' ');
+}
+
+/** The comment of statements with memory says what nft has no words for: see `shownComment`. */
+function withComment(statements: readonly Statement[], comment: string): Rule {
+  const [, services, memory] = /^address as in @(\S+?)(?:, endpoint as in @(\S+))?$/.exec(comment) ?? [];
+  if (services === undefined) return { statements, comment };
+  return {
+    statements: statements.map((statement) =>
+      'services' in statement ? { ...statement, services, memory: memory ?? statement.memory } : statement,
+    ),
+  };
+}
+
 /** In a set of blocks, a single address is one. */
 function asBlock(value: Value): Value {
   const text = String(value);
@@ -106,17 +130,27 @@ class Parser {
     const name = this.#word('a name');
     this.#expect('{');
     this.#skipLines();
-    this.#expect('typeof');
-    const key = this.#types();
+    const key = this.#takes('type') ? this.#separated(() => this.#typeWord()) : this.#typeof();
     const data = kind === 'map' ? this.#data(() => this.#types()) : undefined;
     this.#skipLines();
-    const interval = this.#takes('flags');
-    if (interval) this.#expect('interval');
+    const flags = this.#flags();
     this.#skipLines();
-    if (this.#takes('elements')) this.#elements({ name, interval }, elements);
+    if (this.#takes('elements')) this.#elements({ name, interval: flags.interval === true }, elements);
     this.#skipLines();
     this.#expect('}');
-    return { name, key, ...(data && { data }), ...(interval && { interval }) };
+    return { name, key, ...(data && { data }), ...flags };
+  }
+
+  #flags(): Pick<SetDeclaration, 'interval' | 'dynamic'> {
+    const size = this.#takes('size') ? this.#number() : undefined;
+    this.#skipLines();
+    if (!this.#takes('flags')) return {};
+    if (size === undefined) {
+      this.#expect('interval');
+      return { interval: true };
+    }
+    for (const word of ['dynamic', ',', 'timeout']) this.#expect(word);
+    return { dynamic: { size } };
   }
 
   #data<T>(read: () => T): T {
@@ -137,6 +171,8 @@ class Parser {
 
   #element(set: string): Element {
     const key = this.#values();
+    // Of what packets put in, nft shows how long it stays.
+    for (const word of ['timeout', 'expires']) if (this.#takes(word)) this.#next();
     const comment = this.#takes('comment') ? this.#string() : undefined;
     const data = this.#peek() === ':' ? this.#data(() => this.#values()) : undefined;
     return { set, key, ...(data && { data }), ...(comment !== undefined && { comment }) };
@@ -190,7 +226,7 @@ class Parser {
   #rule(): Rule {
     const statements: Statement[] = [];
     while (this.#peek() !== '\n' && this.#peek() !== undefined) {
-      if (this.#takes('comment')) return { statements, comment: this.#string() };
+      if (this.#takes('comment')) return withComment(statements, this.#string());
       statements.push(this.#statement());
     }
     return { statements };
@@ -198,6 +234,11 @@ class Parser {
 
   #statement(): Statement {
     if (this.#peek()?.startsWith('#')) return { kind: 'foreign', expressions: this.#next().slice(2) };
+    if (this.#takes('iifname')) return this.#iifname();
+    if (this.#takes('iif', '0')) return { kind: 'from node' };
+    if (this.#takes('iif', '!=', '0')) return { kind: 'from node', negated: true };
+    if (this.#takes('update')) return this.#memory('remember');
+    if (this.#takes('delete')) return this.#memory('forget');
     if (this.#takes('ct', 'state', 'new')) return { kind: 'ct state', state: 'new' };
     if (this.#takes('ct', 'status', 'dnat')) return { kind: 'ct status', status: 'dnat' };
     if (this.#takes('jump')) return { kind: 'jump', chain: this.#word('a chain') };
@@ -218,7 +259,45 @@ class Parser {
     return { kind: 'dnat', key, map: this.#setName() };
   }
 
+  #iifname(): Statement {
+    const negated = this.#takes('!=');
+    const text = this.#string();
+    const prefix = text.endsWith('*');
+    const name = prefix ? text.slice(0, -1) : text;
+    return { kind: 'iifname', name, ...(prefix && { prefix }), ...(negated && { negated }) };
+  }
+
+  /** `@memory { key timeout 3h : data }`, of which only the names and the time are not always the same. */
+  #memory(kind: 'remember' | 'forget'): Statement {
+    const memory = this.#setName();
+    this.#expect('{');
+    const family: TableFamily = this.#key().some((selector) => selector.includes('ip6')) ? 'ip6' : 'ip';
+    const seconds = this.#takes('timeout') ? this.#duration() : 0;
+    this.#data(() => this.#key());
+    this.#expect('}');
+    const recall = { family, services: '', memory };
+    return kind === 'remember' ? { kind, ...recall, seconds } : { kind, ...recall };
+  }
+
+  #duration(): number {
+    const word = this.#word('a time');
+    const parts = [...word.matchAll(/(\d+)([dhms])/g)];
+    if (parts.map(([part]) => part).join('') !== word) this.#fail('a time in whole seconds', word);
+    return parts.reduce((sum, [, count, unit = 's']) => sum + Number(count) * (secondsIn.get(unit) ?? 1), 0);
+  }
+
+  /** Where a translation to a remembered endpoint comes next, reads it: nothing but the set is not always the same. */
+  #remembered(): Statement | undefined {
+    const family = families.find((word) => this.#takes(...rememberedKey(word)));
+    if (family === undefined) return undefined;
+    const endpoints = this.#setName();
+    for (const word of `dnat to ct reply ${family} saddr:ct reply proto-src`.split(' ')) this.#expect(word);
+    return { kind: 'dnat remembered', family, endpoints, services: '', memory: '' };
+  }
+
   #match(): Statement {
+    const remembered = this.#remembered();
+    if (remembered !== undefined) return remembered;
     const key = this.#key();
     if (this.#takes('!=')) return { kind: 'lookup', key, set: this.#setName(), negated: true };
     if (this.#peek()?.startsWith('@')) return { kind: 'lookup', key, set: this.#setName() };
@@ -233,7 +312,23 @@ class Parser {
   }
 
   #key(): Key {
-    return this.#separated(() => this.#found(connectionSelectors) ?? this.#type());
+    return this.#separated(() => this.#found(connectionSelectors) ?? this.#maskedSource() ?? this.#type());
+  }
+
+  #maskedSource(): Selector | undefined {
+    const family = families.find((word) => this.#takes(word, 'saddr', '&'));
+    return family && `${family} saddr & ${this.#word('a mask')}`;
+  }
+
+  #typeof(): TypeSelector[] {
+    this.#expect('typeof');
+    return this.#types();
+  }
+
+  #typeWord(): TypeSelector {
+    const word = this.#word('a type');
+    for (const [selector, name] of typeWords) if (name === word) return selector;
+    return this.#fail('a type', word);
   }
 
   #types(): TypeSelector[] {

@@ -10,6 +10,7 @@ import type {
   Statement,
   TableName,
   Transaction,
+  TypeSelector,
   Value,
 } from './syntax.ts';
 
@@ -27,6 +28,7 @@ export function printProgram(program: Program): string {
 
 function printSet(set: SetDeclaration, elements: readonly Element[]): string {
   const lines = [`\t\t${declaredTypes(set)}`];
+  if (set.dynamic !== undefined) lines.push(`\t\tsize ${set.dynamic.size}`, '\t\tflags dynamic,timeout');
   if (set.interval === true) lines.push('\t\tflags interval');
   if (elements.length > 0) lines.push(`\t\telements = { ${printElementLines(set, elements).join(',\n\t\t\t     ')} }`);
   return `\t${setWord(set)} ${set.name} {\n${lines.join('\n')}\n\t}\n`;
@@ -54,7 +56,20 @@ export function setWord(set: { readonly data?: Key }): 'map' | 'set' {
   return set.data === undefined ? 'set' : 'map';
 }
 
+/** nft 1.0.6 keeps the selectors of up to four; of more it shows what they are. */
+const mostTypeof = 4;
+
+/** nft's word for the type of a selector, and the selector that is meant by it in our own sets. */
+export const typeWords: ReadonlyMap<TypeSelector, string> = new Map([
+  ['ip daddr', 'ipv4_addr'],
+  ['ip6 daddr', 'ipv6_addr'],
+  ['meta l4proto', 'inet_proto'],
+  ['th dport', 'inet_service'],
+]);
+
 function declaredTypes(set: SetDeclaration): string {
+  if (set.key.length > mostTypeof)
+    return `type ${set.key.map((selector) => typeWords.get(selector) ?? selector).join(' . ')}`;
   return `typeof ${printKey(set.key)}${set.data === undefined ? '' : ` : ${printKey(set.data)}`}`;
 }
 
@@ -79,8 +94,20 @@ function printPriority(priority: number, hook: Hook['hook']): string {
 /** One rule on one line. */
 export function printRule(rule: Rule): string {
   const words = rule.statements.map(printStatement);
-  if (rule.comment !== undefined) words.push(`comment ${quoted(rule.comment)}`);
+  const comment = shownComment(rule);
+  if (comment !== undefined) words.push(`comment ${quoted(comment)}`);
   return words.join(' ');
+}
+
+/** The comment that the kernel is given with a rule: its own, or what nft cannot say of a statement with memory. */
+export function shownComment({ statements, comment }: Rule): string | undefined {
+  for (const statement of statements) {
+    if (statement.kind === 'dnat remembered') {
+      return `address as in @${statement.services}, endpoint as in @${statement.memory}`;
+    }
+    if (statement.kind === 'remember' || statement.kind === 'forget') return `address as in @${statement.services}`;
+  }
+  return comment;
 }
 
 /** One statement in nft's words. */
@@ -90,6 +117,10 @@ function printStatement(statement: Statement): string {
       return `${printKey(statement.key)}${statement.negated === true ? ' !=' : ''} @${statement.set}`;
     case 'meta l4proto':
       return `meta l4proto ${statement.protocol}`;
+    case 'iifname':
+      return `iifname ${statement.negated === true ? '!= ' : ''}${quoted(`${statement.name}${statement.prefix === true ? '*' : ''}`)}`;
+    case 'from node':
+      return statement.negated === true ? 'iif != 0' : 'iif 0';
     case 'ct state':
       return `ct state ${statement.state}`;
     case 'ct status':
@@ -105,9 +136,46 @@ function printStatement(statement: Statement): string {
       return 'masquerade fully-random';
     case 'dnat':
       return `dnat ${addressFamily(statement.key)} to ${printKey(statement.key)} map @${statement.map}`;
+    case 'dnat remembered':
+      return printRemembered(statement);
+    case 'remember':
+      return printMemory('update', statement, ` timeout ${printSeconds(statement.seconds)}`);
+    case 'forget':
+      return printMemory('delete', statement, '');
     case 'foreign':
       return `# ${statement.expressions}`;
   }
+}
+
+type Remembered = Extract<Statement, { kind: 'dnat remembered' }>;
+type Memory = Extract<Statement, { kind: 'remember' | 'forget' }>;
+
+function printRemembered({ family, endpoints }: Remembered): string {
+  const address = `ct reply ${family} saddr`;
+  const frontend = `meta l4proto . ct original ${family} daddr . ct original proto-dst`;
+  return `${frontend} . ${address} . ct reply proto-src @${endpoints} dnat to ${address}:ct reply proto-src`;
+}
+
+/** What is forgotten is looked for where the client sends to, what is remembered where it had been sent to. */
+function printMemory(verb: 'update' | 'delete', { family, memory, kind }: Memory, timeout: string): string {
+  const [address, port] =
+    kind === 'forget' ? [`${family} daddr`, 'th dport'] : [`ct original ${family} daddr`, 'ct original proto-dst'];
+  const key = `meta l4proto . ${address} . ${port} . ${family} saddr${timeout}`;
+  return `${verb} @${memory} { ${key} : meta l4proto . ${family} daddr . th dport }`;
+}
+
+/** `1d2h3m4s`, without the parts that are zero. */
+function printSeconds(seconds: number): string {
+  const parts = [
+    [Math.floor(seconds / 86_400), 'd'],
+    [Math.floor(seconds / 3_600) % 24, 'h'],
+    [Math.floor(seconds / 60) % 60, 'm'],
+    [seconds % 60, 's'],
+  ] as const;
+  return parts
+    .filter(([count]) => count > 0)
+    .map(([count, unit]) => `${count}${unit}`)
+    .join('');
 }
 
 /** The family of the addresses in a key. */
@@ -177,7 +245,8 @@ function printCommand(table: TableName, command: ObjectCommand): string {
     case 'set': {
       if (command.verb === 'delete') return `delete ${command.map ? 'map' : 'set'} ${place} ${command.name}`;
       const { set } = command;
-      const flags = set.interval === true ? ' flags interval;' : '';
+      const dynamic = set.dynamic === undefined ? '' : ` size ${set.dynamic.size}; flags dynamic,timeout;`;
+      const flags = set.interval === true ? ' flags interval;' : dynamic;
       return `add ${setWord(set)} ${place} ${set.name} { ${declaredTypes(set)};${flags} }`;
     }
     case 'chain': {

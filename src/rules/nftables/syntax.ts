@@ -24,8 +24,16 @@ export type TypeSelector =
   | 'th dport'
   | RandomNumber;
 
-/** What a rule can load: of the packet as it is, or of what its connection was first sent to. */
-export type Selector = TypeSelector | 'ct original ip daddr' | 'ct original ip6 daddr' | 'ct original proto-dst';
+/** What a rule can load: of the packet as it is, part of its source, or of what its connection was first sent to. */
+export type Selector =
+  | TypeSelector
+  | MaskedSource
+  | 'ct original ip daddr'
+  | 'ct original ip6 daddr'
+  | 'ct original proto-dst';
+
+/** The source without the bits that are not in the mask, an address: `ip saddr & 255.255.255.0`. */
+export type MaskedSource = `${'ip' | 'ip6'} saddr & ${string}`;
 
 /** Another whole number from 0 to below the modulus each time it is looked at. */
 type RandomNumber = `numgen random mod ${number}`;
@@ -61,6 +69,23 @@ export interface SetDeclaration {
   readonly data?: readonly TypeSelector[];
   /** Elements are blocks (`flags interval`). Only for keys of one selector. */
   readonly interval?: true;
+  /**
+   * Packets put elements in, each for a time (`flags dynamic,timeout`), at most so many. Such elements are the
+   * kernel's own: programs, their differences and comparisons leave them out.
+   */
+  readonly dynamic?: { readonly size: number };
+}
+
+/** What a rule is told of a memory of clients, and of who asks: see the statements that have one. */
+interface Recall {
+  readonly family: TableFamily;
+  /**
+   * Map from what clients send to, protocol . address . port, to what they are remembered under, in the same order:
+   * so several such places share what is remembered. What is not in there has no memory.
+   */
+  readonly services: string;
+  /** Dynamic map from protocol . address . port . client, by what `services` says, to protocol . address . port. */
+  readonly memory: string;
 }
 
 /** A match lets the packet go on to the rule's next statement or ends the rule; the others act on the packet. */
@@ -68,6 +93,10 @@ export type Statement =
   /** `ip daddr . th dport @name`, negated: `ip saddr != @name` */
   | { readonly kind: 'lookup'; readonly key: Key; readonly set: string; readonly negated?: true }
   | { readonly kind: 'meta l4proto'; readonly protocol: TransportProtocol }
+  /** `iifname "cni0"`, by prefix `iifname "veth*"`, negated `iifname != "cni0"` */
+  | { readonly kind: 'iifname'; readonly name: string; readonly prefix?: true; readonly negated?: true }
+  /** `iif 0`: it came in by no device, as a process of this node sent it; negated `iif != 0` */
+  | { readonly kind: 'from node'; readonly negated?: true }
   | { readonly kind: 'ct state'; readonly state: 'new' }
   | { readonly kind: 'ct status'; readonly status: 'dnat' }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
@@ -78,11 +107,23 @@ export type Statement =
   | { readonly kind: 'masquerade' }
   /** `dnat ip to KEY map @name`: the destination becomes the address and port that the map holds; no match, no effect. */
   | { readonly kind: 'dnat'; readonly key: Key; readonly map: string }
+  /**
+   * The destination becomes the endpoint that `memory` has of the client, if that is in the set `endpoints` (protocol .
+   * address . port sent to . address . port of the endpoint); no match otherwise. nft has no words for a value that comes
+   * out of a map and goes into a key. It shows `ct reply ip saddr:ct reply proto-src` in place of the endpoint, and the
+   * rule's comment says whose word that is.
+   */
+  | ({ readonly kind: 'dnat remembered'; readonly endpoints: string } & Recall)
+  /** Remembers for so many seconds where the connection went; what is remembered already only stays for longer. */
+  | ({ readonly kind: 'remember'; readonly seconds: number } & Recall)
+  /** Forgets where the client went before. */
+  | ({ readonly kind: 'forget' } & Recall)
   /** Only ever read, not written: what somebody else put into the table, by the kernel's names of its expressions. */
   | { readonly kind: 'foreign'; readonly expressions: string };
 
 export interface Rule {
   readonly statements: readonly Statement[];
+  /** Not in rules with memory, whose comments say what nft does not. */
   readonly comment?: string;
 }
 

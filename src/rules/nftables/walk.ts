@@ -1,6 +1,7 @@
 import { cidrContains, parseCidr } from '../../net/cidr.ts';
-import type { Ip } from '../../net/ip.ts';
+import { familyOf, type Ip, ipFromBigInt, ipToBigInt, parseIp } from '../../net/ip.ts';
 import type { Packet, Step, Surroundings, Walker, WalkResult } from '../packet.ts';
+import { ClientMemory } from './client-memory.ts';
 import { printRule, printValues } from './print.ts';
 import type { Chain, Element, Hook, Key, Program, Rule, Selector, Statement, Value } from './syntax.ts';
 
@@ -11,9 +12,11 @@ export class PacketWalker implements Walker {
   readonly #elements = new Map<string, Map<string, Element>>();
   readonly #intervals: ReadonlySet<string>;
   readonly #surroundings: Surroundings;
+  readonly #memory: ClientMemory;
 
   constructor(program: Program, surroundings: Surroundings) {
     this.#surroundings = surroundings;
+    this.#memory = new ClientMemory(surroundings.now);
     this.#chains = new Map(program.chains.map((chain) => [chain.name, chain]));
     this.#bases = program.chains
       .filter((chain): chain is Chain & { readonly hook: Hook } => chain.hook !== undefined)
@@ -21,6 +24,11 @@ export class PacketWalker implements Walker {
     this.#intervals = new Set(program.sets.filter((set) => set.interval === true).map((set) => set.name));
     for (const set of program.sets) this.#elements.set(set.name, new Map());
     for (const element of program.elements) this.#elements.get(element.set)?.set(printValues(element.key), element);
+    const dynamic = new Set(program.sets.filter((set) => set.dynamic !== undefined).map((set) => set.name));
+    // How long those of a listing stay is not part of the program: they do not grow old.
+    for (const { set, key, data } of program.elements) {
+      if (dynamic.has(set)) this.#memory.remember(`${set} ${printValues(key)}`, data ?? [], Number.POSITIVE_INFINITY);
+    }
   }
 
   /** Sends one packet through the hooks in the kernel's order. */
@@ -90,6 +98,10 @@ export class PacketWalker implements Walker {
         );
       case 'meta l4proto':
         return matches(state.packet.protocol === statement.protocol);
+      case 'iifname':
+        return matches(comesIn(statement, state.packet) !== (statement.negated === true));
+      case 'from node':
+        return matches((state.packet.from === 'node') !== (statement.negated === true));
       case 'ct state':
         return 'next statement';
       case 'ct status':
@@ -108,9 +120,40 @@ export class PacketWalker implements Walker {
         return 'end';
       case 'dnat':
         return this.#dnat(statement, state);
+      case 'dnat remembered':
+        return this.#dnatRemembered(statement, state);
+      case 'remember':
+      case 'forget':
+        return this.#keepInMind(statement, state);
       case 'foreign':
         return 'no match';
     }
+  }
+
+  #dnatRemembered(statement: Extract<Statement, { kind: 'dnat remembered' }>, state: WalkState): Outcome {
+    const { packet } = state;
+    const key = this.#memoryKey(statement, state);
+    const [protocol, ip, port] = (key === undefined ? undefined : this.#memory.recall(key)) ?? [];
+    if (protocol === undefined || typeof ip !== 'string' || typeof port !== 'number') return 'no match';
+    const known = [protocol, packet.destination, packet.port, ip, port];
+    if (this.#elements.get(statement.endpoints)?.has(printValues(known)) !== true) return 'no match';
+    return state.translate(ip as Ip, port);
+  }
+
+  #keepInMind(statement: Extract<Statement, { kind: 'remember' | 'forget' }>, state: WalkState): Outcome {
+    const key = this.#memoryKey(statement, state);
+    if (key === undefined) return 'no match';
+    const data = [state.packet.protocol, state.destination, state.port];
+    if (statement.kind === 'forget') this.#memory.forget(key);
+    else this.#memory.remember(key, data, statement.seconds);
+    return 'next statement';
+  }
+
+  /** Under what the client is remembered where it first sent to. */
+  #memoryKey(statement: { readonly services: string; readonly memory: string }, state: WalkState): string | undefined {
+    const { protocol, destination, port, source } = state.packet;
+    const service = this.#elements.get(statement.services)?.get(printValues([protocol, destination, port]))?.data;
+    return service && `${statement.memory} ${printValues([...service, source])}`;
   }
 
   #named(name: string, state: WalkState): boolean {
@@ -121,10 +164,7 @@ export class PacketWalker implements Walker {
   #dnat(statement: Extract<Statement, { kind: 'dnat' }>, state: WalkState): Outcome {
     const [ip, port] = this.#find(statement.map, statement.key, state)?.data ?? [];
     if (typeof ip !== 'string' || typeof port !== 'number') return 'no match';
-    state.destination = ip as Ip;
-    state.port = port;
-    state.translated = true;
-    return 'end';
+    return state.translate(ip as Ip, port);
   }
 
   #find(set: string, key: Key, state: WalkState): Element | undefined {
@@ -152,10 +192,22 @@ export class PacketWalker implements Walker {
         return state.packet.destination;
       case 'ct original proto-dst':
         return state.packet.port;
-      default:
+      default: {
+        const [, mask] = selector.split(' & ');
+        if (mask !== undefined) return masked(state.packet.source, mask);
         return this.#surroundings.random(Number(selector.slice(selector.lastIndexOf(' ') + 1)));
+      }
     }
   }
+}
+
+function masked(ip: Ip, mask: string): Ip {
+  return ipFromBigInt(ipToBigInt(ip) & ipToBigInt(parseIp(mask)), familyOf(ip));
+}
+
+function comesIn({ name, prefix }: Extract<Statement, { kind: 'iifname' }>, { from, iif }: Packet): boolean {
+  if (from === 'node' || iif === undefined) return false;
+  return prefix === true ? iif.startsWith(name) : iif === name;
 }
 
 /** What a statement or rule leads to; `leave` goes back to where this chain was jumped to from. */
@@ -181,6 +233,13 @@ class WalkState {
     this.packet = packet;
     this.destination = packet.destination;
     this.port = packet.port;
+  }
+
+  translate(destination: Ip, port: number): 'end' {
+    this.destination = destination;
+    this.port = port;
+    this.translated = true;
+    return 'end';
   }
 
   end(verdict: WalkResult['verdict']): 'end' {
