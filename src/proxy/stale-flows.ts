@@ -1,12 +1,12 @@
 import type { ServicePortChange } from '../model/service-model.ts';
-import type { Frontend, ServicePort } from '../model/types.ts';
+import type { Destination, Endpoint, Frontend, ServicePort } from '../model/types.ts';
 import type { Ip } from '../net/ip.ts';
 
 /** An address and UDP port that clients send to, and where its flows may lead; flows that lead elsewhere are stale. */
 export interface FlowReview {
   readonly ip: Ip;
   readonly port: number;
-  readonly endpoints: Frontend['endpoints'];
+  readonly endpoints: readonly Endpoint[];
 }
 
 /**
@@ -29,7 +29,7 @@ export class StaleFlows {
   review(servicePorts: ReadonlyMap<string, ServicePort>): FlowReview[] {
     return [...this.#frontends.values()].map(({ servicePort, ip, port }) => {
       const owner = servicePorts.get(servicePort);
-      return { ip, port, endpoints: (owner && frontendAt(owner, { ip, port })?.endpoints) ?? [] };
+      return { ip, port, endpoints: endpointsOf(owner && frontendAt(owner, { ip, port })) };
     });
   }
 
@@ -42,8 +42,8 @@ export class StaleFlows {
     if (previous?.protocol !== 'UDP') return;
     const now = current?.protocol === 'UDP' ? current : undefined;
     for (const frontend of previous.frontends) {
-      const kept = new Set(now && frontendAt(now, frontend)?.endpoints.map(endpointText));
-      const lost = frontend.endpoints.some((endpoint) => !kept.has(endpointText(endpoint)));
+      const kept = new Set(endpointsOf(now && frontendAt(now, frontend)).map(endpointText));
+      const lost = endpointsOf(frontend).some((endpoint) => !kept.has(endpointText(endpoint)));
       if (lost) this.#note(previous.name, frontend);
     }
   }
@@ -52,8 +52,10 @@ export class StaleFlows {
     if (current?.protocol !== 'UDP') return;
     const before = previous?.protocol === 'UDP' ? previous : undefined;
     for (const frontend of current.frontends) {
-      const had = (before && frontendAt(before, frontend)?.endpoints.length) ?? 0;
-      if (had === 0 && frontend.endpoints.length > 0) this.#note(current.name, frontend);
+      const earlier = before && frontendAt(before, frontend);
+      if (gainedFirst(earlier, frontend) || gainedFirst(earlier?.inside, frontend.inside)) {
+        this.#note(current.name, frontend);
+      }
     }
   }
 
@@ -66,6 +68,16 @@ function frontendAt(port: ServicePort, at: Pick<Frontend, 'ip' | 'port'>): Front
   return port.frontends.find((frontend) => frontend.ip === at.ip && frontend.port === at.port);
 }
 
-function endpointText({ ip, port }: Frontend['endpoints'][number]): string {
+/** All that flows of a frontend may lead to, whoever their clients are. */
+function endpointsOf(frontend: Frontend | undefined): readonly Endpoint[] {
+  if (frontend?.inside === undefined) return frontend?.endpoints ?? [];
+  return [...frontend.endpoints, ...frontend.inside.endpoints];
+}
+
+function gainedFirst(before: Destination | undefined, now: Destination | undefined): boolean {
+  return (before?.endpoints ?? []).length === 0 && (now?.endpoints ?? []).length > 0;
+}
+
+function endpointText({ ip, port }: Endpoint): string {
   return `${ip} ${port}`;
 }
