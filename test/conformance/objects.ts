@@ -24,16 +24,16 @@ const defaultPort = 80;
 export const otherNodePort = 30_090;
 
 /** The Services of a scenario as the API has them. */
-export function servicesOf({ services }: Scenario, family: IpFamily): Service[] {
+export function servicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): Service[] {
   return services.map((setting, index) => ({
     metadata: {
-      ...named(index),
+      ...named(firstService + index),
       creationTimestamp: new Date(index * 1000).toISOString(),
       ...(setting.labels && { labels: setting.labels }),
     },
     spec: {
       type: setting.balancer === undefined ? 'ClusterIP' : 'LoadBalancer',
-      clusterIPs: [clusterIp(family, index)],
+      clusterIPs: [clusterIp(family, firstService + index)],
       ports: [
         {
           protocol: setting.protocol ?? 'TCP',
@@ -58,14 +58,14 @@ export function servicesOf({ services }: Scenario, family: IpFamily): Service[] 
 }
 
 /** Their EndpointSlices: as many for each Service as it has different ports of endpoints. */
-export function slicesOf({ services }: Scenario, family: IpFamily): EndpointSlice[] {
+export function slicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): EndpointSlice[] {
   return services.flatMap(({ endpoints, protocol = 'TCP' }, index) => {
     const settings = endpoints.map((e): EndpointSetting => (typeof e === 'string' ? { on: e } : e));
     const ports = [...new Set(settings.map(portOf))];
     return ports.map((port) => ({
       metadata: {
-        ...named(index, `-${port}`),
-        labels: { 'kubernetes.io/service-name': named(index).name },
+        ...named(firstService + index, `-${port}`),
+        labels: { 'kubernetes.io/service-name': named(firstService + index).name },
       },
       addressType: family,
       ports: [{ name: '', protocol, port }],
@@ -151,7 +151,10 @@ export function targetOf(
   const setting = scenario.services[service];
   const isNodePort = to === 'node-port' || to === 'other-node-port';
   const ofService = isNodePort ? setting?.nodePort : (setting?.port ?? defaultPort);
-  return { ip: targetAddress(to, family, service), port: port ?? ofService ?? defaultPort };
+  return {
+    ip: targetAddress(to, family, (scenario.firstService ?? 0) + service),
+    port: port ?? ofService ?? defaultPort,
+  };
 }
 
 function targetAddress(to: Target, family: IpFamily, service: number): Ip {
@@ -171,7 +174,7 @@ function targetAddress(to: Target, family: IpFamily, service: number): Ip {
 }
 
 /** The call as the first packet of its connection. */
-export function attemptOf(scenario: Scenario, family: IpFamily, call: Call): Attempt {
+export function attemptOf(scenario: Scenario, family: IpFamily, call: Omit<Call, 'expect'>): Attempt {
   const { ip: destination, port } = targetOf(scenario, family, call);
   const protocol = (scenario.services[call.service ?? 0]?.protocol ?? 'TCP').toLowerCase() as Attempt['protocol'];
   const parts = { destination, protocol, port };

@@ -12,6 +12,11 @@ export interface Scenario {
   /** Families it is about; both unless told. */
   readonly families?: readonly IpFamily[];
   readonly node?: NodeSetting;
+  /**
+   * Number of its first Service, which names and cluster IPs come from; 0 unless told. Clients are remembered by
+   * Service, so that scenarios about that have Services of their own.
+   */
+  readonly firstService?: number;
   readonly services: readonly ServiceSetting[];
   readonly calls: readonly Call[];
 }
@@ -70,6 +75,8 @@ export interface Call {
   readonly service?: number;
   /** A port other than the Service's. */
   readonly port?: number;
+  /** Whether so many calls are made that shares tell themselves apart. */
+  readonly many?: true;
   /**
    * Who answers, each as often as the others, by the client's own address or, behind `*`, by the node's in its place:
    * `podA podB*`. Or `refused`, `silence`, or `untouched`: as if there was no Service.
@@ -77,7 +84,17 @@ export interface Call {
   readonly expect: string;
 }
 
+/** As `call`, so often that the shares of those who answer are seen. */
+export function manyCalls(from: ClientName, to: Target, expect: string): Call {
+  return { from, to, expect, many: true };
+}
+
 /** The call with these parts, as tables write it: `call('podC', 'cluster-ip', 'podA podB')`. */
 export function call(from: ClientName, to: Target, expect: string): Call {
   return { from, to, expect };
+}
+
+/** The same answers, to clients that all appear as the node. */
+export function allAsNode(expect: string): string {
+  return expect.replace(/\b(pod[A-E](?::\d+)?|node)(?=$| )/g, '$1*');
 }

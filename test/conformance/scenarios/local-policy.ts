@@ -1,4 +1,4 @@
-import { call, type Scenario } from '../scenario.ts';
+import { call, manyCalls, type Scenario } from '../scenario.ts';
 
 /** `externalTrafficPolicy: Local` and `internalTrafficPolicy: Local`, and both. */
 export const localPolicyScenarios: readonly Scenario[] = [
@@ -7,7 +7,7 @@ export const localPolicyScenarios: readonly Scenario[] = [
     services: [{ outside: 'Local', nodePort: 30_080, endpoints: ['podA', 'podB', 'podD'] }],
     calls: [
       call('client', 'node-port', 'podA podB'),
-      call('podC', 'node-port', 'podA podB podD'),
+      manyCalls('podC', 'node-port', 'podA podB podD'),
       call('node', 'node-port', 'podA* podB* podD*'),
     ],
   },

@@ -1,5 +1,5 @@
 import { otherNodePort } from '../objects.ts';
-import { call, type Scenario } from '../scenario.ts';
+import { call, manyCalls, type Scenario } from '../scenario.ts';
 
 /** Node ports, external IPs and load-balancer addresses under `externalTrafficPolicy: Cluster`. */
 export const outsideScenarios: readonly Scenario[] = [
@@ -7,7 +7,7 @@ export const outsideScenarios: readonly Scenario[] = [
     name: 'a node port leads everybody to all endpoints, which see the node',
     services: [{ nodePort: 30_080, endpoints: ['podA', 'podB', 'podD'] }],
     calls: [
-      call('client', 'node-port', 'podA* podB* podD*'),
+      manyCalls('client', 'node-port', 'podA* podB* podD*'),
       call('podC', 'node-port', 'podA* podB* podD*'),
       call('podE', 'node-port', 'podA* podB* podD*'),
       call('node', 'node-port', 'podA* podB* podD*'),
