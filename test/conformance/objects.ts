@@ -24,7 +24,7 @@ const defaultPort = 80;
 export const otherNodePort = 30_090;
 
 /** The Services of a scenario as the API has them. */
-export function servicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): Service[] {
+function servicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): Service[] {
   return services.map((setting, index) => ({
     metadata: {
       ...named(firstService + index),
@@ -58,7 +58,7 @@ export function servicesOf({ services, firstService = 0 }: Scenario, family: IpF
 }
 
 /** Their EndpointSlices: as many for each Service as it has different ports of endpoints. */
-export function slicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): EndpointSlice[] {
+function slicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): EndpointSlice[] {
   return services.flatMap(({ endpoints, protocol = 'TCP' }, index) => {
     const settings = endpoints.map((e): EndpointSetting => (typeof e === 'string' ? { on: e } : e));
     const ports = [...new Set(settings.map(portOf))];

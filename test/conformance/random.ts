@@ -39,7 +39,8 @@ const service: fc.Arbitrary<ServiceSetting> = some<ServiceSetting>({
       maxLength: 3,
     }),
   ),
-  affinity: maybe(fc.constantFrom(10, 10_800)),
+  // Walks that are remembered take long.
+  affinity: fc.oneof({ weight: 7, arbitrary: fc.constant(undefined) }, fc.constantFrom(10, 10_800)),
   internal: maybe(local),
   outside: maybe(local),
   spec: fc.constant(undefined),

@@ -1,8 +1,7 @@
-import { compileBase } from '../../src/backends/nftables/compile.ts';
-import { compileServicePort } from '../../src/backends/nftables/service.ts';
+import { compileProgram } from '../../src/backends/nftables/program.ts';
 import type { NodeModel } from '../../src/model/types.ts';
 import type { IpFamily } from '../../src/net/ip.ts';
-import { ElementStore } from '../../src/rules/nftables/elements.ts';
+import type { ProxyMode } from '../../src/proxy/config.ts';
 import { PacketWalker } from '../../src/rules/nftables/walk.ts';
 import type { Surroundings, Walker } from '../../src/rules/packet.ts';
 
@@ -13,14 +12,35 @@ import type { Surroundings, Walker } from '../../src/rules/packet.ts';
 export type CompileWalker = (model: NodeModel, family: IpFamily) => (surroundings: Surroundings) => Walker;
 
 /** The modes whose rules can be walked. */
-export const walkers: { readonly [mode: string]: CompileWalker } = {
-  nftables: walkNftables,
-};
+export const walkers: readonly { readonly mode: ProxyMode; readonly compile: CompileWalker }[] = [
+  { mode: 'nftables', compile: walkNftables },
+];
 
-function walkNftables({ node, servicePorts }: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
-  const store = new ElementStore();
-  for (const port of servicePorts.values()) store.replace(port.name, compileServicePort(port, family));
-  const base = compileBase(node, family);
-  const program = { ...base, elements: [...base.elements, ...[...store.groups()].flat()] };
-  return (surroundings) => new PacketWalker(program, surroundings);
+function walkNftables(model: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
+  const program = compileProgram(model, family);
+  return openWalker(model, (surroundings) => new PacketWalker(program, surroundings));
+}
+
+/** Walkers take longer to make than packets to send: where clients are not remembered, there is one for all. */
+function openWalker(
+  { servicePorts }: NodeModel,
+  open: (surroundings: Surroundings) => Walker,
+): (surroundings: Surroundings) => Walker {
+  const remembers = [...servicePorts.values()].some(({ affinitySeconds }) => affinitySeconds !== undefined);
+  return remembers ? open : reopened(open);
+}
+
+/** One walker that goes by the surroundings it was last opened in. */
+function reopened(open: (surroundings: Surroundings) => Walker): (surroundings: Surroundings) => Walker {
+  let current: Surroundings | undefined;
+  const walker = open({
+    isLocal: (ip) => current?.isLocal(ip) === true,
+    random: (modulus) => current?.random(modulus) ?? 0,
+    chance: (probability) => current?.chance(probability) === true,
+    now: () => current?.now() ?? 0,
+  });
+  return (surroundings) => {
+    current = surroundings;
+    return walker;
+  };
 }

@@ -1,8 +1,8 @@
-import type { Surroundings, Walker, WalkResult } from '../../src/rules/packet.ts';
+import type { Surroundings, Walker } from '../../src/rules/packet.ts';
 
-/** Where a packet may end, and in which part of all cases, 0 to 1. */
-export interface Way {
-  readonly result: WalkResult;
+/** What may come of sending, and in which part of all cases, 0 to 1. */
+export interface Way<T> {
+  readonly result: T;
   readonly share: number;
 }
 
@@ -10,15 +10,15 @@ export interface Way {
 type Known = Omit<Surroundings, 'random' | 'chance'>;
 
 /**
- * Every way a packet may go, by walking it once for each outcome of each draw that its rules make: the shares are
- * exact. The walker is made anew for each, so that one walk leaves nothing behind for the next.
+ * Everything that may come of sending packets, by doing it once for each outcome of each draw that the rules make: the
+ * shares are exact. The walker is opened anew for each, so that one time leaves nothing behind for the next.
  */
-export function everyWay(
+export function everyWay<T>(
   open: (surroundings: Surroundings) => Walker,
-  send: (walker: Walker) => WalkResult,
+  send: (walker: Walker) => T,
   known: Known,
-): Way[] {
-  const ways: Way[] = [];
+): Way<T>[] {
+  const ways: Way<T>[] = [];
   const pending: Draw[][] = [[]];
   for (let draws = pending.pop(); draws !== undefined; draws = pending.pop()) {
     const script = new Script(draws);
