@@ -39,7 +39,7 @@ class Table {
 
   constructor(family: IpFamily) {
     this.family = family;
-    this.#facts = nodeFactsOf({ name: 'table', services: [], calls: [] }, family);
+    this.#facts = nodeFactsOf({});
     kernel.remove(family);
     kernel.apply(diff(undefined, this.#base));
   }

@@ -1,4 +1,4 @@
-import type { Endpoint, EndpointSlice, Service } from '../../src/api/generated/types.ts';
+import type { Endpoint, EndpointSlice, LoadBalancerIngress, Service } from '../../src/api/generated/types.ts';
 import { type Attempt, type Outcome, predict } from '../../src/model/predict.ts';
 import { ServiceModel } from '../../src/model/service-model.ts';
 import type { LocalTraffic, NodeFacts } from '../../src/model/types.ts';
@@ -10,6 +10,7 @@ import {
   type ClientName,
   clusterIp,
   deviceOf,
+  families,
   hostPort,
   nodeAddresses,
   nodeOf,
@@ -23,8 +24,8 @@ const defaultPort = 80;
 /** A port of the node that somebody else listens on at its other address. */
 export const otherNodePort = 30_090;
 
-/** The Services of a scenario as the API has them. */
-function servicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): Service[] {
+/** The Services of a scenario as the API has them, in both families unless told. */
+function servicesOf({ services, firstService = 0 }: Scenario): Service[] {
   return services.map((setting, index) => ({
     metadata: {
       ...named(firstService + index),
@@ -33,7 +34,7 @@ function servicesOf({ services, firstService = 0 }: Scenario, family: IpFamily):
     },
     spec: {
       type: setting.balancer === undefined ? 'ClusterIP' : 'LoadBalancer',
-      clusterIPs: [clusterIp(family, firstService + index)],
+      clusterIPs: (setting.families ?? families).map((family) => clusterIp(family, firstService + index)),
       ports: [
         {
           protocol: setting.protocol ?? 'TCP',
@@ -41,36 +42,41 @@ function servicesOf({ services, firstService = 0 }: Scenario, family: IpFamily):
           ...(setting.nodePort && { nodePort: setting.nodePort }),
         },
       ],
-      ...(setting.external && { externalIPs: [addresses[family].external] }),
-      ...(setting.sources && { loadBalancerSourceRanges: setting.sources.map((name) => sourceRange(name, family)) }),
+      ...(setting.external && { externalIPs: families.map((family) => addresses[family].external) }),
+      ...(setting.sources && {
+        loadBalancerSourceRanges: setting.sources.flatMap((name) => families.map((f) => sourceRange(name, f))),
+      }),
       ...(setting.internal && { internalTrafficPolicy: setting.internal }),
       ...(setting.outside && { externalTrafficPolicy: setting.outside }),
       ...(setting.affinity && {
         sessionAffinity: 'ClientIP',
         sessionAffinityConfig: { clientIP: { timeoutSeconds: setting.affinity } },
       }),
-      ...setting.spec,
     },
-    ...(setting.balancer && {
-      status: { loadBalancer: { ingress: [{ ip: addresses[family].balancer, ipMode: setting.balancer }] } },
-    }),
+    ...(setting.balancer && { status: { loadBalancer: { ingress: ingress(setting.balancer) } } }),
   }));
 }
 
-/** Their EndpointSlices: as many for each Service as it has different ports of endpoints. */
-function slicesOf({ services, firstService = 0 }: Scenario, family: IpFamily): EndpointSlice[] {
+function ingress(ipMode: string): LoadBalancerIngress[] {
+  return families.map((family) => ({ ip: addresses[family].balancer, ipMode }));
+}
+
+/** Their EndpointSlices: as many for each Service and family as it has different ports of endpoints. */
+function slicesOf({ services, firstService = 0 }: Scenario): EndpointSlice[] {
   return services.flatMap(({ endpoints, protocol = 'TCP' }, index) => {
     const settings = endpoints.map((e): EndpointSetting => (typeof e === 'string' ? { on: e } : e));
     const ports = [...new Set(settings.map(portOf))];
-    return ports.map((port) => ({
-      metadata: {
-        ...named(firstService + index, `-${port}`),
-        labels: { 'kubernetes.io/service-name': named(firstService + index).name },
-      },
-      addressType: family,
-      ports: [{ name: '', protocol, port }],
-      endpoints: settings.filter((e) => portOf(e) === port).map((e) => endpoint(e, family)),
-    }));
+    return families.flatMap((family) =>
+      ports.map((port) => ({
+        metadata: {
+          ...named(firstService + index, `-${family.toLowerCase()}-${port}`),
+          labels: { 'kubernetes.io/service-name': named(firstService + index).name },
+        },
+        addressType: family,
+        ports: [{ name: '', protocol, port }],
+        endpoints: settings.filter((e) => portOf(e) === port).map((e) => endpoint(e, family)),
+      })),
+    );
   });
 }
 
@@ -104,38 +110,33 @@ function sourceRange(name: NonNullable<ServiceSetting['sources']>[number], famil
 }
 
 /** What is known of the node under test. */
-export function nodeFactsOf({ node = {} }: Scenario, family: IpFamily): NodeFacts {
-  const { node: primary } = addresses[family];
+export function nodeFactsOf({ node = {} }: Pick<Scenario, 'node'>): NodeFacts {
   const everywhere = node.nodePorts === 'all';
+  const primary = families.map((family) => addresses[family].node);
   return {
     name: 'node-1',
     zone: node.zone,
-    addresses: [primary],
-    nodePortAddresses: everywhere ? nodeAddresses(family) : [primary],
-    nodePortsEverywhere: everywhere ? [family] : [],
-    localTraffic: localTraffic(node.pods ?? 'cluster', family),
+    addresses: primary,
+    nodePortAddresses: everywhere ? families.flatMap(nodeAddresses) : primary,
+    nodePortsEverywhere: everywhere ? families : [],
+    localTraffic: localTraffic(node.pods ?? 'cluster'),
   };
 }
 
-function localTraffic(pods: NonNullable<NodeSetting['pods']>, family: IpFamily): LocalTraffic {
+function localTraffic(pods: NonNullable<NodeSetting['pods']>): LocalTraffic {
   if (pods === 'bridge') return { by: 'interface', name: 'cni0' };
   if (pods === 'prefix') return { by: 'interface-prefix', prefix: 'cni' };
-  return { by: 'source', blocks: pods === 'unknown' ? [] : [parseCidr(podBlocks[family][pods])] };
+  return { by: 'source', blocks: pods === 'unknown' ? [] : families.map((f) => parseCidr(podBlocks[f][pods])) };
 }
 
 /** The model of the node that the scenario's objects come to. */
-export function modelOf(scenario: Scenario, family: IpFamily): ServiceModel {
-  const policy = { masqueradeAll: scenario.node?.masqueradeAll === true };
-  const model = new ServiceModel(nodeFactsOf(scenario, family), policy);
-  model.apply(changesOf(scenario, family));
-  return model;
-}
-
-function changesOf(scenario: Scenario, family: IpFamily) {
+export function modelOf(scenario: Scenario): ServiceModel {
+  const model = new ServiceModel(nodeFactsOf(scenario), { masqueradeAll: scenario.node?.masqueradeAll === true });
   const tracker = new ChangeTracker(0);
-  for (const service of servicesOf(scenario, family)) tracker.recordService(keyOf(service), service, 0);
-  for (const slice of slicesOf(scenario, family)) tracker.recordSlice(keyOf(slice), slice, 0);
-  return tracker.take();
+  for (const service of servicesOf(scenario)) tracker.recordService(keyOf(service), service, 0);
+  for (const slice of slicesOf(scenario)) tracker.recordSlice(keyOf(slice), slice, 0);
+  model.apply(tracker.take());
+  return model;
 }
 
 function keyOf({ metadata }: Service | EndpointSlice): string {

@@ -1,5 +1,7 @@
 import { type Ip, type IpFamily, parseIp } from '../../src/net/ip.ts';
 
+export const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+
 /** Pods on the node under test, on its bridge, and Pods that are somewhere else behind it. */
 export const podNames = ['podA', 'podB', 'podC', 'podD', 'podE'] as const;
 export type PodName = (typeof podNames)[number];

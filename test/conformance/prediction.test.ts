@@ -7,13 +7,12 @@ import type { ProxyMode } from '../../src/proxy/config.ts';
 import type { Walker, WalkResult } from '../../src/rules/packet.ts';
 import { expectedOf, reasonToSkip } from './limits.ts';
 import { answererName, attemptOf, modelOf, ownAddresses, predictedText } from './objects.ts';
+import { families } from './places.ts';
 import { everyCall, randomScenario } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import { scenarios, scenarioTables } from './scenarios/all.ts';
 import { type CompileWalker, walkers } from './walkers.ts';
 import { everyWay } from './ways.ts';
-
-const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
 
 /** A call to a node as its model and its rules see it. */
 interface Case {
@@ -84,10 +83,10 @@ function titled(table: readonly Scenario[]): (readonly [string, Scenario])[] {
 
 describe.each(Object.entries(scenarioTables))('predict, %s:', (_, table) => {
   test.each(titled(table))('%s', (_, scenario) => {
-    for (const family of scenario.families ?? families) {
-      const model = modelOf(scenario, family);
-      for (const call of scenario.calls) {
-        const { from, to, expect: expected } = call;
+    const model = modelOf(scenario);
+    for (const call of scenario.calls) {
+      const { from, to, expect: expected } = call;
+      for (const family of call.families ?? families) {
         const predicted = predictedText(model, attemptOf(scenario, family, call));
         expect(`${from} → ${to}: ${predicted}`).toBe(`${from} → ${to}: ${expected}`);
       }
@@ -108,8 +107,8 @@ describe.each(walkers)('rules of the $mode mode:', ({ mode, compile }) => {
   }
 
   function expectScenario(scenario: Scenario): void {
-    for (const family of scenario.families ?? families) {
-      const model = modelOf(scenario, family);
+    const model = modelOf(scenario);
+    for (const family of families) {
       const open = compile(model, family);
       for (const call of scenario.calls)
         expectWalk({ mode, open, scenario, family, model, attempt: attemptOf(scenario, family, call) });
@@ -121,7 +120,7 @@ describe.each(walkers)('rules of the $mode mode:', ({ mode, compile }) => {
       fc.property(randomScenario, fc.constantFrom(...families), fc.nat(), (scenario, family, pick) => {
         fc.pre(reasonToSkip(mode, scenario) === undefined);
         const calls = everyCall(scenario);
-        const model = modelOf(scenario, family);
+        const model = modelOf(scenario);
         const open = compile(model, family);
         // Of the calls, which are many, as many as cases are cheap: another one each time, and the next.
         for (const offset of [0, 1]) {

@@ -27,6 +27,7 @@ const endpoint: fc.Arbitrary<EndpointSetting> = some<EndpointSetting>({
 });
 
 const service: fc.Arbitrary<ServiceSetting> = some<ServiceSetting>({
+  families: maybe(fc.constantFrom(['IPv4'] as const, ['IPv6'] as const)),
   protocol: fc.constantFrom('TCP', 'TCP', 'UDP', 'SCTP'),
   port: maybe(fc.constant(81)),
   nodePort: maybe(fc.constantFrom(30_080, 30_081)),
@@ -43,7 +44,6 @@ const service: fc.Arbitrary<ServiceSetting> = some<ServiceSetting>({
   affinity: fc.oneof({ weight: 7, arbitrary: fc.constant(undefined) }, fc.constantFrom(10, 10_800)),
   internal: maybe(local),
   outside: maybe(local),
-  spec: fc.constant(undefined),
   labels: fc.constant(undefined),
   endpoints: fc.array(endpoint, { maxLength: 5 }),
 });

@@ -1,4 +1,4 @@
-import type { EndpointConditions, ServiceSpec } from '../../src/api/generated/types.ts';
+import type { EndpointConditions } from '../../src/api/generated/types.ts';
 import type { IpFamily } from '../../src/net/ip.ts';
 import type { Protocol } from '../../src/net/port.ts';
 import type { ClientName, PodName } from './places.ts';
@@ -9,8 +9,6 @@ import type { ClientName, PodName } from './places.ts';
  */
 export interface Scenario {
   readonly name: string;
-  /** Families it is about; both unless told. */
-  readonly families?: readonly IpFamily[];
   readonly node?: NodeSetting;
   /**
    * Number of its first Service, which names and cluster IPs come from; 0 unless told. Clients are remembered by
@@ -33,8 +31,10 @@ export interface NodeSetting {
   readonly nodePorts?: 'all';
 }
 
-/** A Service with one port, 80 unless told, in both families of the scenario. */
+/** A Service with one port, 80 unless told. */
 export interface ServiceSetting {
+  /** Of both families unless told. Its addresses for outside are of both in any case. */
+  readonly families?: readonly IpFamily[];
   readonly protocol?: Protocol;
   readonly port?: number;
   readonly nodePort?: number;
@@ -48,8 +48,6 @@ export interface ServiceSetting {
   readonly affinity?: number;
   readonly internal?: 'Local';
   readonly outside?: 'Local';
-  /** Anything else of its spec. */
-  readonly spec?: Pick<ServiceSpec, 'type'>;
   readonly labels?: { readonly [name: string]: string };
   readonly endpoints: readonly (PodName | EndpointSetting)[];
 }
@@ -73,6 +71,8 @@ export interface Call {
   readonly to: Target;
   /** Number of the Service, from 0. */
   readonly service?: number;
+  /** Families it is called in; both unless told. */
+  readonly families?: readonly IpFamily[];
   /** A port other than the Service's. */
   readonly port?: number;
   /** Whether so many calls are made that shares tell themselves apart. */

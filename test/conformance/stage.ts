@@ -10,14 +10,15 @@ import { openBackend } from '../../src/proxy/modes.ts';
 import { effortFor, judge, type Outcome, readWord } from './judge.ts';
 import { expectedOf } from './limits.ts';
 import { attemptOf, modelOf, nodeFactsOf, ownAddresses, predictedText, targetOf } from './objects.ts';
-import { addresses, manyAddresses } from './places.ts';
+import { addresses, families, manyAddresses } from './places.ts';
 import { allAsNode, type Call, type Scenario } from './scenario.ts';
 import { type Command, crowdSize, Topology } from './topology.ts';
 
-/** A scenario in one family. */
-export interface Setting {
+/** A call in one family, in the scenario that it belongs to. */
+export interface CallIn {
   readonly scenario: Scenario;
   readonly family: IpFamily;
+  readonly call: Omit<Call, 'expect'>;
 }
 
 /** The test bed with a proxy mode's backend on the node: plays scenarios in the kernel, and says what went wrong. */
@@ -42,7 +43,7 @@ export class Stage {
     const log = createLogger('conformance');
     log.level = 'error';
     const backend = await openBackend[mode]({ config: parseProxyConfig({ mode }), log });
-    await backend.prepare(nodeFactsOf({ name: 'empty', services: [], calls: [] }, 'IPv4'));
+    await backend.prepare(nodeFactsOf({}));
     return new Stage(mode, { topology, backend });
   }
 
@@ -54,13 +55,15 @@ export class Stage {
   }
 
   /** Plays a scenario: brings it into the kernel, calls as it says, and gives a line for each thing that is wrong. */
-  async play(setting: Setting): Promise<string[]> {
-    const undo = this.#addBalancerAddress(setting);
+  async play(scenario: Scenario): Promise<string[]> {
+    const undo = this.#addBalancerAddress(scenario);
     try {
-      const model = modelOf(setting.scenario, setting.family);
+      const model = modelOf(scenario);
       const problems = await this.serve(model);
-      const ofCalls = await Promise.all(setting.scenario.calls.map((call) => this.#try(call, setting, model)));
-      return [...problems, ...ofCalls.flat()];
+      const ofCalls = scenario.calls.flatMap((call) =>
+        (call.families ?? families).map((family) => this.#try({ scenario, family, call }, model)),
+      );
+      return [...problems, ...(await Promise.all(ofCalls)).flat()];
     } finally {
       undo();
     }
@@ -76,10 +79,9 @@ export class Stage {
     return [...refused].map(([name, error]) => `${name} is refused: ${error.message}`);
   }
 
-  /** What calls of one kind come to, so many from each source, in the order of the sources. */
+  /** What calls come to, so many from each source, in the order of the sources. */
   async outcomes(
-    call: Omit<Call, 'expect'>,
-    { scenario, family }: Setting,
+    { scenario, family, call }: CallIn,
     command: Pick<Command, 'times' | 'timeout'> & { readonly sources?: readonly Ip[] | undefined },
   ): Promise<Outcome[]> {
     const { protocol } = attemptOf(scenario, family, call);
@@ -99,34 +101,33 @@ export class Stage {
     });
   }
 
-  async #try(call: Call, setting: Setting, model: ServiceModel): Promise<string[]> {
-    const { scenario, family } = setting;
+  async #try(callIn: CallIn, model: ServiceModel): Promise<string[]> {
+    const { scenario, family, call } = callIn;
     const predicted = expectedOf(this.mode, predictedText(model, attemptOf(scenario, family, call)));
     const isRemembered = scenario.services[call.service ?? 0]?.affinity !== undefined;
     // A process of the node has one of the node's addresses in any case.
     const expected = call.from === 'node' ? allAsNode(predicted) : predicted;
     const expectation = { expected, isRemembered, many: call.many === true };
-    const sources = sourcesOf(call, { family, isRemembered });
+    const sources = sourcesOf(callIn, isRemembered);
     const { rounds, ...command } = effortFor(expectation);
     const outcomes: Outcome[] = [];
-    for (let i = 0; i < rounds; i++) outcomes.push(...(await this.outcomes(call, setting, { ...command, sources })));
+    for (let i = 0; i < rounds; i++) outcomes.push(...(await this.outcomes(callIn, { ...command, sources })));
     return judge(outcomes, expectation).map((problem) => `${family}, ${call.from} → ${call.to}: ${problem}`);
   }
 
-  #addBalancerAddress({ scenario, family }: Setting): () => void {
-    if (scenario.node?.hasBalancerAddress !== true) return () => {};
+  #addBalancerAddress({ node }: Scenario): () => void {
+    if (node?.hasBalancerAddress !== true) return () => {};
     const { routes } = this.topology.node;
-    const address = { ip: addresses[family].balancer, prefix: bits(family) };
-    routes.addAddress('lo', address);
-    return () => routes.removeAddress('lo', address);
+    const added = families.map((family) => ({ ip: addresses[family].balancer, prefix: bits(family) }));
+    for (const address of added) routes.addAddress('lo', address);
+    return () => {
+      for (const address of added) routes.removeAddress('lo', address);
+    };
   }
 }
 
 /** The client's own address, or a crowd's; what the kernel chooses, where the node calls. */
-function sourcesOf(
-  { from }: Call,
-  { family, isRemembered }: { readonly family: IpFamily; readonly isRemembered: boolean },
-): readonly Ip[] | undefined {
+function sourcesOf({ call: { from }, family }: CallIn, isRemembered: boolean): readonly Ip[] | undefined {
   if (from === 'node') return undefined;
   return from === 'podC' && isRemembered ? manyAddresses(family, crowdSize) : [addresses[family][from]];
 }

@@ -12,6 +12,7 @@ import {
   addresses,
   type ClientName,
   deviceOf,
+  families,
   hostPort,
   manyAddresses,
   type PodName,
@@ -48,7 +49,6 @@ export interface ListenAddress {
   readonly port: number;
 }
 
-const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
 /** How many clients podC can be. */
 export const crowdSize = 40;
 

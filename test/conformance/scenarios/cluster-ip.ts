@@ -135,4 +135,18 @@ export const clusterIpScenarios: readonly Scenario[] = [
       call('client', 'cluster-ip', 'podA* podD*'),
     ],
   },
+  {
+    name: 'a Service of one family is served in that one alone, at whatever addresses',
+    services: [{ families: ['IPv6'], external: true, nodePort: 30_080, endpoints: ['podA', 'podD'] }],
+    calls: [
+      { ...call('podC', 'cluster-ip', 'podA podD'), families: ['IPv6'] },
+      { ...call('client', 'external-ip', 'podA* podD*'), families: ['IPv6'] },
+      { ...call('client', 'external-ip', 'untouched'), families: ['IPv4'] },
+    ],
+  },
+  {
+    name: 'a Service whose first family is IPv6 is served in both',
+    services: [{ families: ['IPv6', 'IPv4'], endpoints: ['podA', 'podB'] }],
+    calls: [call('podC', 'cluster-ip', 'podA podB'), call('client', 'cluster-ip', 'podA* podB*')],
+  },
 ];
