@@ -6,8 +6,8 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/golden/**/*.test.ts', 'test/repo/**/*.test.ts'],
-          exclude: ['src/**/*.kernel.test.ts'],
+          include: ['src/**/*.test.ts', 'test/{conformance,golden,repo}/**/*.test.ts'],
+          exclude: ['**/*.kernel.test.ts'],
         },
       },
       {
@@ -22,7 +22,7 @@ export default defineConfig({
       {
         test: {
           name: 'kernel',
-          include: ['src/**/*.kernel.test.ts', 'test/conformance/**/*.test.ts'],
+          include: ['{src,test}/**/*.kernel.test.ts'],
           setupFiles: ['test/own-netns.ts'],
           pool: 'forks',
           testTimeout: 30_000,

@@ -1,7 +1,7 @@
 import type { IpFamily } from '../net/ip.ts';
 import type { Protocol } from '../net/port.ts';
 import type { TrafficPolicy } from '../tracker/service-facts.ts';
-import type { SliceFacts } from '../tracker/slice-facts.ts';
+import type { EndpointFacts, SliceFacts } from '../tracker/slice-facts.ts';
 import type { Endpoint } from './types.ts';
 
 /** An endpoint that may be chosen, if the policies let it. */
@@ -9,6 +9,16 @@ export interface Candidate {
   readonly endpoint: Endpoint;
   /** Terminating and still serving: taken only when nobody is ready. */
   readonly draining: boolean;
+  /** As `EndpointFacts`. */
+  readonly forNodes?: readonly string[];
+  readonly forZones?: readonly string[];
+}
+
+/** Where the clients of a node are, for endpoints that are meant for clients nearby. */
+export interface Vicinity {
+  /** Name of the node. */
+  readonly node: string;
+  readonly zone: string | undefined;
 }
 
 /** Which of a Service's endpoints are asked for. */
@@ -23,7 +33,7 @@ export interface EndpointQuery {
 /**
  * The endpoints of all slices of a Service together, each address and port once, ordered by address and port so that
  * the order of slices has no influence (KEP-752). While controllers move an endpoint from slice to slice it can be in
- * two of them: it counts as ready if one says so, and as local if one says so.
+ * two of them: it counts as ready if one says so, as local if one says so, and is meant for the clients of both.
  */
 export function mergeEndpoints(slices: readonly SliceFacts[], query: EndpointQuery): Candidate[] {
   const merged = new CandidateList();
@@ -31,12 +41,38 @@ export function mergeEndpoints(slices: readonly SliceFacts[], query: EndpointQue
     if (family !== query.family) continue;
     for (const { name, protocol, port } of ports) {
       if (name !== query.portName || protocol !== query.protocol) continue;
-      for (const { ip, node, draining } of endpoints) {
-        merged.add({ endpoint: { ip, port, local: node === query.nodeName }, draining });
-      }
+      for (const facts of endpoints) merged.add(candidateOf(facts, port, query.nodeName));
     }
   }
   return merged.sorted();
+}
+
+function candidateOf({ ip, node, draining, forNodes, forZones }: EndpointFacts, port: number, here: string): Candidate {
+  const endpoint = { ip, port, local: node === here };
+  // Without hints, as nearly everywhere, nothing is spread: this is done for every endpoint of the cluster.
+  if (forNodes === undefined && forZones === undefined) return { endpoint, draining };
+  return { endpoint, draining, ...hints({ forNodes, forZones }) };
+}
+
+function hints({ forNodes, forZones }: { forNodes: Hint; forZones: Hint }): Pick<Candidate, 'forNodes' | 'forZones'> {
+  return { ...(forNodes === undefined ? {} : { forNodes }), ...(forZones === undefined ? {} : { forZones }) };
+}
+
+type Hint = readonly string[] | undefined;
+
+/** Two slices' word on one endpoint. */
+function both(a: Candidate, b: Candidate): Candidate {
+  const { ip, port } = a.endpoint;
+  return {
+    endpoint: { ip, port, local: a.endpoint.local || b.endpoint.local },
+    draining: a.draining && b.draining,
+    ...hints({ forNodes: union(a.forNodes, b.forNodes), forZones: union(a.forZones, b.forZones) }),
+  };
+}
+
+function union(a: Hint, b: Hint): Hint {
+  if (a === undefined || b === undefined) return a ?? b;
+  return [...new Set([...a, ...b])].sort();
 }
 
 /** Candidates by address and port. Most Services have few, for which looking through a list is quicker than a map. */
@@ -48,13 +84,7 @@ class CandidateList {
     const place = this.#placeOf(candidate.endpoint);
     const other = place === undefined ? undefined : this.#list[place];
     if (place === undefined || other === undefined) this.#list.push(candidate);
-    else {
-      const { ip, port, local } = candidate.endpoint;
-      this.#list[place] = {
-        endpoint: { ip, port, local: local || other.endpoint.local },
-        draining: candidate.draining && other.draining,
-      };
-    }
+    else this.#list[place] = both(other, candidate);
   }
 
   sorted(): Candidate[] {
@@ -77,20 +107,54 @@ class CandidateList {
 const listedAtMost = 8;
 
 /** Ready endpoints; when there are none, those that terminate and still serve (KEP-1669). */
-export function readyElseDraining(candidates: readonly Candidate[]): Endpoint[] {
-  const chosen = candidates.some(({ draining }) => !draining)
-    ? candidates.filter(({ draining }) => !draining)
-    : candidates;
-  return chosen.map(({ endpoint }) => endpoint);
+export function readyElseDraining(candidates: readonly Candidate[]): readonly Candidate[] {
+  const ready = candidates.filter(({ draining }) => !draining);
+  return ready.length > 0 ? ready : candidates;
 }
 
 /**
- * The endpoints that new connections go to under a traffic policy: `Cluster` takes the whole cluster's, `Local` only
- * those on this node (KEP-2086 for internal traffic). Readiness is judged among those, so that a node whose last local
- * endpoint is terminating goes on serving while a balancer takes it out.
+ * Of ready candidates those meant for clients nearby (`trafficDistribution`, KEP-4444, KEP-3015, KEP-2433): for this
+ * node if the slices have a node for everyone and this node for some; else for its zone, if they have a zone for
+ * everyone and this zone for some; else all. So a hint is never followed into having no endpoint, and one candidate
+ * without hint, as while controllers change, makes the whole Service forget about that kind of them.
  */
-export function endpointsUnderPolicy(policy: TrafficPolicy, candidates: readonly Candidate[]): Endpoint[] {
-  return readyElseDraining(policy === 'Local' ? candidates.filter(({ endpoint }) => endpoint.local) : candidates);
+export function nearest(ready: readonly Candidate[], { node, zone }: Vicinity): readonly Candidate[] {
+  return (
+    meantFor(ready, node, ({ forNodes }) => forNodes) ?? meantFor(ready, zone, ({ forZones }) => forZones) ?? ready
+  );
+}
+
+function meantFor(
+  ready: readonly Candidate[],
+  here: string | undefined,
+  hintOf: (candidate: Candidate) => Hint,
+): readonly Candidate[] | undefined {
+  if (here === undefined || ready.some((candidate) => hintOf(candidate) === undefined)) return undefined;
+  const near = ready.filter((candidate) => hintOf(candidate)?.includes(here));
+  return near.length === 0 ? undefined : near;
+}
+
+/**
+ * The endpoints that new connections go to under a traffic policy. `Cluster` takes those nearest of the whole cluster's
+ * ready ones; draining ones, when nobody is ready, wherever they are. `Local` takes those on this node, and looks at no
+ * hint (KEP-2086 for internal traffic). Readiness is judged among those, so that a node whose last local endpoint is
+ * terminating goes on serving while a balancer takes it out.
+ */
+export function endpointsUnderPolicy(
+  policy: TrafficPolicy,
+  candidates: readonly Candidate[],
+  vicinity: Vicinity,
+): Endpoint[] {
+  const reached =
+    policy === 'Local'
+      ? readyElseDraining(candidates.filter(({ endpoint }) => endpoint.local))
+      : nearestReady(candidates, vicinity);
+  return reached.map(({ endpoint }) => endpoint);
+}
+
+function nearestReady(candidates: readonly Candidate[], vicinity: Vicinity): readonly Candidate[] {
+  const ready = readyElseDraining(candidates);
+  return ready.some(({ draining }) => draining) ? ready : nearest(ready, vicinity);
 }
 
 /**

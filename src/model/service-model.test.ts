@@ -6,7 +6,7 @@ import { Accumulator } from '../tracker/accumulator.ts';
 import type { ServiceFacts } from '../tracker/service-facts.ts';
 import type { SliceFacts } from '../tracker/slice-facts.ts';
 import { type ModelChange, ServiceModel } from './service-model.ts';
-import type { NodeFacts, ServicePort } from './types.ts';
+import type { HealthCheck, NodeFacts, ServicePort } from './types.ts';
 
 const node: NodeFacts = {
   name: 'node-1',
@@ -74,8 +74,15 @@ class Scenario {
 /** A reader of nothing but the changes. */
 class Follower {
   readonly servicePorts = new Map<string, ServicePort>();
+  readonly healthChecks = new Map<string, HealthCheck>();
 
   follow(change: ModelChange): void {
+    for (const { service, previous, current } of change.healthChecks) {
+      expect(previous).toEqual(this.healthChecks.get(service));
+      expect(current).not.toEqual(previous);
+      if (current === undefined) this.healthChecks.delete(service);
+      else this.healthChecks.set(service, current);
+    }
     for (const { name, previous, current } of change.servicePorts) {
       expect(previous).toEqual(this.servicePorts.get(name));
       expect(current).not.toEqual(previous);
@@ -163,8 +170,64 @@ describe('ServiceModel', () => {
     scenario.step();
     expect(scenario.model.servicePorts.get('default/hello')?.frontends).toMatchObject([
       { kind: 'cluster-ip', endpoints: [], whenEmpty: 'drop', masquerade: 'off-cluster' },
-      { kind: 'external-ip', endpoints: [], whenEmpty: 'drop', masquerade: 'never' },
+      {
+        kind: 'external-ip',
+        endpoints: [],
+        whenEmpty: 'drop',
+        masquerade: 'never',
+        inside: { endpoints: [{ ip: '10.244.2.2' }], whenEmpty: 'reject', masquerade: 'off-cluster' },
+      },
     ]);
+    expect(scenario.model.servicePorts.get('default/hello')?.frontends[0]).not.toHaveProperty('inside');
+  });
+
+  it('refuses everybody at a Local Service that nobody in the cluster serves', () => {
+    const scenario = new Scenario().set(
+      service({ externalTrafficPolicy: 'Local', loadBalancerIps: [parseIp('192.0.2.2')] }),
+    );
+    scenario.step();
+    expect(scenario.model.servicePorts.get('default/hello')?.frontends[1]).toMatchObject({
+      whenEmpty: 'reject',
+      inside: { endpoints: [], whenEmpty: 'reject' },
+    });
+  });
+
+  it('leads to the endpoints meant for the zone, and to all again when the node leaves it', () => {
+    const scenario = new Scenario();
+    const endpoints = [
+      { ip: parseIp('10.244.1.2'), node: 'node-1', draining: false, forZones: ['a'] },
+      { ip: parseIp('10.244.2.2'), node: 'node-2', draining: false, forZones: ['b'] },
+    ];
+    scenario.model.setNode({ ...node, zone: 'b' });
+    scenario.set(service(), slice({ endpoints })).step();
+    expect(scenario.frontends('default/hello')).toEqual(['cluster-ip 10.96.0.7:80 → 10.244.2.2']);
+    scenario.model.setNode(node);
+    expect(scenario.frontends('default/hello')).toEqual(['cluster-ip 10.96.0.7:80 → 10.244.1.2,10.244.2.2']);
+  });
+
+  it('keeps what balancers may ask: the ready endpoints of this node, each once', () => {
+    const scenario = new Scenario();
+    const here = { node: 'node-1', draining: false };
+    const four = [
+      { ...here, ip: parseIp('10.244.1.2') },
+      { ...here, ip: parseIp('10.244.1.3') },
+      { ...here, ip: parseIp('10.244.1.4'), draining: true },
+      { ip: parseIp('10.244.2.2'), node: 'node-2', draining: false },
+    ];
+    scenario.set(service({ externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 }), slice({ endpoints: four }));
+    scenario.set(slice({ key: 'default/hello-y', endpoints: four.slice(0, 1) }));
+    const current = { namespace: 'default', name: 'hello', port: 32_000, localEndpoints: 2 };
+    expect(scenario.step().healthChecks).toEqual([{ service: 'default/hello', previous: undefined, current }]);
+    expect(scenario.model.healthChecks).toEqual(new Map([['default/hello', current]]));
+
+    const { healthChecks } = scenario.set(slice({ endpoints: [] })).step();
+    expect(healthChecks).toEqual([
+      { service: 'default/hello', previous: current, current: { ...current, localEndpoints: 1 } },
+    ]);
+    expect(scenario.set(slice({ endpoints: four.slice(0, 1) })).step().healthChecks).toEqual([]);
+    scenario.set(service());
+    expect(scenario.step().healthChecks).toMatchObject([{ service: 'default/hello', current: undefined }]);
+    expect(scenario.model.healthChecks.size).toBe(0);
   });
 
   it('confines load-balancer addresses to the source ranges, family by family', () => {
@@ -210,7 +273,7 @@ describe('ServiceModel', () => {
     const scenario = new Scenario().set(service({ ports: [] }), slice());
     expect(scenario.step().servicePorts).toEqual([]);
     expect(scenario.set(slice({ service: 'default/unknown', key: 'default/y' })).step().servicePorts).toEqual([]);
-    expect(scenario.model.setNode(structuredClone(node))).toEqual({ servicePorts: [], contests: [] });
+    expect(scenario.model.setNode(structuredClone(node))).toEqual({ servicePorts: [], contests: [], healthChecks: [] });
   });
 
   it('moves node ports when the addresses of the node change', () => {
@@ -266,12 +329,26 @@ describe('ServiceModel, over random histories', () => {
       selector: (p) => p.name,
     }),
   });
+  const aBalancedService = fc
+    .record({ facts: aService, affinitySeconds: fc.constantFrom(1, 60), healthCheckNodePort: port })
+    .map(({ facts, ...rest }): ServiceFacts => ({ ...facts, ...rest, sourceRanges: [parseCidr('10.0.0.0/31')] }));
   const aSlice: fc.Arbitrary<SliceFacts> = fc
     .record({
       key: name.map((n) => `ns/${n}-x`),
       service: name.map((n) => `ns/${n}`),
       ports: fc.array(fc.record({ name: fc.constantFrom('', 'p'), protocol, port }), { maxLength: 2 }),
-      members: fc.array(fc.record({ n: fc.nat(3), node: fc.constantFrom('node-1', 'node-2'), draining: fc.boolean() })),
+      members: fc.array(
+        fc.record(
+          {
+            n: fc.nat(3),
+            node: fc.constantFrom('node-1', 'node-2'),
+            draining: fc.boolean(),
+            forNodes: fc.constantFrom(['node-1'], ['node-2']),
+            forZones: fc.constantFrom(['a'], ['b'], ['a', 'b']),
+          },
+          { requiredKeys: ['n', 'node', 'draining'] },
+        ),
+      ),
       family: fc.constantFrom('IPv4', 'IPv6' as const),
     })
     .map(({ members, ...rest }) => ({
@@ -283,14 +360,14 @@ describe('ServiceModel, over random histories', () => {
     }));
   const aNode: fc.Arbitrary<NodeFacts> = fc.record({
     name: fc.constant('node-1'),
-    zone: fc.constant(undefined),
+    zone: fc.constantFrom(undefined, 'a', 'b'),
     nodePortAddresses: fc.uniqueArray(fc.oneof(v4, v6), { maxLength: 2 }),
-    addresses: fc.constant([]),
+    addresses: fc.array(v4, { maxLength: 1 }),
     nodePortsEverywhere: fc.constant([]),
     localTraffic: fc.constantFrom([], [parseCidr('10.1.0.0/16')]).map((blocks) => ({ by: 'source' as const, blocks })),
   });
   const event = fc.oneof(
-    fc.record({ kind: fc.constant('service' as const), service: aService }),
+    fc.record({ kind: fc.constant('service' as const), service: fc.oneof(aService, aBalancedService) }),
     fc.record({ kind: fc.constant('slice' as const), slice: aSlice }),
     fc.record({ kind: fc.constant('gone' as const), key: name }),
     fc.record({ kind: fc.constant('node' as const), node: aNode }),
@@ -324,11 +401,13 @@ describe('ServiceModel, over random histories', () => {
         scratch.set(...facts).step();
         expect(new Map(scenario.model.servicePorts)).toEqual(new Map(scratch.model.servicePorts));
         expect(follower.servicePorts).toEqual(new Map(scenario.model.servicePorts));
+        expect(new Map(scenario.model.healthChecks)).toEqual(new Map(scratch.model.healthChecks));
+        expect(follower.healthChecks).toEqual(new Map(scenario.model.healthChecks));
 
         for (const key of scenario.services.latest.keys()) scenario.services.record(key, undefined, 0);
         for (const key of scenario.slices.latest.keys()) scenario.slices.record(key, undefined, 0);
         follower.follow(scenario.step());
-        expect(follower.servicePorts.size).toBe(0);
+        expect([follower.servicePorts.size, follower.healthChecks.size]).toEqual([0, 0]);
       }),
       { numRuns: 300 },
     );

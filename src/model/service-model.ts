@@ -3,8 +3,9 @@ import { sameValue } from '../tracker/same-value.ts';
 import type { ServiceFacts } from '../tracker/service-facts.ts';
 import type { SliceFacts } from '../tracker/slice-facts.ts';
 import { type Contest, FrontendOwners, frontendKey } from './frontend-owners.ts';
+import { healthCheckOf } from './health-checks.ts';
 import { type NodePolicy, servicePortsOf } from './service-ports.ts';
-import type { NodeFacts, NodeModel, ServicePort } from './types.ts';
+import type { HealthCheck, NodeFacts, NodeModel, ServicePort } from './types.ts';
 
 /** One Service port's step. No `previous`: new. No `current`: gone. */
 export interface ServicePortChange {
@@ -22,10 +23,19 @@ export interface ContestChange {
   readonly waiting: readonly string[];
 }
 
-/** What the model's step means for the kernel, and for people who read the log. */
+/** What balancers may ask about a Service, in one step. No `previous`: new. No `current`: nothing any more. */
+export interface HealthCheckChange {
+  /** `namespace/name` of the Service. */
+  readonly service: string;
+  readonly previous: HealthCheck | undefined;
+  readonly current: HealthCheck | undefined;
+}
+
+/** What the model's step means for the kernel, for balancers, and for people who read the log. */
 export interface ModelChange {
   readonly servicePorts: readonly ServicePortChange[];
   readonly contests: readonly ContestChange[];
+  readonly healthChecks: readonly HealthCheckChange[];
 }
 
 interface ServiceState {
@@ -47,6 +57,7 @@ export class ServiceModel implements NodeModel {
   readonly #policy: NodePolicy;
   readonly #services = new Map<string, ServiceState>();
   readonly #servicePorts = new Map<string, ServicePort>();
+  readonly #healthChecks = new Map<string, HealthCheck>();
   readonly #owners = new FrontendOwners();
   #node: NodeFacts;
 
@@ -61,6 +72,10 @@ export class ServiceModel implements NodeModel {
 
   get servicePorts(): ReadonlyMap<string, ServicePort> {
     return this.#servicePorts;
+  }
+
+  get healthChecks(): ReadonlyMap<string, HealthCheck> {
+    return this.#healthChecks;
   }
 
   /** Takes changes of Services and slices in. Only their Services are looked at, and those that share a frontend. */
@@ -79,7 +94,7 @@ export class ServiceModel implements NodeModel {
 
   /** Takes new facts about the node in; if they differ, every Service is looked at. */
   setNode(node: NodeFacts): ModelChange {
-    if (sameValue(node, this.#node)) return { servicePorts: [], contests: [] };
+    if (sameValue(node, this.#node)) return { servicePorts: [], contests: [], healthChecks: [] };
     this.#node = node;
     return this.#recompute(new Set(this.#services.keys()));
   }
@@ -106,6 +121,7 @@ export class ServiceModel implements NodeModel {
   #recompute(concerned: ReadonlySet<string>): ModelChange {
     const lines = new Lines(this.#owners);
     const names = new Set<string>();
+    const healthChecks: HealthCheckChange[] = [];
     for (const key of concerned) {
       const state = this.#stateOf(key);
       const claimed = this.#claimedBy(state);
@@ -113,6 +129,8 @@ export class ServiceModel implements NodeModel {
       for (const { name } of state.claimed) names.add(name);
       for (const { name } of claimed) names.add(name);
       state.claimed = claimed;
+      const healthCheck = this.#settleHealthCheck(key, state);
+      if (healthCheck !== undefined) healthChecks.push(healthCheck);
       if (state.service === undefined && state.slices.length === 0) this.#services.delete(key);
     }
     const { contests, concernedPorts } = lines.changes();
@@ -122,7 +140,7 @@ export class ServiceModel implements NodeModel {
       const change = this.#settle(name);
       if (change !== undefined) servicePorts.push(change);
     }
-    return { servicePorts, contests };
+    return { servicePorts, contests, healthChecks };
   }
 
   /** The Service's ports as they are now. Unchanged ones are the same objects as before, so that nothing is kept twice. */
@@ -157,6 +175,15 @@ export class ServiceModel implements NodeModel {
     if (current === undefined) this.#servicePorts.delete(name);
     else this.#servicePorts.set(name, current);
     return { name, previous, current };
+  }
+
+  #settleHealthCheck(service: string, state: ServiceState): HealthCheckChange | undefined {
+    const previous = this.#healthChecks.get(service);
+    const current = healthCheckOf(state.service, state.slices, this.#node.name);
+    if (sameValue(previous, current)) return undefined;
+    if (current === undefined) this.#healthChecks.delete(service);
+    else this.#healthChecks.set(service, current);
+    return { service, previous, current };
   }
 
   #owned(port: ServicePort): ServicePort {

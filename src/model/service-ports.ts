@@ -1,9 +1,10 @@
 import { familyOf, type IpFamily } from '../net/ip.ts';
 import type { ServiceFacts, ServicePortFacts, TrafficPolicy } from '../tracker/service-facts.ts';
 import type { SliceFacts } from '../tracker/slice-facts.ts';
-import { answerWhenEmpty, type Candidate, endpointsUnderPolicy, mergeEndpoints } from './endpoints.ts';
-import { masqueradePolicy } from './masquerade.ts';
-import type { Endpoint, Frontend, NodeFacts, ServicePort } from './types.ts';
+import { answerWhenEmpty, type Candidate, endpointsUnderPolicy, mergeEndpoints, type Vicinity } from './endpoints.ts';
+import { insideMasquerade, masqueradePolicy } from './masquerade.ts';
+import { allowedSources } from './source-ranges.ts';
+import type { Destination, Endpoint, Frontend, NodeFacts, ServicePort } from './types.ts';
 
 /** What the user has decided for the whole node. */
 export interface NodePolicy {
@@ -32,7 +33,7 @@ export function servicePortsOf(
   context: ServiceContext,
 ): ServicePort[] {
   return service.ports.map((port) => {
-    const reach = new Reach(slices, port, context.node.name);
+    const reach = new Reach(slices, port, context.node);
     return {
       name: servicePortName(service, port),
       protocol: port.protocol,
@@ -77,29 +78,41 @@ function frontend(service: ServiceFacts, address: FrontendAddress, reach: Reach,
   const masquerade = masqueradePolicy(kind, ip, { node: context.node, externalTrafficPolicy, masqueradeAll });
   // Field by field: spreading objects costs several times as much, and this is done for every Service at the start.
   const open = { kind, ip, port: address.port, endpoints, whenEmpty, masquerade };
-  if (kind !== 'load-balancer-ip' || sourceRanges === undefined) return open;
-  return { ...open, sourceRanges: sourceRanges.filter((range) => range.family === family) };
+  if (kind === 'cluster-ip' || (trafficPolicy === 'Cluster' && sourceRanges === undefined)) return open;
+  return {
+    ...open,
+    ...(trafficPolicy === 'Local' ? { inside: inside(reach, family) } : {}),
+    ...(kind === 'load-balancer-ip' && sourceRanges !== undefined
+      ? { sourceRanges: allowedSources(service, sourceRanges, { node: context.node, family }) }
+      : {}),
+  };
+}
+
+/** Where Pods and this node's processes are led from an address for outside that keeps others on the node. */
+function inside(reach: Reach, family: IpFamily): Destination {
+  const { endpoints, whenEmpty } = reach.under('Cluster', family);
+  return { endpoints, whenEmpty, masquerade: insideMasquerade };
 }
 
 /** The endpoints of one Service port by family and policy, each list made once and shared by its frontends. */
 class Reach {
   readonly #slices: readonly SliceFacts[];
   readonly #port: ServicePortFacts;
-  readonly #nodeName: string;
+  readonly #vicinity: Vicinity;
   readonly #candidates: { readonly family: IpFamily; readonly candidates: readonly Candidate[] }[] = [];
   readonly #answers: Answer[] = [];
 
-  constructor(slices: readonly SliceFacts[], port: ServicePortFacts, nodeName: string) {
+  constructor(slices: readonly SliceFacts[], port: ServicePortFacts, { name, zone }: NodeFacts) {
     this.#slices = slices;
     this.#port = port;
-    this.#nodeName = nodeName;
+    this.#vicinity = { node: name, zone };
   }
 
   under(policy: TrafficPolicy, family: IpFamily): Answer {
     const known = this.#answers.find((answer) => answer.policy === policy && answer.family === family);
     if (known !== undefined) return known;
     const candidates = this.#candidatesOf(family);
-    const endpoints: readonly Endpoint[] = endpointsUnderPolicy(policy, candidates);
+    const endpoints: readonly Endpoint[] = endpointsUnderPolicy(policy, candidates, this.#vicinity);
     const answer = { policy, family, endpoints, whenEmpty: answerWhenEmpty(policy, candidates) };
     this.#answers.push(answer);
     return answer;
@@ -109,7 +122,7 @@ class Reach {
     const known = this.#candidates.find((entry) => entry.family === family);
     if (known !== undefined) return known.candidates;
     const { name: portName, protocol } = this.#port;
-    const candidates = mergeEndpoints(this.#slices, { family, portName, protocol, nodeName: this.#nodeName });
+    const candidates = mergeEndpoints(this.#slices, { family, portName, protocol, nodeName: this.#vicinity.node });
     this.#candidates.push({ family, candidates });
     return candidates;
   }

@@ -10,6 +10,24 @@ export interface NodeModel {
   readonly node: NodeFacts;
   /** By `ServicePort.name`. */
   readonly servicePorts: ReadonlyMap<string, ServicePort>;
+  /** By Service, `namespace/name`. */
+  readonly healthChecks: ReadonlyMap<string, HealthCheck>;
+}
+
+/**
+ * What a balancer outside may ask every node about a Service: whether to send its clients here. Served by Services of
+ * type LoadBalancer under `externalTrafficPolicy: Local`, where only a node with an endpoint of its own can answer.
+ */
+export interface HealthCheck {
+  readonly namespace: string;
+  readonly name: string;
+  /** `spec.healthCheckNodePort`. */
+  readonly port: number;
+  /**
+   * How many endpoints run on this node and are ready, each address once; of a Service of two families, in the one
+   * that has more. Those that end do not count, also while they still serve: balancers are to look elsewhere.
+   */
+  readonly localEndpoints: number;
 }
 
 /** What the policies need to know of the node itself. */
@@ -18,7 +36,10 @@ export interface NodeFacts {
   readonly zone: string | undefined;
   /** Addresses by which others know the node: the one of each family it is reached at first. */
   readonly addresses: readonly Ip[];
-  /** Addresses on which node ports are served, all families. */
+  /**
+   * Addresses on which node ports are served, all families. With 127.0.0.1 also on every other loopback address that
+   * the mode can serve them on.
+   */
   readonly nodePortAddresses: readonly Ip[];
   /** Families in which those are all addresses the node has now, and shall be all that it may have later. */
   readonly nodePortsEverywhere: readonly IpFamily[];
@@ -54,8 +75,8 @@ export interface Destination {
   /** With no endpoint: refuse at once (`reject`), or say nothing because another node would answer (`drop`). */
   readonly whenEmpty: 'reject' | 'drop';
   /**
-   * Whose source address becomes the node's: nobody's, that of all but Pods of the cluster, or everybody's. A Pod that
-   * reaches itself is masqueraded in any case.
+   * Whose source address becomes the node's: nobody's, that of all but Pods of the cluster (`NodeFacts.localTraffic`),
+   * or everybody's. A Pod that reaches itself is masqueraded in any case.
    */
   readonly masquerade: 'never' | 'off-cluster' | 'always';
 }
@@ -71,7 +92,10 @@ export interface Frontend extends Destination {
    * the whole cluster, as no client's address is at stake and no balancer in front that could choose another node.
    */
   readonly inside?: Destination;
-  /** Clients outside these blocks are dropped, whichever way they would go; absent: everybody may. */
+  /**
+   * Clients outside these blocks are dropped, whichever way they would go and whether there is an endpoint or not;
+   * absent: everybody may. All of the frontend's family; where there is none of it, nobody may.
+   */
   readonly sourceRanges?: readonly Cidr[];
 }
 

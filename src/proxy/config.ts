@@ -33,7 +33,11 @@ interface ListenAddress {
 type LocalSources =
   | { readonly mode: 'ClusterCIDR'; readonly blocks: readonly Cidr[] }
   /** The Node object's `spec.podCIDRs`. */
-  | { readonly mode: 'NodeCIDR' };
+  | { readonly mode: 'NodeCIDR' }
+  /** What comes in through the bridge of this name. */
+  | { readonly mode: 'BridgeInterface'; readonly name: string }
+  /** What comes in through devices whose names begin like this. */
+  | { readonly mode: 'InterfaceNamePrefix'; readonly prefix: string };
 
 /** What the proxy of one node is to do; `parseProxyConfig` says where each setting comes from. */
 export interface ProxyConfig {
@@ -73,7 +77,7 @@ const defaultUdpIdleMs = 250;
 
 /** Fields of KubeProxyConfiguration that this proxy does not act on yet. */
 const notYet = [
-  ...['bindAddressHardFail', 'configSyncPeriod', 'conntrack', 'detectLocal', 'enableProfiling', 'featureGates'],
+  ...['bindAddressHardFail', 'configSyncPeriod', 'conntrack', 'enableProfiling', 'featureGates'],
   ...['iptables', 'ipvs', 'linux', 'logging', 'oomScoreAdj', 'showHiddenMetricsForVersion'],
   ...['windowsRunAsService', 'winkernel'],
 ];
@@ -120,21 +124,27 @@ function nftablesSettings(fields: ConfigFields): ProxyConfig['nftables'] {
 }
 
 function localSources(fields: ConfigFields): LocalSources {
-  const mode = fields.optional('detectLocalMode', readDetectLocalMode) ?? 'ClusterCIDR';
+  const mode = fields.optional('detectLocalMode', readOneOf(detectLocalModes)) ?? 'ClusterCIDR';
   const blocks = fields.optional('clusterCIDR', readCidrs) ?? [];
-  return mode === 'NodeCIDR' ? { mode } : { mode, blocks };
+  return fields.group('detectLocal', (group) => {
+    // Both are read whatever the mode is, as generated files may have both.
+    for (const name of ['bridgeInterface', 'interfaceNamePrefix']) group.optional(name, readDeviceName);
+    if (mode === 'BridgeInterface') return { mode, name: group.required('bridgeInterface', readDeviceName) };
+    if (mode === 'InterfaceNamePrefix') return { mode, prefix: group.required('interfaceNamePrefix', readDeviceName) };
+    return mode === 'NodeCIDR' ? { mode } : { mode, blocks };
+  });
 }
+const detectLocalModes = ['ClusterCIDR', 'NodeCIDR', 'BridgeInterface', 'InterfaceNamePrefix'] as const;
 
 function listenAddress(fields: ConfigFields, name: string, byDefault: ListenAddress): ListenAddress {
   return fields.optional(name, (at) => readListenAddress(at, byDefault.port)) ?? byDefault;
 }
 
-function readDetectLocalMode(at: ConfigValue): LocalSources['mode'] {
-  const { value } = at;
-  if (value === 'ClusterCIDR' || value === 'NodeCIDR') return value;
-  throw value === 'BridgeInterface' || value === 'InterfaceNamePrefix'
-    ? at.valueError('is not built yet', 'set it to ClusterCIDR or NodeCIDR')
-    : at.valueError('is not a way to detect local traffic', 'set it to ClusterCIDR or NodeCIDR');
+/** A device's name or the beginning of one: at most 15 bytes without spaces and slashes (linux/if.h). */
+function readDeviceName(at: ConfigValue): string {
+  const text = readText(at);
+  if (/^[^\s/]{1,15}$/.test(text)) return text;
+  throw at.valueError('is not the name of a network device', 'write at most 15 characters, such as cni0');
 }
 
 /** The unspecified address leaves the choice to the Node object. */

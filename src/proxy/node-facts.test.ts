@@ -52,6 +52,18 @@ describe('nodeFacts', () => {
     expect(bases({ detectLocalMode: 'NodeCIDR' })).toEqual(['10.244.1.0', 'fd00:244:1::']);
   });
 
+  it('knows Pods by the device their packets come in through', () => {
+    const detectLocal = { bridgeInterface: 'cni0', interfaceNamePrefix: 'veth' };
+    expect(facts({ detectLocalMode: 'BridgeInterface', detectLocal }).localTraffic).toEqual({
+      by: 'interface',
+      name: 'cni0',
+    });
+    expect(facts({ detectLocalMode: 'InterfaceNamePrefix', detectLocal }).localTraffic).toEqual({
+      by: 'interface-prefix',
+      prefix: 'veth',
+    });
+  });
+
   it('goes on without a Node object', () => {
     const none = nodeFacts(
       { name: 'node-1', node: undefined, interfaceAddresses },

@@ -1,6 +1,6 @@
 import type { Node } from '../api/generated/types.ts';
 import { zoneLabel } from '../api/well-known.ts';
-import type { NodeFacts } from '../model/types.ts';
+import type { LocalTraffic, NodeFacts } from '../model/types.ts';
 import { type Cidr, cidrContains, parseCidr } from '../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily, isLoopback, tryParseIp } from '../net/ip.ts';
 import type { ProxyConfig } from './config.ts';
@@ -25,11 +25,21 @@ export function nodeFacts(sources: NodeSources, config: ProxyConfig): NodeFacts 
     addresses: primaryAddresses(sources.node, config.bindAddress),
     nodePortAddresses: nodePortAddresses(sources, config),
     nodePortsEverywhere: families.filter((family) => takesAll(config.nodePortAddresses, family)),
-    localTraffic: {
-      by: 'source',
-      blocks: config.localSources.mode === 'NodeCIDR' ? podCidrs(sources.node) : config.localSources.blocks,
-    },
+    localTraffic: localTraffic(sources.node, config.localSources),
   };
+}
+
+function localTraffic(node: Node | undefined, sources: ProxyConfig['localSources']): LocalTraffic {
+  switch (sources.mode) {
+    case 'ClusterCIDR':
+      return { by: 'source', blocks: sources.blocks };
+    case 'NodeCIDR':
+      return { by: 'source', blocks: podCidrs(node) };
+    case 'BridgeInterface':
+      return { by: 'interface', name: sources.name };
+    case 'InterfaceNamePrefix':
+      return { by: 'interface-prefix', prefix: sources.prefix };
+  }
 }
 
 /** Whether balancers outside may send new connections to this node: it is not about to go. */

@@ -1,14 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import type { ServicePort } from '../model/types.ts';
+import type { Destination, ServicePort } from '../model/types.ts';
 import { parseIp } from '../net/ip.ts';
 import { StaleFlows } from './stale-flows.ts';
 
 function port(
   name: string,
   endpoints: readonly string[],
-  rest: { protocol?: 'TCP' | 'UDP'; ip?: string } = {},
+  rest: { protocol?: 'TCP' | 'UDP'; ip?: string; inside?: readonly string[] } = {},
 ): ServicePort {
-  const { protocol = 'UDP', ip = '10.96.0.10' } = rest;
+  const { protocol = 'UDP', ip = '10.96.0.10', inside } = rest;
+  const destination = (ips: readonly string[]): Destination => ({
+    endpoints: ips.map((endpoint) => ({ ip: parseIp(endpoint), port: 5353, local: false })),
+    whenEmpty: 'reject',
+    masquerade: 'never',
+  });
   return {
     name,
     protocol,
@@ -17,9 +22,8 @@ function port(
         kind: 'cluster-ip',
         ip: parseIp(ip),
         port: 53,
-        endpoints: endpoints.map((endpoint) => ({ ip: parseIp(endpoint), port: 5353, local: false })),
-        whenEmpty: 'reject',
-        masquerade: 'never',
+        ...destination(endpoints),
+        ...(inside === undefined ? {} : { inside: destination(inside) }),
       },
     ],
   };
@@ -89,6 +93,15 @@ describe('StaleFlows', () => {
     const gained = [undefined, port('b/new', ['10.0.0.2'])] as const;
     expect(review([lost, gained])).toEqual(['10.96.0.10 → 10.0.0.2']);
     expect(review([gained, lost])).toEqual(['10.96.0.10 → 10.0.0.2']);
+  });
+
+  it('lets flows of clients inside stay where those are led elsewhere, and looks theirs over alike', () => {
+    const all = port(dns, ['10.0.0.1'], { inside: ['10.0.0.1', '10.0.0.2'] });
+    expect(review([[port(dns, ['10.0.0.1', '10.0.0.3'], { inside: ['10.0.0.2'] }), all]])).toEqual([
+      '10.96.0.10 → 10.0.0.1,10.0.0.1,10.0.0.2',
+    ]);
+    expect(review([[port(dns, [], { inside: [] }), port(dns, [], { inside: ['10.0.0.2'] })]])).toHaveLength(1);
+    expect(review([[all, port(dns, ['10.0.0.1'], { inside: ['10.0.0.1'] })]])).toHaveLength(1);
   });
 
   it('judges by the endpoints there are when it comes to it', () => {

@@ -56,6 +56,13 @@ describe('readService', () => {
     expect(readService(service({ sessionAffinity: 'None', sessionAffinityConfig }))?.affinitySeconds).toBeUndefined();
   });
 
+  it('reads the health-check node port of a balancer that has to choose nodes', () => {
+    const balanced = { type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 } as const;
+    expect(readService(service(balanced))?.healthCheckNodePort).toBe(32_000);
+    for (const other of [{ type: 'NodePort' }, { externalTrafficPolicy: 'Cluster' }, { healthCheckNodePort: 0 }])
+      expect(readService(service({ ...balanced, ...other }))).not.toHaveProperty('healthCheckNodePort');
+  });
+
   it.each([
     ['headless', service({ clusterIP: 'None', clusterIPs: ['None'] })],
     ['not allocated yet', service({ clusterIP: '', clusterIPs: [] })],
@@ -64,6 +71,7 @@ describe('readService', () => {
       'of another proxy',
       service({}, { metadata: { name: 'x', labels: { 'service.kubernetes.io/service-proxy-name': 'other' } } }),
     ],
+    ['marked as headless', service({}, { metadata: { name: 'x', labels: { 'service.kubernetes.io/headless': '' } } })],
   ])('ignores a Service that is %s', (_, ignored) => {
     expect(readService(ignored)).toBeUndefined();
   });

@@ -1,6 +1,6 @@
-import type { LoadBalancerIngress, Service, ServicePort } from '../api/generated/types.ts';
+import type { LoadBalancerIngress, Service, ServicePort, ServiceSpec } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
-import { serviceProxyNameLabel } from '../api/well-known.ts';
+import { headlessLabel, serviceProxyNameLabel } from '../api/well-known.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
@@ -26,6 +26,8 @@ export interface ServiceFacts {
   readonly externalTrafficPolicy: TrafficPolicy;
   /** Session affinity by client address; absent without. */
   readonly affinitySeconds?: number;
+  /** Port on which balancers ask every node whether it has an endpoint; absent unless they have to choose nodes by it. */
+  readonly healthCheckNodePort?: number;
   /** Each name once. */
   readonly ports: readonly ServicePortFacts[];
 }
@@ -50,7 +52,8 @@ const defaultAffinitySeconds = 10_800;
  */
 export function readService(service: Service): ServiceFacts | undefined {
   const { spec = {}, status } = service;
-  if (spec.type === 'ExternalName' || service.metadata?.labels?.[serviceProxyNameLabel] !== undefined) return undefined;
+  const labels = service.metadata?.labels ?? {};
+  if (spec.type === 'ExternalName' || serviceProxyNameLabel in labels || headlessLabel in labels) return undefined;
   const clusterIps = readIps(spec.clusterIPs ?? [spec.clusterIP ?? '']);
   if (clusterIps.length === 0) return undefined;
   const affinitySeconds = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? defaultAffinitySeconds;
@@ -64,8 +67,15 @@ export function readService(service: Service): ServiceFacts | undefined {
     internalTrafficPolicy: readTrafficPolicy(spec.internalTrafficPolicy),
     externalTrafficPolicy: readTrafficPolicy(spec.externalTrafficPolicy),
     ...(spec.sessionAffinity === 'ClientIP' ? { affinitySeconds } : {}),
+    ...readHealthCheckNodePort(spec),
     ports: readPorts(spec.ports ?? []),
   };
+}
+
+/** A balancer that may send to every node has nothing to ask. */
+function readHealthCheckNodePort({ type, externalTrafficPolicy, healthCheckNodePort }: ServiceSpec) {
+  const asked = type === 'LoadBalancer' && externalTrafficPolicy === 'Local' && isPort(healthCheckNodePort);
+  return asked ? { healthCheckNodePort } : {};
 }
 
 function readPorts(ports: readonly ServicePort[]): ServicePortFacts[] {

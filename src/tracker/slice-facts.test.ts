@@ -35,10 +35,25 @@ describe('readSlice', () => {
     expect(facts?.endpoints.map((endpoint) => endpoint.draining)).toEqual(draining === undefined ? [] : [draining]);
   });
 
-  it('ignores slices without Service, of host names and of another proxy', () => {
+  it('reads for which nodes and zones an endpoint is meant', () => {
+    const hints = { forNodes: [{ name: 'node-1' }], forZones: [{ name: 'a' }, { name: 'b' }] };
+    const endpoints = [
+      { addresses: ['10.244.1.2'], hints },
+      { addresses: ['10.244.1.3'], hints: { forZones: [] } },
+    ];
+    expect(readSlice(slice({ endpoints }))?.endpoints).toEqual([
+      { ip: '10.244.1.2', node: '', draining: false, forNodes: ['node-1'], forZones: ['a', 'b'] },
+      { ip: '10.244.1.3', node: '', draining: false },
+    ]);
+  });
+
+  it('ignores slices without Service and of host names', () => {
     expect(readSlice(slice({ metadata: { name: 'x' } }))).toBeUndefined();
     expect(readSlice(slice({ addressType: 'FQDN' }))).toBeUndefined();
-    const labels = { 'kubernetes.io/service-name': 'x', 'service.kubernetes.io/service-proxy-name': 'other' };
+  });
+
+  it.each(['service-proxy-name', 'headless'])('ignores slices with the label %s', (label) => {
+    const labels = { 'kubernetes.io/service-name': 'x', [`service.kubernetes.io/${label}`]: '' };
     expect(readSlice(slice({ metadata: { name: 'x', labels } }))).toBeUndefined();
   });
 

@@ -1,6 +1,6 @@
-import type { Endpoint, EndpointSlice } from '../api/generated/types.ts';
+import type { Endpoint, EndpointHints, EndpointSlice } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
-import { serviceKeyOf, serviceProxyNameLabel, triggerTimeAnnotation } from '../api/well-known.ts';
+import { headlessLabel, serviceKeyOf, serviceProxyNameLabel, triggerTimeAnnotation } from '../api/well-known.ts';
 import { familyOf, type Ip, type IpFamily, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
 import { compact } from './compact.ts';
@@ -31,17 +31,21 @@ export interface EndpointFacts {
   readonly node: string;
   /** Not ready any more, but terminating and still serving: taken when nobody is ready (KEP-1669). */
   readonly draining: boolean;
+  /** Names of the nodes whose clients it is meant for (KEP-3015); absent when the slice does not say. */
+  readonly forNodes?: readonly string[];
+  /** Zones whose clients it is meant for (KEP-2433); absent when the slice does not say. */
+  readonly forZones?: readonly string[];
 }
 
 /**
  * Reads an EndpointSlice as the node proxy sees it; `undefined` for those it has nothing to do with: without a
- * Service, of host names, or of a Service that another proxy serves (KEP-752, KEP-2447).
+ * Service, of host names, of a headless Service, or of one that another proxy serves (KEP-752, KEP-2447).
  */
 export function readSlice(slice: EndpointSlice): SliceFacts | undefined {
   const labels = slice.metadata?.labels ?? {};
   const service = serviceKeyOf(slice);
   const { addressType: family } = slice;
-  if (service === undefined || labels[serviceProxyNameLabel] !== undefined) return undefined;
+  if (service === undefined || serviceProxyNameLabel in labels || headlessLabel in labels) return undefined;
   if (family !== 'IPv4' && family !== 'IPv6') return undefined;
   return {
     key: objectKey(slice),
@@ -69,10 +73,21 @@ export function triggerTime(slice: EndpointSlice, times: { readonly start: numbe
 
 // Conditions that are absent mean: ready, serving, not terminating. Further addresses of an endpoint are the same
 // endpoint, and a client may use the first.
-function readEndpoint({ addresses, conditions = {}, nodeName = '' }: Endpoint, family: IpFamily): EndpointFacts[] {
+function readEndpoint(
+  { addresses, conditions = {}, nodeName = '', hints }: Endpoint,
+  family: IpFamily,
+): EndpointFacts[] {
   const ip = tryParseIp(addresses[0] ?? '');
   if (ip === undefined || familyOf(ip) !== family) return [];
   const { ready = true, serving = true, terminating = false } = conditions;
   if (!ready && !(serving && terminating)) return [];
-  return [{ ip, node: nodeName, draining: !ready }];
+  const facts: EndpointFacts = { ip, node: nodeName, draining: !ready };
+  return [hints === undefined ? facts : { ...facts, ...readHints(hints) }];
+}
+
+function readHints({ forNodes = [], forZones = [] }: EndpointHints): Pick<EndpointFacts, 'forNodes' | 'forZones'> {
+  return {
+    ...(forNodes.length === 0 ? {} : { forNodes: compact(forNodes.map(({ name }) => name)) }),
+    ...(forZones.length === 0 ? {} : { forZones: compact(forZones.map(({ name }) => name)) }),
+  };
 }

@@ -4,52 +4,53 @@ import { createInterface } from 'node:readline';
 import { openRoutes, type Routes } from '../../src/kernel/links.ts';
 import { inFreshNetns, inNetns, openNetns } from '../../src/kernel/netns.ts';
 import { writeSysctl } from '../../src/kernel/sysctl.ts';
-import { familyOf, type Ip, type IpFamily, parseIp } from '../../src/net/ip.ts';
+import { bits } from '../../src/net/cidr.ts';
+import { familyOf, type Ip, type IpFamily } from '../../src/net/ip.ts';
 import { bundleTypeScript } from '../run-typescript.ts';
+import { otherNodePort } from './objects.ts';
+import {
+  addresses,
+  type ClientName,
+  deviceOf,
+  families,
+  hostPort,
+  manyAddresses,
+  type PodName,
+  podPort,
+  secondPodPort,
+} from './places.ts';
 
-/** One call that an agent is to make. */
+/** Calls that an agent is to make: so many from each source. */
 export interface Command {
   readonly id: number;
   readonly protocol: 'tcp' | 'udp';
   readonly ip: string;
   readonly port: number;
+  readonly times: number;
+  /** Addresses to call from; what the kernel chooses unless told. */
+  readonly sources?: readonly string[];
   /** UDP: sends from this port, so that calls are one flow. */
   readonly sourcePort?: number;
+  /** Milliseconds until a call is given up. */
+  readonly timeout: number;
 }
 
-/** What came of a call: the answer's text, `NAME ADDRESS-SEEN`, or an errno's name or `TIMEOUT`. */
+/** What came of each call, in the order of sources: `NAME ADDRESS-SEEN`, an errno's name, or `TIMEOUT`. */
 export interface CallResult {
   readonly id: number;
   readonly milliseconds: number;
-  readonly answer?: string;
-  readonly error?: string;
+  readonly outcomes: readonly string[];
 }
 
-/** The addresses of the topology, by family. */
-export const addresses = {
-  IPv4: {
-    bridge: parseIp('10.244.1.1'),
-    podA: parseIp('10.244.1.2'),
-    podB: parseIp('10.244.1.3'),
-    podC: parseIp('10.244.1.4'),
-    node: parseIp('192.168.101.3'),
-    client: parseIp('192.168.101.100'),
-  },
-  IPv6: {
-    bridge: parseIp('fd00:10:244:1::1'),
-    podA: parseIp('fd00:10:244:1::2'),
-    podB: parseIp('fd00:10:244:1::3'),
-    podC: parseIp('fd00:10:244:1::4'),
-    node: parseIp('fd00:192:168:101::3'),
-    client: parseIp('fd00:192:168:101::100'),
-  },
-} as const;
+/** Where an agent serves, and what it calls itself there. */
+export interface ListenAddress {
+  readonly name: string;
+  readonly ip: Ip;
+  readonly port: number;
+}
 
-const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
-export type PodName = 'podA' | 'podB' | 'podC';
-const podNames: readonly PodName[] = ['podA', 'podB', 'podC'];
-/** Where every Pod serves, TCP and UDP. */
-export const podPort = 8080;
+/** How many clients podC can be. */
+export const crowdSize = 40;
 
 let agentSource: string | undefined;
 
@@ -57,44 +58,49 @@ let agentSource: string | undefined;
 export class Place {
   readonly routes: Routes;
   readonly fd: number;
+  readonly ready: Promise<void>;
   readonly #agent: ChildProcess;
   readonly #waiting = new Map<number, (result: CallResult) => void>();
   #nextId = 1;
-  readonly ready: Promise<void>;
 
-  constructor(name: string, ports: readonly number[] = []) {
-    const { fd, routes } = inFreshNetns(() => ({ fd: openNetns('/proc/thread-self/ns/net'), routes: openRoutes() }));
+  /** @param netns `own`: that of this process, which is the node under test */
+  constructor(netns: 'fresh' | 'own', listening: readonly ListenAddress[]) {
+    const open = () => ({ fd: openNetns('/proc/thread-self/ns/net'), routes: openRoutes() });
+    const { fd, routes } = netns === 'own' ? open() : inFreshNetns(open);
     this.fd = fd;
     this.routes = routes;
     routes.setLink('lo', { up: true });
+    // An address that the agent is to serve on may come later.
+    this.#sysctl('net.ipv4.ip_nonlocal_bind');
+    this.#sysctl('net.ipv6.ip_nonlocal_bind');
     agentSource ??= bundleTypeScript("import './test/conformance/agent.ts';");
-    const args = ['-e', agentSource, name, ...ports.map(String)];
+    const args = ['-e', agentSource, JSON.stringify(listening)];
     this.#agent = this.run(() => spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] }));
     this.ready = this.#listen();
   }
 
   /** Runs a function with the thread in this namespace. */
   run<T>(body: () => T): T {
-    return inNetns(this.path, body);
-  }
-
-  get path(): string {
-    return `/proc/self/fd/${this.fd}`;
+    return inNetns(`/proc/self/fd/${this.fd}`, body);
   }
 
   /** Calls an address from here, by a process of this namespace. */
-  call(protocol: Command['protocol'], to: { ip: string; port: number; sourcePort?: number }): Promise<CallResult> {
+  call(command: Omit<Command, 'id'>): Promise<CallResult> {
     const id = this.#nextId++;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
-      this.#agent.stdin?.write(`${JSON.stringify({ id, protocol, ...to })}\n`);
+      this.#agent.stdin?.write(`${JSON.stringify({ id, ...command })}\n`);
     });
   }
 
   close(): void {
-    this.#agent.kill('SIGKILL');
+    this.#agent.removeAllListeners('exit').kill('SIGKILL');
     this.routes.close();
     closeSync(this.fd);
+  }
+
+  #sysctl(name: string): void {
+    this.run(() => writeSysctl(name, 1));
   }
 
   #listen(): Promise<void> {
@@ -112,73 +118,145 @@ export class Place {
   }
 }
 
-/** A node with three Pods on a bridge, and a client on the node's network, both families. */
+/**
+ * The test bed, in both families: the namespace of this process is the node under test. It has three Pods on a bridge,
+ * two Pods of other nodes, a client outside, and a host beyond that has the external IPs and the balancer's address, and
+ * hears what the node leaves alone. All ways lead through the node, as the answers of an endpoint must come back to it.
+ */
 export class Topology {
-  readonly node = new Place('node');
-  readonly client = new Place('client');
-  readonly pods: { readonly [N in PodName]: Place } = {
-    podA: new Place('podA', [podPort]),
-    podB: new Place('podB', [podPort]),
-    podC: new Place('podC', [podPort]),
+  readonly node = new Place('own', [
+    ...families.map((family) => ({ name: 'node', ip: addresses[family].node, port: hostPort })),
+    ...families.map((family) => ({ name: 'other', ip: addresses[family].nodeToBeyond, port: otherNodePort })),
+  ]);
+  readonly client = new Place('fresh', []);
+  readonly beyond = new Place('fresh', beyondServes());
+  readonly pods: { readonly [P in PodName]: Place } = {
+    podA: new Place('fresh', podServes('podA')),
+    podB: new Place('fresh', podServes('podB')),
+    podC: new Place('fresh', podServes('podC')),
+    podD: new Place('fresh', podServes('podD')),
+    podE: new Place('fresh', podServes('podE')),
   };
+
+  get places(): readonly Place[] {
+    return [this.node, this.client, this.beyond, ...Object.values(this.pods)];
+  }
+
+  place(name: ClientName): Place {
+    return name === 'node' || name === 'client' ? this[name] : this.pods[name];
+  }
 
   /** Lays the links and waits for all agents. */
   async start(): Promise<void> {
-    this.node.run(() => {
-      writeSysctl('net.ipv4.ip_forward', 1);
-      writeSysctl('net.ipv6.conf.all.forwarding', 1);
-      // A Pod that is told of the shorter way to another one would miss the address translation.
-      for (const device of ['all', 'default']) writeSysctl(`net.ipv4.conf.${device}.send_redirects`, 0);
-      // Where br_netfilter is loaded, a bridge would answer for the IP stack, and not send a frame back where it came from.
-      for (const family of ['iptables', 'ip6tables']) {
-        if (existsSync(`/proc/sys/net/bridge/bridge-nf-call-${family}`))
-          writeSysctl(`net.bridge.bridge-nf-call-${family}`, 0);
-      }
-    });
-    this.#bridge();
-    this.#client();
-    for (const name of podNames) this.#pod(name);
-    await Promise.all([this.node, this.client, ...Object.values(this.pods)].map((place) => place.ready));
+    routerSysctls();
+    this.node.routes.createBridge({ name: 'cni0', up: true });
+    for (const family of families) {
+      const prefix = family === 'IPv4' ? 24 : 64;
+      this.node.routes.addAddress('cni0', { ip: addresses[family].bridge, prefix });
+    }
+    this.#host(this.client, 'eth0', { node: 'node', host: 'client' });
+    this.#host(this.beyond, 'eth1', { node: 'nodeToBeyond', host: 'beyond' });
+    for (const name of ['podA', 'podB', 'podC'] as const) this.#localPod(name);
+    this.#remotePod('podD', 'nodeToD');
+    this.#remotePod('podE', 'nodeToE');
+    for (const family of families) this.#ways(family);
+    await Promise.all(this.places.map((place) => place.ready));
   }
 
   close(): void {
-    for (const place of [this.node, this.client, ...Object.values(this.pods)]) place.close();
+    for (const place of this.places) place.close();
   }
 
-  #bridge(): void {
-    this.node.routes.createBridge({ name: 'cni0', up: true });
+  /** A host on a network of its own with the node. */
+  #host(place: Place, device: string, names: { node: keyof Addresses; host: keyof Addresses }): void {
+    const peer = { name: 'eth0', up: true, netns: { fd: place.fd } };
+    this.node.routes.createVeth({ name: device, up: true, peer });
     for (const family of families) {
-      this.node.routes.addAddress('cni0', { ip: addresses[family].bridge, prefix: family === 'IPv4' ? 24 : 64 });
-    }
-  }
-
-  #client(): void {
-    const peer = { name: 'eth0', up: true, netns: { fd: this.client.fd } };
-    this.node.routes.createVeth({ name: 'eth0', up: true, peer });
-    for (const family of families) {
-      const { node, client } = addresses[family];
+      const { [names.node]: node, [names.host]: host } = addresses[family];
       const prefix = family === 'IPv4' ? 24 : 64;
-      this.node.routes.addAddress('eth0', { ip: node, prefix });
-      this.client.routes.addAddress('eth0', { ip: client, prefix });
-      // The client knows no Pod network: answers come back to it by way of the node alone.
-      this.client.routes.addRoute({ destination: 'default', gateway: node, device: 'eth0' });
-      this.node.routes.addRoute({ destination: 'default', gateway: client, device: 'eth0' });
+      this.node.routes.addAddress(device, { ip: node, prefix });
+      place.routes.addAddress('eth0', { ip: host, prefix });
+      place.routes.addRoute({ destination: 'default', gateway: node, device: 'eth0' });
     }
   }
 
-  #pod(name: PodName): void {
+  #ways(family: IpFamily): void {
+    const { node, beyond } = this;
+    const { client, beyond: gateway, external, balancer } = addresses[family];
+    node.routes.addRoute({ destination: 'default', gateway: client, device: 'eth0' });
+    for (const ip of [external, balancer]) {
+      beyond.routes.addAddress('eth0', hostAddress(ip));
+      node.routes.addRoute({ destination: block(ip), gateway, device: 'eth1' });
+    }
+  }
+
+  #localPod(name: 'podA' | 'podB' | 'podC'): void {
     const pod = this.pods[name];
     const peer = { name: 'eth0', up: true, netns: { fd: pod.fd } };
     this.node.routes.createVeth({ name: `to-${name}`, up: true, master: 'cni0', peer });
     for (const family of families) {
+      const own = [addresses[family][name], ...(name === 'podC' ? manyAddresses(family, crowdSize) : [])];
+      // Host addresses, so that Pods of one node talk through the node.
+      for (const ip of own) pod.routes.addAddress('eth0', hostAddress(ip));
       const gateway = addresses[family].bridge;
-      this.#address(pod, addresses[family][name]);
       pod.routes.addRoute({ destination: 'default', gateway, device: 'eth0', onlink: true });
     }
   }
 
-  /** A host address, so that Pods of one node talk through the node. */
-  #address(pod: Place, ip: Ip): void {
-    pod.routes.addAddress('eth0', { ip, prefix: familyOf(ip) === 'IPv4' ? 32 : 128 });
+  #remotePod(name: 'podD' | 'podE', nodeAddress: 'nodeToD' | 'nodeToE'): void {
+    const pod = this.pods[name];
+    const device = deviceOf[name];
+    const peer = { name: 'eth0', up: true, netns: { fd: pod.fd } };
+    this.node.routes.createVeth({ name: device, up: true, peer });
+    for (const family of families) {
+      const { [name]: ip, [nodeAddress]: gateway } = addresses[family];
+      this.node.routes.addAddress(device, hostAddress(gateway));
+      pod.routes.addAddress('eth0', hostAddress(ip));
+      pod.routes.addRoute({ destination: 'default', gateway, device: 'eth0', onlink: true });
+      this.node.routes.addRoute({ destination: block(ip), device });
+    }
   }
+}
+
+type Addresses = (typeof addresses)[IpFamily];
+
+function routerSysctls(): void {
+  writeSysctl('net.ipv4.ip_forward', 1);
+  writeSysctl('net.ipv6.conf.all.forwarding', 1);
+  // Refusals by ICMP are many here, and a kernel sends few to one host.
+  writeSysctl('net.ipv4.icmp_ratelimit', 0);
+  writeSysctl('net.ipv6.icmp.ratelimit', 0);
+  // A Pod that is told of the shorter way to another one would miss the address translation.
+  for (const device of ['all', 'default']) writeSysctl(`net.ipv4.conf.${device}.send_redirects`, 0);
+  // Where br_netfilter is loaded, a bridge would answer for the IP stack, and not send a frame back where it came from.
+  for (const family of ['iptables', 'ip6tables']) {
+    if (existsSync(`/proc/sys/net/bridge/bridge-nf-call-${family}`))
+      writeSysctl(`net.bridge.bridge-nf-call-${family}`, 0);
+  }
+}
+
+function podServes(name: PodName): ListenAddress[] {
+  return families.flatMap((family) => {
+    const ip = addresses[family][name];
+    return [
+      { name, ip, port: podPort },
+      { name: `${name}:${secondPodPort}`, ip, port: secondPodPort },
+    ];
+  });
+}
+
+function beyondServes(): ListenAddress[] {
+  return families.flatMap((family) =>
+    [addresses[family].external, addresses[family].balancer].flatMap((ip) =>
+      [80, 81].map((port) => ({ name: 'beyond', ip, port })),
+    ),
+  );
+}
+
+function hostAddress(ip: Ip) {
+  return { ip, prefix: bits(familyOf(ip)) };
+}
+
+function block(ip: Ip) {
+  return { family: familyOf(ip), base: ip, prefix: bits(familyOf(ip)) };
 }

@@ -1,0 +1,35 @@
+import type { ProxyMode } from '../../src/proxy/config.ts';
+import { allAsNode, type Scenario } from './scenario.ts';
+
+/** Something that a mode cannot do. The table in docs/proxy-modes.md has the same lines. */
+export interface Limit {
+  readonly mode: ProxyMode;
+  /** What a user might expect, and why it is not so. */
+  readonly what: string;
+  readonly reason: string;
+  /** Scenarios that cannot be played for this reason. */
+  readonly skips?: (scenario: Scenario) => boolean;
+  /** What is to be expected in the place of what the model predicts, in the words of `Call.expect`. */
+  readonly instead?: (predicted: string) => string;
+}
+
+/** All limits there are; the only reason for which a mode does other than the model predicts, or is not asked. */
+export const limits: readonly Limit[] = [
+  {
+    mode: 'userspace',
+    what: 'Endpoints see the client',
+    reason: 'the proxy makes the connection to the endpoint itself, so the endpoint sees the node',
+    instead: allAsNode,
+  },
+];
+
+/** What the mode is expected to do where the model predicts this. */
+export function expectedOf(mode: ProxyMode, predicted: string): string {
+  const ofMode = limits.filter((limit) => limit.mode === mode);
+  return ofMode.reduce((text, { instead }) => instead?.(text) ?? text, predicted);
+}
+
+/** Why a mode is not asked for a scenario; `undefined` where it is. */
+export function reasonToSkip(mode: ProxyMode, scenario: Scenario): string | undefined {
+  return limits.find((limit) => limit.mode === mode && limit.skips?.(scenario))?.reason;
+}

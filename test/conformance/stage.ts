@@ -1,0 +1,133 @@
+import { createLogger } from '../../src/component/log.ts';
+import { type Conntrack, openConntrack } from '../../src/kernel/conntrack.ts';
+import type { ServiceModel } from '../../src/model/service-model.ts';
+import type { ServicePort } from '../../src/model/types.ts';
+import { bits } from '../../src/net/cidr.ts';
+import type { Ip, IpFamily } from '../../src/net/ip.ts';
+import type { Backend } from '../../src/proxy/backend.ts';
+import { type ProxyMode, parseProxyConfig } from '../../src/proxy/config.ts';
+import { openBackend } from '../../src/proxy/modes.ts';
+import { effortFor, judge, type Outcome, readWord } from './judge.ts';
+import { expectedOf } from './limits.ts';
+import { attemptOf, modelOf, nodeFactsOf, ownAddresses, predictedText, targetOf } from './objects.ts';
+import { addresses, families, manyAddresses } from './places.ts';
+import { allAsNode, type Call, type Scenario } from './scenario.ts';
+import { type Command, crowdSize, Topology } from './topology.ts';
+
+/** A call in one family, in the scenario that it belongs to. */
+export interface CallIn {
+  readonly scenario: Scenario;
+  readonly family: IpFamily;
+  readonly call: Omit<Call, 'expect'>;
+}
+
+/** The test bed with a proxy mode's backend on the node: plays scenarios in the kernel, and says what went wrong. */
+export class Stage {
+  readonly mode: ProxyMode;
+  readonly topology: Topology;
+  readonly #backend: Backend;
+  readonly #conntrack: Conntrack;
+  #servicePorts: ReadonlyMap<string, ServicePort> = new Map();
+
+  private constructor(mode: ProxyMode, { topology, backend }: { topology: Topology; backend: Backend }) {
+    this.mode = mode;
+    this.topology = topology;
+    this.#backend = backend;
+    this.#conntrack = openConntrack();
+  }
+
+  /** Lays the test bed, of which the network namespace of this process is the node, and opens the mode's backend. */
+  static async open(mode: ProxyMode): Promise<Stage> {
+    const topology = new Topology();
+    await topology.start();
+    const log = createLogger('conformance');
+    log.level = 'error';
+    const backend = await openBackend[mode]({ config: parseProxyConfig({ mode }), log });
+    await backend.prepare(nodeFactsOf({}));
+    return new Stage(mode, { topology, backend });
+  }
+
+  async close(): Promise<void> {
+    await this.#backend.cleanup();
+    this.#backend.close();
+    this.#conntrack.close();
+    this.topology.close();
+  }
+
+  /** Plays a scenario: brings it into the kernel, calls as it says, and gives a line for each thing that is wrong. */
+  async play(scenario: Scenario): Promise<string[]> {
+    const undo = this.#addBalancerAddress(scenario);
+    try {
+      const model = modelOf(scenario);
+      const problems = await this.serve(model);
+      const ofCalls = scenario.calls.flatMap((call) =>
+        (call.families ?? families).map((family) => this.#try({ scenario, family, call }, model)),
+      );
+      return [...problems, ...(await Promise.all(ofCalls)).flat()];
+    } finally {
+      undo();
+    }
+  }
+
+  /** Puts the model into the kernel in place of the one before, and lets it forget connections. */
+  async serve(model: ServiceModel): Promise<string[]> {
+    const updates = new Map<string, ServicePort | undefined>(model.servicePorts);
+    for (const name of this.#servicePorts.keys()) if (!updates.has(name)) updates.set(name, undefined);
+    const { refused } = await this.#backend.sync(model.node, updates);
+    this.#servicePorts = new Map(model.servicePorts);
+    this.#conntrack.delete(() => true);
+    return [...refused].map(([name, error]) => `${name} is refused: ${error.message}`);
+  }
+
+  /** What calls come to, so many from each source, in the order of the sources. */
+  async outcomes(
+    { scenario, family, call }: CallIn,
+    command: Pick<Command, 'times' | 'timeout'> & { readonly sources?: readonly Ip[] | undefined },
+  ): Promise<Outcome[]> {
+    const { protocol } = attemptOf(scenario, family, call);
+    if (protocol === 'sctp') throw new Error('no agent speaks SCTP');
+    const { times, timeout, sources } = command;
+    const { outcomes } = await this.topology.place(call.from).call({
+      protocol,
+      ...targetOf(scenario, family, call),
+      times,
+      timeout,
+      ...(sources && { sources }),
+    });
+    const own = ownAddresses(scenario, family);
+    return outcomes.map((text, i) => {
+      const source = Math.floor(i / times);
+      return { source, word: readWord(text, { source: sources?.[source], own }) };
+    });
+  }
+
+  async #try(callIn: CallIn, model: ServiceModel): Promise<string[]> {
+    const { scenario, family, call } = callIn;
+    const predicted = expectedOf(this.mode, predictedText(model, attemptOf(scenario, family, call)));
+    const isRemembered = scenario.services[call.service ?? 0]?.affinity !== undefined;
+    // A process of the node has one of the node's addresses in any case.
+    const expected = call.from === 'node' ? allAsNode(predicted) : predicted;
+    const expectation = { expected, isRemembered, many: call.many === true };
+    const sources = sourcesOf(callIn, isRemembered);
+    const { rounds, ...command } = effortFor(expectation);
+    const outcomes: Outcome[] = [];
+    for (let i = 0; i < rounds; i++) outcomes.push(...(await this.outcomes(callIn, { ...command, sources })));
+    return judge(outcomes, expectation).map((problem) => `${family}, ${call.from} → ${call.to}: ${problem}`);
+  }
+
+  #addBalancerAddress({ node }: Scenario): () => void {
+    if (node?.hasBalancerAddress !== true) return () => {};
+    const { routes } = this.topology.node;
+    const added = families.map((family) => ({ ip: addresses[family].balancer, prefix: bits(family) }));
+    for (const address of added) routes.addAddress('lo', address);
+    return () => {
+      for (const address of added) routes.removeAddress('lo', address);
+    };
+  }
+}
+
+/** The client's own address, or a crowd's; what the kernel chooses, where the node calls. */
+function sourcesOf({ call: { from }, family }: CallIn, isRemembered: boolean): readonly Ip[] | undefined {
+  if (from === 'node') return undefined;
+  return from === 'podC' && isRemembered ? manyAddresses(family, crowdSize) : [addresses[family][from]];
+}

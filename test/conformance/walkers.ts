@@ -1,0 +1,46 @@
+import { compileProgram } from '../../src/backends/nftables/program.ts';
+import type { NodeModel } from '../../src/model/types.ts';
+import type { IpFamily } from '../../src/net/ip.ts';
+import type { ProxyMode } from '../../src/proxy/config.ts';
+import { PacketWalker } from '../../src/rules/nftables/walk.ts';
+import type { Surroundings, Walker } from '../../src/rules/packet.ts';
+
+/**
+ * Compiles what a proxy mode makes of a model for one family, and gives what opens it for packets that are values. Each
+ * walker remembers nothing of what went through another one.
+ */
+export type CompileWalker = (model: NodeModel, family: IpFamily) => (surroundings: Surroundings) => Walker;
+
+/** The modes whose rules can be walked. */
+export const walkers: readonly { readonly mode: ProxyMode; readonly compile: CompileWalker }[] = [
+  { mode: 'nftables', compile: walkNftables },
+];
+
+function walkNftables(model: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
+  const program = compileProgram(model, family);
+  return openWalker(model, (surroundings) => new PacketWalker(program, surroundings));
+}
+
+/** Walkers take longer to make than packets to send: where clients are not remembered, there is one for all. */
+function openWalker(
+  { servicePorts }: NodeModel,
+  open: (surroundings: Surroundings) => Walker,
+): (surroundings: Surroundings) => Walker {
+  const remembers = [...servicePorts.values()].some(({ affinitySeconds }) => affinitySeconds !== undefined);
+  return remembers ? open : reopened(open);
+}
+
+/** One walker that goes by the surroundings it was last opened in. */
+function reopened(open: (surroundings: Surroundings) => Walker): (surroundings: Surroundings) => Walker {
+  let current: Surroundings | undefined;
+  const walker = open({
+    isLocal: (ip) => current?.isLocal(ip) === true,
+    random: (modulus) => current?.random(modulus) ?? 0,
+    chance: (probability) => current?.chance(probability) === true,
+    now: () => current?.now() ?? 0,
+  });
+  return (surroundings) => {
+    current = surroundings;
+    return walker;
+  };
+}
