@@ -1,0 +1,179 @@
+import type { IpFamily } from '../../net/ip.ts';
+import { parseRule } from './parse-rule.ts';
+import { printRule } from './print.ts';
+import type { Command, Match, Restore, RuleText, TableName } from './syntax.ts';
+import { tableNames } from './syntax.ts';
+
+/** Chains by name, with their rules as listings show them. */
+export type ChainTexts = ReadonlyMap<string, readonly RuleText[]>;
+
+/** Chains of each table; a table that is not there is not looked at. */
+export type TableTexts = ReadonlyMap<TableName, ChainTexts>;
+
+/** What is to happen to one chain. */
+export type ChainChange = { readonly table: TableName; readonly chain: string } & (
+  /** Made, or emptied, and filled. An entrance leads to chains that are written in the same go. */
+  | { readonly kind: 'write'; readonly rules: readonly RuleText[]; readonly entrance?: true }
+  /** Of rules whose order is of no matter: some go, and others come in at the head, in this order. */
+  | { readonly kind: 'edit'; readonly delete: readonly RuleText[]; readonly insert: readonly RuleText[] }
+  | { readonly kind: 'remove' }
+);
+
+/** What the comparison must know of chains. */
+export interface ChainKinds {
+  readonly family: IpFamily;
+  /** A chain of others in which a few rules are ours: those are wanted, and the rest is not touched. */
+  isBuiltIn(chain: string): boolean;
+  /** Whether a chain is ours: gone if it is not wanted, and so is a rule in a built-in chain that leads to it. */
+  isOurs(chain: string): boolean;
+  /**
+   * For chains that the rules of many lead in by, how many rules at the end must stand there as they are; the order of
+   * those before does not matter. `undefined` for all other chains, whose rules are a sequence.
+   */
+  tailOf(table: TableName, chain: string): number | undefined;
+}
+
+/**
+ * What makes of the chains there are those that are wanted. Chains come in the order of `wanted`. What is there in
+ * another spelling is right.
+ */
+export function diff(current: TableTexts, wanted: TableTexts, kinds: ChainKinds): ChainChange[] {
+  const changes: ChainChange[] = [];
+  for (const [table, chains] of wanted) {
+    const there = current.get(table);
+    for (const [chain, rules] of chains) {
+      const change = diffChain({ table, chain }, [there?.get(chain), rules], kinds);
+      if (change !== undefined) changes.push(change);
+    }
+    for (const chain of there?.keys() ?? []) {
+      if (kinds.isOurs(chain) && !chains.has(chain)) changes.push({ kind: 'remove', table, chain });
+    }
+  }
+  return changes;
+}
+
+type Place = { readonly table: TableName; readonly chain: string };
+type Rules = readonly RuleText[];
+
+function diffChain(place: Place, [there, rules]: [Rules | undefined, Rules], kinds: ChainKinds): ChainChange | undefined {
+  if (kinds.isBuiltIn(place.chain)) {
+    // In a chain of others, ours stand at the head to begin with, and wherever they are later they may stay.
+    const ours = (there ?? []).filter((rule) => leadsTo(rule, kinds));
+    return edit(place, unmatched(rules, ours, kinds.family));
+  }
+  const tail = kinds.tailOf(place.table, place.chain);
+  const write: ChainChange = { kind: 'write', ...place, rules, ...(tail === undefined ? {} : { entrance: true }) };
+  if (there === undefined) return write;
+  if (sameTexts(there, rules)) return undefined;
+  if (tail === undefined) return sameRules(there, rules, kinds.family) ? undefined : write;
+  if (!sameRules(last(there, tail), last(rules, tail), kinds.family)) return write;
+  return edit(place, unmatched(rules, there, kinds.family));
+}
+
+function edit(place: Place, [missing, surplus]: [Rules, Rules]): ChainChange | undefined {
+  if (missing.length + surplus.length === 0) return undefined;
+  return { kind: 'edit', ...place, delete: surplus, insert: missing };
+}
+
+function leadsTo(text: RuleText, { family, isOurs }: ChainKinds): boolean {
+  const rule = parseRule(text, family);
+  if ('foreign' in rule) return false;
+  const { target } = rule;
+  return (target?.kind === 'jump' || target?.kind === 'goto') && isOurs(target.chain);
+}
+
+function sameTexts(some: Rules, others: Rules): boolean {
+  return some.length === others.length && some.every((rule, i) => rule === others[i]);
+}
+
+function sameRules(some: Rules, others: Rules, family: IpFamily): boolean {
+  const canonical = (rule: RuleText) => canonicalRule(rule, family);
+  return some.length === others.length && sameTexts(some.map(canonical), others.map(canonical));
+}
+
+function last(rules: Rules, count: number): Rules {
+  return rules.slice(rules.length - Math.min(count, rules.length));
+}
+
+/** Rules that are in one list more often than in the other: those of the first, and those of the second. */
+function unmatched(some: readonly RuleText[], others: readonly RuleText[], family: IpFamily): [RuleText[], RuleText[]] {
+  const texts = [surplus(some, others), surplus(others, some)] as const;
+  if (texts[0].length === 0 || texts[1].length === 0) return [...texts];
+  const key = (rule: RuleText) => canonicalRule(rule, family);
+  return [surplus(texts[0], texts[1], key), surplus(texts[1], texts[0], key)];
+}
+
+function surplus(rules: readonly RuleText[], others: readonly RuleText[], key = (rule: RuleText) => rule): RuleText[] {
+  const left = new Map<RuleText, number>();
+  for (const rule of others) left.set(key(rule), (left.get(key(rule)) ?? 0) + 1);
+  return rules.filter((rule) => {
+    const count = left.get(key(rule)) ?? 0;
+    if (count > 0) left.set(key(rule), count - 1);
+    return count === 0;
+  });
+}
+
+/**
+ * One text for all spellings of a rule. Versions of the tool differ in the order in which they show the matches, which
+ * is of no matter as long as none of them keeps a record of those that come as far as it.
+ */
+export function canonicalRule(text: RuleText, family: IpFamily): RuleText {
+  const rule = parseRule(text, family);
+  if ('foreign' in rule) return text;
+  if (rule.matches.some(({ kind }) => kind === 'recent set')) return printRule(rule, family);
+  return printRule({ ...rule, matches: [...rule.matches].sort(byKind) }, family);
+}
+
+function byKind(a: Match, b: Match): number {
+  return a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0;
+}
+
+/**
+ * Changes as inputs of the tool, each of which is carried out as a whole. If there are more than `batch` changes they
+ * come in several, with so many chains in each, and between any two of them no rule leads to a chain that is not whole:
+ * first the chains that others lead to, then the entrances, and what nothing leads to any more goes last.
+ */
+export function* restores(changes: readonly ChainChange[], batch: number): Generator<Restore, void, undefined> {
+  if (changes.length <= batch) {
+    if (changes.length > 0) yield restore(changes);
+    return;
+  }
+  const inner = changes.filter((change) => change.kind === 'write' && change.entrance !== true);
+  const entrances = changes.filter((change) => change.kind === 'edit' || (change.kind === 'write' && change.entrance));
+  const removals = changes.filter(({ kind }) => kind === 'remove');
+  yield* inBatches(inner, batch);
+  if (entrances.length > 0) yield restore(entrances);
+  // Any of them may lead to any other.
+  if (removals.length > batch) yield* inBatches(removals.map(({ table, chain }) => ({ kind: 'write', table, chain, rules: [] })), batch);
+  yield* inBatches(removals, batch);
+}
+
+function* inBatches(changes: readonly ChainChange[], batch: number): Generator<Restore, void, undefined> {
+  for (let i = 0; i < changes.length; i += batch) yield restore(changes.slice(i, i + batch));
+}
+
+function restore(changes: readonly ChainChange[]): Restore {
+  return tableNames.flatMap((table) => {
+    const own = changes.filter((change) => change.table === table);
+    return own.length === 0 ? [] : [{ table, commands: commandsOf(own) }];
+  });
+}
+
+/** A chain is declared before rules lead to it, and deleted when none does any more. */
+function commandsOf(changes: readonly ChainChange[]): Command[] {
+  const commands: Command[] = [];
+  for (const { kind, chain } of changes) {
+    if (kind !== 'edit') commands.push({ verb: 'declare', chain });
+  }
+  for (const change of changes) {
+    const { chain } = change;
+    if (change.kind === 'write') for (const rule of change.rules) commands.push({ verb: 'append', chain, rule });
+    if (change.kind !== 'edit') continue;
+    for (const rule of change.delete) commands.push({ verb: 'delete', chain, rule });
+    for (const rule of [...change.insert].reverse()) commands.push({ verb: 'insert', chain, rule });
+  }
+  for (const { kind, chain } of changes) {
+    if (kind === 'remove') commands.push({ verb: 'delete-chain', chain });
+  }
+  return commands;
+}
