@@ -41,9 +41,9 @@ export function compileBase(context: RuleContext): Program {
         chain(chainNames.postrouting, postrouting(context)),
         chain(chainNames.nodePorts, []),
         chain(chainNames.services, nodePortEntrances(context)),
-        chain('PREROUTING', [portals]),
-        chain('OUTPUT', [portals]),
-        chain('POSTROUTING', [jump(chainNames.postrouting, 'kubernetes postrouting rules')]),
+        builtIn('PREROUTING', [portals]),
+        builtIn('OUTPUT', [portals]),
+        builtIn('POSTROUTING', [jump(chainNames.postrouting, 'kubernetes postrouting rules')]),
       ],
     },
     {
@@ -55,18 +55,18 @@ export function compileBase(context: RuleContext): Program {
         chain(chainNames.nodePorts, []),
         chain(chainNames.forward, forward(context)),
         chain(chainNames.firewall, loopbackGuard(context)),
-        chain('INPUT', [
+        builtIn('INPUT', [
           newOnly(chainNames.firewall, 'kubernetes load balancer firewall'),
           jump(chainNames.nodePorts, 'kubernetes health check service ports'),
           newOnly(chainNames.externalServices, 'kubernetes externally-visible service portals'),
         ]),
-        chain('FORWARD', [
+        builtIn('FORWARD', [
           newOnly(chainNames.firewall, 'kubernetes load balancer firewall'),
           jump(chainNames.forward, 'kubernetes forwarding rules'),
           newOnly(chainNames.services, 'kubernetes service portals'),
           newOnly(chainNames.externalServices, 'kubernetes externally-visible service portals'),
         ]),
-        chain('OUTPUT', [
+        builtIn('OUTPUT', [
           newOnly(chainNames.firewall, 'kubernetes load balancer firewall'),
           newOnly(chainNames.services, 'kubernetes service portals'),
           // A process of the node is to hear at once, as a client from elsewhere does.
@@ -79,6 +79,11 @@ export function compileBase(context: RuleContext): Program {
 
 function chain(name: string, rules: readonly Rule[]): Chain {
   return { name, rules };
+}
+
+/** What stands in a chain of the kernel's; what its owner lets through is none of ours. */
+function builtIn(name: string, rules: readonly Rule[]): Chain {
+  return { name, policy: 'ACCEPT', rules };
 }
 
 /** A comment as a match. */

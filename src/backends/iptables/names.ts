@@ -21,12 +21,16 @@ export const chainNames = {
   canary: 'KUBE-PROXY-CANARY',
 } as const;
 
-/** Chains that Services have rules in, by table. */
-export const sharedChains: { readonly [T in TableName]: readonly string[] } = {
-  mangle: [],
-  nat: [chainNames.services, chainNames.nodePorts],
-  filter: [chainNames.services, chainNames.externalServices, chainNames.nodePorts, chainNames.firewall],
+const shared: { readonly [T in TableName]: ReadonlySet<string> } = {
+  mangle: new Set(),
+  nat: new Set([chainNames.services, chainNames.nodePorts]),
+  filter: new Set([chainNames.services, chainNames.externalServices, chainNames.nodePorts, chainNames.firewall]),
 };
+
+/** Whether a chain is one that Service ports have rules in. */
+export function isSharedChain(table: TableName, chain: string): boolean {
+  return shared[table].has(chain);
+}
 
 /** What a chain of one Service port is for. */
 export type ServiceChain =
@@ -70,6 +74,3 @@ const ownNames = new Set<string>(Object.values(chainNames));
 export function isOwnChain(name: string): boolean {
   return ownNames.has(name) || /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/.test(name);
 }
-
-/** Chains of others that rules of ours stand in. */
-export const builtInChains = ['PREROUTING', 'INPUT', 'FORWARD', 'OUTPUT', 'POSTROUTING'] as const;

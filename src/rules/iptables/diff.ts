@@ -7,8 +7,18 @@ import { tableNames } from './syntax.ts';
 /** Chains by name, with their rules as listings show them. */
 export type ChainTexts = ReadonlyMap<string, readonly RuleText[]>;
 
-/** Chains of each table; a table that is not there is not looked at. */
+/** Chains of each table. */
 export type TableTexts = ReadonlyMap<TableName, ChainTexts>;
+
+/** A chain as it should be. */
+export type WantedChain = { readonly table: TableName; readonly chain: string; readonly rules: readonly RuleText[] } & (
+  /** All of it is ours, in this order. */
+  | { readonly kind: 'own' }
+  /** Many lead in by it: all of it is ours, and the order does not matter, but for so many rules at the end. */
+  | { readonly kind: 'shared'; readonly tail: number }
+  /** A chain of others', in which these rules are wanted. */
+  | { readonly kind: 'built-in' }
+);
 
 /** What is to happen to one chain. */
 export type ChainChange = { readonly table: TableName; readonly chain: string } & (
@@ -19,63 +29,66 @@ export type ChainChange = { readonly table: TableName; readonly chain: string } 
   | { readonly kind: 'remove' }
 );
 
-/** What the comparison must know of chains. */
-export interface ChainKinds {
+/** What the comparison must know besides. */
+export interface DiffOptions {
   readonly family: IpFamily;
-  /** A chain of others in which a few rules are ours: those are wanted, and the rest is not touched. */
-  isBuiltIn(chain: string): boolean;
   /** Whether a chain is ours: gone if it is not wanted, and so is a rule in a built-in chain that leads to it. */
-  isOurs(chain: string): boolean;
-  /**
-   * For chains that the rules of many lead in by, how many rules at the end must stand there as they are; the order of
-   * those before does not matter. `undefined` for all other chains, whose rules are a sequence.
-   */
-  tailOf(table: TableName, chain: string): number | undefined;
+  readonly isOurs: (chain: string) => boolean;
 }
 
+/** Chains that are compared in one step of `diff`. */
+const chainsInStep = 100;
+
 /**
- * What makes of the chains there are those that are wanted. Chains come in the order of `wanted`. What is there in
- * another spelling is right.
+ * What makes of the chains there are those that are wanted, in their order. What is there in another spelling is right.
+ * Goes in steps of less than a millisecond, but for chains of thousands of rules.
  */
-export function diff(current: TableTexts, wanted: TableTexts, kinds: ChainKinds): ChainChange[] {
+export function* diff(
+  current: TableTexts,
+  wanted: Iterable<WantedChain>,
+  options: DiffOptions,
+): Generator<undefined, ChainChange[], undefined> {
   const changes: ChainChange[] = [];
-  for (const [table, chains] of wanted) {
-    const there = current.get(table);
-    for (const [chain, rules] of chains) {
-      const change = diffChain({ table, chain }, [there?.get(chain), rules], kinds);
-      if (change !== undefined) changes.push(change);
-    }
-    for (const chain of there?.keys() ?? []) {
-      if (kinds.isOurs(chain) && !chains.has(chain)) changes.push({ kind: 'remove', table, chain });
+  const seen = new Map<TableName, Set<string>>([...current.keys()].map((table) => [table, new Set()]));
+  let compared = 0;
+  for (const want of wanted) {
+    if (compared++ % chainsInStep === chainsInStep - 1) yield;
+    seen.get(want.table)?.add(want.chain);
+    const change = diffChain(want, current.get(want.table)?.get(want.chain), options);
+    if (change !== undefined) changes.push(change);
+  }
+  for (const [table, chains] of current) {
+    for (const chain of chains.keys()) {
+      if (options.isOurs(chain) && seen.get(table)?.has(chain) !== true) changes.push({ kind: 'remove', table, chain });
     }
   }
   return changes;
 }
 
-type Place = { readonly table: TableName; readonly chain: string };
 type Rules = readonly RuleText[];
 
-function diffChain(place: Place, [there, rules]: [Rules | undefined, Rules], kinds: ChainKinds): ChainChange | undefined {
-  if (kinds.isBuiltIn(place.chain)) {
-    // In a chain of others, ours stand at the head to begin with, and wherever they are later they may stay.
-    const ours = (there ?? []).filter((rule) => leadsTo(rule, kinds));
-    return edit(place, unmatched(rules, ours, kinds.family));
+function diffChain(want: WantedChain, there: Rules | undefined, options: DiffOptions): ChainChange | undefined {
+  const { table, chain, rules } = want;
+  const { family } = options;
+  if (want.kind === 'built-in') {
+    // Ours stand at the head to begin with. Where others put theirs before them they meant to.
+    const ours = (there ?? []).filter((rule) => rules.includes(rule) || leadsTo(rule, options));
+    return edit(want, unmatched(rules, ours, family));
   }
-  const tail = kinds.tailOf(place.table, place.chain);
-  const write: ChainChange = { kind: 'write', ...place, rules, ...(tail === undefined ? {} : { entrance: true }) };
+  const write: ChainChange = { kind: 'write', table, chain, rules, ...(want.kind === 'shared' ? { entrance: true } : {}) };
   if (there === undefined) return write;
   if (sameTexts(there, rules)) return undefined;
-  if (tail === undefined) return sameRules(there, rules, kinds.family) ? undefined : write;
-  if (!sameRules(last(there, tail), last(rules, tail), kinds.family)) return write;
-  return edit(place, unmatched(rules, there, kinds.family));
+  if (want.kind === 'own') return sameRules(there, rules, family) ? undefined : write;
+  if (!sameRules(last(there, want.tail), last(rules, want.tail), family)) return write;
+  return edit(want, unmatched(rules, there, family));
 }
 
-function edit(place: Place, [missing, surplus]: [Rules, Rules]): ChainChange | undefined {
+function edit({ table, chain }: WantedChain, [missing, surplus]: [Rules, Rules]): ChainChange | undefined {
   if (missing.length + surplus.length === 0) return undefined;
-  return { kind: 'edit', ...place, delete: surplus, insert: missing };
+  return { kind: 'edit', table, chain, delete: surplus, insert: missing };
 }
 
-function leadsTo(text: RuleText, { family, isOurs }: ChainKinds): boolean {
+function leadsTo(text: RuleText, { family, isOurs }: DiffOptions): boolean {
   const rule = parseRule(text, family);
   if ('foreign' in rule) return false;
   const { target } = rule;
@@ -126,6 +139,41 @@ export function canonicalRule(text: RuleText, family: IpFamily): RuleText {
 
 function byKind(a: Match, b: Match): number {
   return a.kind < b.kind ? -1 : a.kind > b.kind ? 1 : 0;
+}
+
+/**
+ * The tool looks for each rule that is to go among all of its chain; to write the whole chain takes as long as looking
+ * for so many, however long it is (measured with both variants).
+ */
+const deletionsAtMost = 150;
+
+/**
+ * Changes with the edits of each chain as one.
+ * @param whole gives the rules of a chain that may be written anew where too many of them would go
+ */
+export function joinEdits(
+  changes: readonly ChainChange[],
+  whole: (place: { table: TableName; chain: string }) => readonly RuleText[] | undefined = () => undefined,
+): ChainChange[] {
+  const joined: ChainChange[] = changes.filter(({ kind }) => kind !== 'edit');
+  const edits = new Map<string, ChainChange & { kind: 'edit'; delete: RuleText[]; insert: RuleText[] }>();
+  for (const change of changes) {
+    if (change.kind !== 'edit') continue;
+    const key = `${change.table} ${change.chain}`;
+    const known = edits.get(key);
+    if (known === undefined) edits.set(key, { ...change, delete: [...change.delete], insert: [...change.insert] });
+    else {
+      known.delete.push(...change.delete);
+      known.insert.push(...change.insert);
+    }
+  }
+  for (const edit of edits.values()) {
+    const { table, chain } = edit;
+    const rules = edit.delete.length > deletionsAtMost ? whole({ table, chain }) : undefined;
+    if (rules !== undefined) joined.push({ kind: 'write', table, chain, rules, entrance: true });
+    else if (edit.delete.length + edit.insert.length > 0) joined.push(edit);
+  }
+  return joined;
 }
 
 /**

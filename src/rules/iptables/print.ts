@@ -11,6 +11,7 @@ import type {
   Rule,
   RuleText,
   Table,
+  TableName,
   Target,
 } from './syntax.ts';
 import { probabilityOf } from './syntax.ts';
@@ -44,7 +45,7 @@ function printDeclaration({ name, policy }: Pick<Chain, 'name' | 'policy'>): str
   return `:${name} ${policy ?? '-'} [0:0]`;
 }
 
-/** The text that `iptables-restore --noflush` is given. Its lines are the commands in their order, and three a table. */
+/** The text that `iptables-restore --noflush` is given. A line a command, and two more a table. */
 export function printRestore(restore: Restore): string {
   const lines: string[] = [];
   for (const { table, commands } of restore) {
@@ -53,6 +54,17 @@ export function printRestore(restore: Restore): string {
     lines.push('COMMIT');
   }
   return `${lines.join('\n')}\n`;
+}
+
+/** The command in a line of what `printRestore` gives, counted from 1. */
+export function commandAtLine(restore: Restore, line: number): { table: TableName; command: Command } | undefined {
+  let first = 2;
+  for (const { table, commands } of restore) {
+    const command = commands[line - first];
+    if (line >= first && command !== undefined) return { table, command };
+    first += commands.length + 2;
+  }
+  return undefined;
 }
 
 function printCommand(command: Command): string {

@@ -1,5 +1,5 @@
 import type { IpFamily } from '../../net/ip.ts';
-import type { ChainChange, TableTexts } from './diff.ts';
+import type { ChainChange, WantedChain } from './diff.ts';
 import { printRule } from './print.ts';
 import type { Program, Rule, RuleText, TableName } from './syntax.ts';
 
@@ -30,8 +30,8 @@ export class RuleStore {
   }
 
   /**
-   * Puts an owner's rules in the place of those it had; `undefined` takes it out. Gives what that means for the chains,
-   * and the way back.
+   * Puts an owner's rules in the place of those it had; `undefined` takes it out. Gives what that means for the chains
+   * that are right so far, and the way back.
    */
   replace(owner: string, rules: OwnedRules | undefined): { changes: ChainChange[]; undo: () => void } {
     const before = this.#owners.get(owner);
@@ -45,25 +45,30 @@ export class RuleStore {
     else this.#owners.set(owner, texts);
   }
 
-  /** All chains: those of the base in front, whose own rules are behind those of owners; chains that are led to first. */
-  tables(base: Program): TableTexts {
-    const tables = new Map<TableName, Map<string, RuleText[]>>();
-    const tails: { readonly rules: RuleText[]; readonly own: readonly RuleText[] }[] = [];
-    for (const { name: table, chains } of base) {
-      const texts = new Map<string, RuleText[]>();
-      tables.set(table, texts);
-      for (const { name, rules: own } of chains) {
-        const rules: RuleText[] = [];
-        texts.set(name, rules);
-        tails.push({ rules, own: own.map((rule) => printRule(rule, this.#family)) });
-      }
+  /**
+   * All chains there should be, each behind those that it leads to. Chains of the base that owners share have the base's
+   * own rules at their end; those with a policy are others'.
+   */
+  *chains(base: Program, isShared: (table: TableName, chain: string) => boolean): Generator<WantedChain> {
+    const all = base.flatMap(({ name: table, chains }) =>
+      chains.map(({ name: chain, rules, policy }) => ({
+        table,
+        chain,
+        isBuiltIn: policy !== undefined,
+        rules: rules.map((rule) => printRule(rule, this.#family)),
+      })),
+    );
+    const isEntrance = ({ table, chain, isBuiltIn }: (typeof all)[number]) => isBuiltIn || isShared(table, chain);
+    for (const { table, chain, rules } of all.filter((entry) => !isEntrance(entry))) {
+      yield { kind: 'own', table, chain, rules };
     }
-    for (const { chains, shared } of this.#owners.values()) {
-      for (const { table, name, rules } of chains) tables.get(table)?.set(name, [...rules]);
-      for (const { table, chain, rule } of shared) tables.get(table)?.get(chain)?.push(rule);
+    for (const { chains } of this.#owners.values()) {
+      for (const { table, name: chain, rules } of chains) yield { kind: 'own', table, chain, rules };
     }
-    for (const { rules, own } of tails) rules.push(...own);
-    return tables;
+    for (const { table, chain, rules, isBuiltIn } of all.filter(isEntrance)) {
+      if (isBuiltIn) yield { kind: 'built-in', table, chain, rules };
+      else yield { kind: 'shared', table, chain, rules: [...this.shared(table, chain), ...rules], tail: rules.length };
+    }
   }
 
   /** The rules that owners have in a shared chain. */
@@ -75,13 +80,15 @@ export class RuleStore {
     return rules;
   }
 
-  /** Whose a chain is, or with a rule given, that rule in a shared chain. Looks through all owners. */
-  ownerOf({ table, chain, rule }: { table: TableName; chain: string; rule?: RuleText }): string | undefined {
+  /** Who owns a chain, or with a rule given, that rule in a shared chain; for as long as nothing is replaced. */
+  ownership(): (place: { table: TableName; chain: string; rule?: RuleText }) => string | undefined {
+    const owners = new Map<string, string>();
     for (const [owner, { chains, shared }] of this.#owners) {
-      if (chains.some((own) => own.table === table && own.name === chain)) return owner;
-      if (shared.some((own) => own.table === table && own.chain === chain && own.rule === rule)) return owner;
+      for (const { table, name } of chains) owners.set(`${table} ${name}`, owner);
+      for (const { table, chain, rule } of shared) owners.set(`${table} ${chain} ${rule}`, owner);
     }
-    return undefined;
+    return ({ table, chain, rule }) =>
+      owners.get(`${table} ${chain}`) ?? (rule === undefined ? undefined : owners.get(`${table} ${chain} ${rule}`));
   }
 }
 
