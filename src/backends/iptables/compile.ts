@@ -212,7 +212,8 @@ export function offClusterMark(context: RuleContext): { sources: SourceMatch; ch
   if (more.length > 0) return { sources: {}, chain: chainNames.markOffCluster };
   const { source, inInterface } = pods;
   if (source !== undefined) return { sources: { source: not(source) }, chain: chainNames.markMasquerade };
-  if (inInterface !== undefined) return { sources: { inInterface: not(inInterface) }, chain: chainNames.markMasquerade };
+  if (inInterface !== undefined)
+    return { sources: { inInterface: not(inInterface) }, chain: chainNames.markMasquerade };
   return undefined;
 }
 
@@ -223,7 +224,9 @@ function not<T>({ value }: Matched<T>): Matched<T> {
 /** One rule can exclude one block of sources; several take a chain. */
 function markOffCluster(context: RuleContext): Chain[] {
   if (offClusterMark(context)?.chain !== chainNames.markOffCluster) return [];
-  const returns = podSources(context).map((sources): KnownRule => ({ ...sources, matches: [], target: { kind: 'RETURN' } }));
+  const returns = podSources(context).map(
+    (sources): KnownRule => ({ ...sources, matches: [], target: { kind: 'RETURN' } }),
+  );
   const mark: KnownRule = { matches: [], target: { kind: 'jump', chain: chainNames.markMasquerade } };
   return [chain(chainNames.markOffCluster, [...returns, mark])];
 }

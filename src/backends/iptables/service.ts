@@ -66,9 +66,10 @@ class ServiceRules {
 
   /** Leads packets for a frontend into the Service's chains. */
   #serve(frontend: Frontend): void {
-    const behind = frontend.kind === 'cluster-ip' && frontend.inside === undefined
-      ? this.#clusterIp(frontend)
-      : this.#external(frontend);
+    const behind =
+      frontend.kind === 'cluster-ip' && frontend.inside === undefined
+        ? this.#clusterIp(frontend)
+        : this.#external(frontend);
     const chain = frontend.sourceRanges === undefined ? behind : this.#firewall(frontend, behind);
     const { kind, ip, port } = frontend;
     const target: Target = { kind: 'jump', chain };
@@ -147,7 +148,10 @@ class ServiceRules {
     const mark: Target = { kind: 'jump', chain: chainNames.markMasquerade };
     const pods = podSources(this.#context).flatMap((sources) => {
       const matches = [comment(`pod traffic for ${text}`)];
-      return [...(masquerade === 'always' ? [{ ...sources, matches, target: mark }] : []), { ...sources, matches, target }];
+      return [
+        ...(masquerade === 'always' ? [{ ...sources, matches, target: mark }] : []),
+        { ...sources, matches, target },
+      ];
     });
     const local = (verb: string): Match[] => [
       comment(`${verb} LOCAL traffic for ${text}`),
@@ -184,7 +188,9 @@ class ServiceRules {
     const rule = this.#toFrontend(ip, port, matches);
     this.#share('filter', chainNames.firewall, { ...rule, target: allAnswer ? drop : { kind: 'jump', chain: name } });
     if (allAnswer || this.#chains.some((chain) => chain.table === 'filter' && chain.name === name)) return;
-    const returns = rangeSources(frontend).map((sources): KnownRule => ({ ...sources, matches: [], target: { kind: 'RETURN' } }));
+    const returns = rangeSources(frontend).map(
+      (sources): KnownRule => ({ ...sources, matches: [], target: { kind: 'RETURN' } }),
+    );
     this.#chains.push({ table: 'filter', name, rules: [...returns, { matches: [], target: drop }] });
   }
 
@@ -209,14 +215,21 @@ class ServiceRules {
       const chain = this.#endpoint(endpoint);
       return { chain, comment: comment(`${this.#port.name} -> ${endpointText(endpoint)}`) };
     });
-    const sticky = affinitySeconds === undefined ? [] : chosen.map(({ chain, comment }): KnownRule => ({
-      matches: [comment, { kind: 'recent rcheck', seconds: affinitySeconds, reap: true, name: chain }],
-      target: { kind: 'jump', chain },
-    }));
-    const drawn = chosen.map(({ chain, comment }, i): KnownRule => ({
-      matches: i === chosen.length - 1 ? [comment] : [comment, oneIn(chosen.length - i)],
-      target: { kind: 'jump', chain },
-    }));
+    const sticky =
+      affinitySeconds === undefined
+        ? []
+        : chosen.map(
+            ({ chain, comment }): KnownRule => ({
+              matches: [comment, { kind: 'recent rcheck', seconds: affinitySeconds, reap: true, name: chain }],
+              target: { kind: 'jump', chain },
+            }),
+          );
+    const drawn = chosen.map(
+      ({ chain, comment }, i): KnownRule => ({
+        matches: i === chosen.length - 1 ? [comment] : [comment, oneIn(chosen.length - i)],
+        target: { kind: 'jump', chain },
+      }),
+    );
     this.#chains.push({ table: 'nat', name, rules: [...sticky, ...drawn] });
     return name;
   }
@@ -231,7 +244,11 @@ class ServiceRules {
     const protocol: Match = { kind: 'ports', protocol: this.#protocol };
     const rules: KnownRule[] = [
       // A Pod that reaches itself would answer itself, past this node.
-      { source: { value: hostBlock(ip) }, matches: [named], target: { kind: 'jump', chain: chainNames.markMasquerade } },
+      {
+        source: { value: hostBlock(ip) },
+        matches: [named],
+        target: { kind: 'jump', chain: chainNames.markMasquerade },
+      },
       {
         protocol: { value: this.#protocol },
         matches: [named, ...remember, protocol],
@@ -278,7 +295,11 @@ class PolicyChains {
   constructor(port: ServicePort, frontends: readonly Frontend[]) {
     const outside = frontends.filter(({ kind }) => kind !== 'cluster-ip');
     const open = [
-      ...outside.map((frontend) => ({ frontend, endpoints: (frontend.inside ?? frontend).endpoints, kind: 'SVC' as const })),
+      ...outside.map((frontend) => ({
+        frontend,
+        endpoints: (frontend.inside ?? frontend).endpoints,
+        kind: 'SVC' as const,
+      })),
       ...frontends.flatMap((frontend) =>
         frontend.kind === 'cluster-ip' ? [{ frontend, endpoints: frontend.endpoints, kind: 'SVC' as const }] : [],
       ),

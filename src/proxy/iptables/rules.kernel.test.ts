@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, it } from 'vitest';
 import type { Iptables, IptablesVariant } from '../../kernel/iptables/interface.ts';
 import { openIptables } from '../../kernel/iptables/tool.ts';
 import type { Frontend, NodeFacts, ServicePort } from '../../model/types.ts';
@@ -57,17 +57,39 @@ describe.each<IptablesVariant>(['legacy', 'nft'])('FamilyRules with iptables-%s'
       console.log(variant, n, label, Math.round(performance.now() - t), JSON.stringify(r));
     };
     await time('prepare', () => rules.prepare(node, settings));
-    await time('load', () => rules.sync({ node, settings, updates: new Map(Array.from({ length: n }, (_, i) => [`default/svc-${i}`, port(i)])) }));
+    await time('load', () =>
+      rules.sync({
+        node,
+        settings,
+        updates: new Map(Array.from({ length: n }, (_, i) => [`default/svc-${i}`, port(i)])),
+      }),
+    );
     if (n <= 2) console.log(save());
     for (let k = 0; k < 3; k++)
-      await time('change', () => rules.sync({ node, settings, updates: new Map([[`default/svc-${k}`, port(k, {}, { endpoints: [{ ip: parseIp('10.9.9.9'), port: 80 + k, local: false }] })]]) }));
-    await time('empty', () => rules.sync({ node, settings, updates: new Map([[`default/svc-1`, port(1, {}, { endpoints: [] })]]) }));
+      await time('change', () =>
+        rules.sync({
+          node,
+          settings,
+          updates: new Map([
+            [`default/svc-${k}`, port(k, {}, { endpoints: [{ ip: parseIp('10.9.9.9'), port: 80 + k, local: false }] })],
+          ]),
+        }),
+      );
+    await time('empty', () =>
+      rules.sync({ node, settings, updates: new Map([[`default/svc-1`, port(1, {}, { endpoints: [] })]]) }),
+    );
     await time('gone', () => rules.sync({ node, settings, updates: new Map([[`default/svc-1`, undefined]]) }));
     await time('new', () => rules.sync({ node, settings, updates: new Map([[`default/svc-1`, port(1)]]) }));
     await time('check', () => rules.check(new AbortController().signal));
     await time('check2', () => rules.check(new AbortController().signal));
     rules = new FamilyRules(iptables, 'IPv4');
-    await time('restart', () => rules.sync({ node, settings, updates: new Map(Array.from({ length: n }, (_, i) => [`default/svc-${i}`, port(i)])) }));
+    await time('restart', () =>
+      rules.sync({
+        node,
+        settings,
+        updates: new Map(Array.from({ length: n }, (_, i) => [`default/svc-${i}`, port(i)])),
+      }),
+    );
     await time('remove', () => rules.remove());
     if (n <= 2) console.log(save());
   }, 100_000);

@@ -5,14 +5,13 @@ import type { SignalboxError } from '../../errors/error.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
 import type { NodeFacts, ServicePort } from '../../model/types.ts';
 import { familyOf, type IpFamily } from '../../net/ip.ts';
-import { type ChainChange, diff, joinEdits, type TableTexts } from '../../rules/iptables/diff.ts';
+import { type ChainChange, chainLedTo, diff, joinEdits, type TableTexts } from '../../rules/iptables/diff.ts';
 import { RuleStore } from '../../rules/iptables/store.ts';
 import { type Program, type TableName, tableNames } from '../../rules/iptables/syntax.ts';
 import { sameValue } from '../../tracker/same-value.ts';
 import type { CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
 import { inSlices } from '../slices.ts';
 import { apply, applyApart, isRefusal } from './apply.ts';
-
 
 /** After a comparison none is made for so many times its duration, so that it costs 2 % of a processor at most. */
 const restAfterComparison = 50;
@@ -108,10 +107,14 @@ export class FamilyRules {
     return this.#certain ? unchanged : this.#reconcile(new Map());
   }
 
-  /** Removes all that is ours, whoever left it there; gives the tables it was in. */
+  /**
+   * Removes all that is ours, whoever left it there; gives the tables it was in. A chain that rules of others lead to,
+   * as some do to `KUBE-MARK-MASQ`, cannot go and stays.
+   */
   async remove(): Promise<TableName[]> {
-    const options = { family: this.#family, isOurs: isOwnChain };
     const current = await this.#list();
+    const inUse = usedByOthers(current, this.#family);
+    const options = { family: this.#family, isOurs: (chain: string) => isOwnChain(chain) && !inUse.has(chain) };
     const builtIn = [...current].flatMap(([table, chains]) =>
       builtInChains
         .filter((chain) => chains.has(chain))
@@ -242,6 +245,21 @@ export class FamilyRules {
 
 function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {
   return port?.frontends.some(({ ip }) => familyOf(ip) === family) === true;
+}
+
+/** Our chains that rules in others' chains lead to, of those that they have made themselves. */
+function usedByOthers(current: TableTexts, family: IpFamily): Set<string> {
+  const used = new Set<string>();
+  for (const chains of current.values()) {
+    for (const [chain, rules] of chains) {
+      if (isOwnChain(chain) || builtInChains.includes(chain)) continue;
+      for (const rule of rules) {
+        const target = chainLedTo(rule, family);
+        if (target !== undefined) used.add(target);
+      }
+    }
+  }
+  return used;
 }
 
 /** What changes put right, a line for each chain, or for all of a table if they are many; for the log. */

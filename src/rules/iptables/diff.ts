@@ -11,8 +11,11 @@ export type ChainTexts = ReadonlyMap<string, readonly RuleText[]>;
 export type TableTexts = ReadonlyMap<TableName, ChainTexts>;
 
 /** A chain as it should be. */
-export type WantedChain = { readonly table: TableName; readonly chain: string; readonly rules: readonly RuleText[] } & (
-  /** All of it is ours, in this order. */
+export type WantedChain = {
+  readonly table: TableName;
+  readonly chain: string;
+  readonly rules: readonly RuleText[];
+} /** All of it is ours, in this order. */ & (
   | { readonly kind: 'own' }
   /** Many lead in by it: all of it is ours, and the order does not matter, but for so many rules at the end. */
   | { readonly kind: 'shared'; readonly tail: number }
@@ -21,8 +24,10 @@ export type WantedChain = { readonly table: TableName; readonly chain: string; r
 );
 
 /** What is to happen to one chain. */
-export type ChainChange = { readonly table: TableName; readonly chain: string } & (
-  /** Made, or emptied, and filled. An entrance leads to chains that are written in the same go. */
+export type ChainChange = {
+  readonly table: TableName;
+  readonly chain: string;
+} /** Made, or emptied, and filled. An entrance leads to chains that are written in the same go. */ & (
   | { readonly kind: 'write'; readonly rules: readonly RuleText[]; readonly entrance?: true }
   /** Of rules whose order is of no matter: some go, and others come in at the head, in this order. */
   | { readonly kind: 'edit'; readonly delete: readonly RuleText[]; readonly insert: readonly RuleText[] }
@@ -75,7 +80,13 @@ function diffChain(want: WantedChain, there: Rules | undefined, options: DiffOpt
     const ours = (there ?? []).filter((rule) => rules.includes(rule) || leadsTo(rule, options));
     return edit(want, unmatched(rules, ours, family));
   }
-  const write: ChainChange = { kind: 'write', table, chain, rules, ...(want.kind === 'shared' ? { entrance: true } : {}) };
+  const write: ChainChange = {
+    kind: 'write',
+    table,
+    chain,
+    rules,
+    ...(want.kind === 'shared' ? { entrance: true } : {}),
+  };
   if (there === undefined) return write;
   if (sameTexts(there, rules)) return undefined;
   if (want.kind === 'own') return sameRules(there, rules, family) ? undefined : write;
@@ -89,10 +100,16 @@ function edit({ table, chain }: WantedChain, [missing, surplus]: [Rules, Rules])
 }
 
 function leadsTo(text: RuleText, { family, isOurs }: DiffOptions): boolean {
+  const chain = chainLedTo(text, family);
+  return chain !== undefined && isOurs(chain);
+}
+
+/** The chain that a rule jumps or goes to. */
+export function chainLedTo(text: RuleText, family: IpFamily): string | undefined {
   const rule = parseRule(text, family);
-  if ('foreign' in rule) return false;
+  if ('foreign' in rule) return / -[jg] (\S+)(?: |$)/.exec(` ${rule.foreign}`)?.[1];
   const { target } = rule;
-  return (target?.kind === 'jump' || target?.kind === 'goto') && isOurs(target.chain);
+  return target?.kind === 'jump' || target?.kind === 'goto' ? target.chain : undefined;
 }
 
 function sameTexts(some: Rules, others: Rules): boolean {
@@ -192,7 +209,11 @@ export function* restores(changes: readonly ChainChange[], batch: number): Gener
   yield* inBatches(inner, batch);
   if (entrances.length > 0) yield restore(entrances);
   // Any of them may lead to any other.
-  if (removals.length > batch) yield* inBatches(removals.map(({ table, chain }) => ({ kind: 'write', table, chain, rules: [] })), batch);
+  if (removals.length > batch)
+    yield* inBatches(
+      removals.map(({ table, chain }) => ({ kind: 'write', table, chain, rules: [] })),
+      batch,
+    );
   yield* inBatches(removals, batch);
 }
 

@@ -177,7 +177,8 @@ class RuleReader {
         matches.push(this.#addrtype());
         return;
       case 'statistic':
-        this.#words.slice(this.#at, this.#at + 2).join(' ') === '--mode random' ? (this.#at += 2) : this.#foreign();
+        this.#oneOf(['--mode']);
+        this.#oneOf(['random']);
         this.#oneOf(['--probability']);
         matches.push(statistic(this.#number()));
         return;

@@ -1,7 +1,15 @@
 import { SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import { parseRule } from './parse-rule.ts';
-import { type Chain, type Program, type Rule, type RuleText, type Table, type TableName, tableNames } from './syntax.ts';
+import {
+  type Chain,
+  type Program,
+  type Rule,
+  type RuleText,
+  type Table,
+  type TableName,
+  tableNames,
+} from './syntax.ts';
 
 /** What a line of `iptables-save` says. */
 export type SaveLine =

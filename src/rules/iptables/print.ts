@@ -127,7 +127,15 @@ export function printMatch(match: Match, family: IpFamily): string {
 }
 
 /** The order of the bits, in which the tool lists them. */
-const stateOrder: readonly ConnectionState[] = ['INVALID', 'NEW', 'RELATED', 'ESTABLISHED', 'UNTRACKED', 'SNAT', 'DNAT'];
+const stateOrder: readonly ConnectionState[] = [
+  'INVALID',
+  'NEW',
+  'RELATED',
+  'ESTABLISHED',
+  'UNTRACKED',
+  'SNAT',
+  'DNAT',
+];
 
 function printPort(option: string, port: number | undefined): string {
   return port === undefined ? '' : ` ${option} ${port}`;

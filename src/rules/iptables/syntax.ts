@@ -47,7 +47,12 @@ export type Match =
   | { readonly kind: 'ctstate'; readonly states: readonly ConnectionState[]; readonly negated?: true }
   | { readonly kind: 'ctdir'; readonly direction: 'ORIGINAL' | 'REPLY' }
   /** An ipset; one of `src` and `dst` for each part of its entries. */
-  | { readonly kind: 'set'; readonly name: string; readonly parts: readonly ('src' | 'dst')[]; readonly negated?: true };
+  | {
+      readonly kind: 'set';
+      readonly name: string;
+      readonly parts: readonly ('src' | 'dst')[];
+      readonly negated?: true;
+    };
 
 /** How a packet is refused; each family has its own word for the ICMP message. */
 export type RejectWith = 'icmp-port-unreachable' | 'icmp6-port-unreachable' | 'tcp-reset';
