@@ -14,7 +14,7 @@ import { type Ip, parseIp, tryParseIp } from '../net/ip.ts';
 import { isPort } from '../net/port.ts';
 
 /** How the node's kernel is programmed. */
-export const proxyModes = ['nftables', 'userspace'] as const;
+export const proxyModes = ['nftables', 'iptables', 'userspace'] as const;
 export type ProxyMode = (typeof proxyModes)[number];
 
 /** Ports of this machine, both included. */

@@ -15,5 +15,7 @@ export interface BackendOptions {
  */
 export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions) => Promise<Backend> } = {
   nftables: async () => (await import('./nftables/backend.ts')).openNftablesBackend(),
+  iptables: async ({ log }) =>
+    (await import('./iptables/backend.ts')).openIptablesBackend({ masqueradeBit: 14, localhostNodePorts: true }, log),
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };

@@ -1,9 +1,13 @@
+import type { RuleContext } from '../../src/backends/iptables/compile.ts';
 import { compileProgram } from '../../src/backends/nftables/program.ts';
 import type { NodeModel } from '../../src/model/types.ts';
 import type { IpFamily } from '../../src/net/ip.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
+import { parseProgram } from '../../src/rules/iptables/parse.ts';
+import { PacketWalker as IptablesWalker } from '../../src/rules/iptables/walk.ts';
 import { PacketWalker } from '../../src/rules/nftables/walk.ts';
 import type { Surroundings, Walker } from '../../src/rules/packet.ts';
+import { listing } from '../golden/iptables-rules.ts';
 
 /**
  * Compiles what a proxy mode makes of a model for one family, and gives what opens it for packets that are values. Each
@@ -14,6 +18,7 @@ export type CompileWalker = (model: NodeModel, family: IpFamily) => (surrounding
 /** The modes whose rules can be walked. */
 export const walkers: readonly { readonly mode: ProxyMode; readonly compile: CompileWalker }[] = [
   { mode: 'nftables', compile: walkNftables },
+  { mode: 'iptables', compile: walkIptables },
 ];
 
 function walkNftables(model: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
@@ -43,4 +48,12 @@ function reopened(open: (surroundings: Surroundings) => Walker): (surroundings: 
     current = surroundings;
     return walker;
   };
+}
+
+/** As text that is read back: what stands in the kernel is a listing too. */
+function walkIptables(model: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
+  const { node, servicePorts } = model;
+  const context: RuleContext = { node, family, masqueradeBit: 14, localhostNodePorts: true, dropInvalid: true };
+  const program = parseProgram(listing(context, servicePorts.values()), family);
+  return openWalker(model, (surroundings) => new IptablesWalker(program, surroundings));
 }

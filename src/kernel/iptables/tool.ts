@@ -1,0 +1,267 @@
+import { spawn } from 'node:child_process';
+import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { SignalboxError } from '../../errors/error.ts';
+import type { IpFamily } from '../../net/ip.ts';
+import type { ChainTexts } from '../../rules/iptables/diff.ts';
+import { parseSaveLine } from '../../rules/iptables/parse.ts';
+import { commandAtLine, printRestore } from '../../rules/iptables/print.ts';
+import type { Restore, RuleText, TableName } from '../../rules/iptables/syntax.ts';
+import { type Iptables, type IptablesVariant, Refusal } from './interface.ts';
+
+/** How the tool is found and used. */
+export interface IptablesOptions {
+  /** Absent: the one that Kubernetes' rules of this network namespace were made with, or else the machine's own choice. */
+  readonly variant?: IptablesVariant;
+  /** Seconds that the lock of xtables is waited for. */
+  readonly lockWait?: number;
+}
+
+const defaultLockWait = 5;
+/** The tool itself takes seconds at the most, for the largest input it is given. */
+const timeoutMs = 120_000;
+const words: { readonly [F in IpFamily]: string } = { IPv4: 'iptables', IPv6: 'ip6tables' };
+
+/**
+ * The machine's iptables, on the network namespace that this process is in.
+ * @throws SignalboxError `IPTABLES_ABSENT`
+ */
+export async function openIptables(options: IptablesOptions = {}): Promise<Iptables> {
+  const variant = options.variant ?? (await variantInUse());
+  return new IptablesTool(variant, options.lockWait ?? defaultLockWait);
+}
+
+class IptablesTool implements Iptables {
+  readonly variant: IptablesVariant;
+  readonly #wait: readonly string[];
+  readonly #lock: LockFile;
+  readonly #commands: (name: string) => string;
+
+  constructor(variant: IptablesVariant, lockWait: number) {
+    this.variant = variant;
+    this.#wait = ['-w', String(lockWait)];
+    this.#lock = openLockFile(variant);
+    this.#commands = commandsOf(variant);
+  }
+
+  async list(family: IpFamily, table: TableName): Promise<ChainTexts> {
+    const chains = new Map<string, RuleText[]>();
+    const { status, errors } = await this.#run(`${words[family]}-save`, ['-t', table], {
+      onLine: (line) => {
+        const said = parseSaveLine(line);
+        if (said?.kind === 'chain') chains.set(said.name, []);
+        else if (said?.kind === 'rule') chains.get(said.chain)?.push(said.rule);
+      },
+    });
+    if (status !== 0 && !noTable.test(errors)) throw failed(`${words[family]}-save`, status, errors);
+    return chains;
+  }
+
+  async has(family: IpFamily, table: TableName, chain: string): Promise<boolean> {
+    const { status, errors } = await this.#run(words[family], [...this.#wait, '-t', table, '-S', chain], {});
+    if (status > 1 && !noTable.test(errors)) throw failed(words[family], status, errors);
+    return status === 0;
+  }
+
+  async restore(family: IpFamily, input: Restore): Promise<void> {
+    const name = `${words[family]}-restore`;
+    const { status, errors } = await this.#run(name, ['--noflush', ...this.#wait], { input: printRestore(input) });
+    if (status === 0) return;
+    throw failed(name, status, errors, input);
+  }
+
+  close(): void {
+    this.#lock.close();
+  }
+
+  #run(name: string, args: readonly string[], io: ToolIo): Promise<ToolResult> {
+    return runTool(this.#commands(name), args, { ...io, env: this.#lock.env });
+  }
+}
+
+/** Said where the kernel has no such table, or nothing of the family at all. */
+const noTable = /does not exist|not supported/i;
+
+interface ToolIo {
+  readonly input?: string;
+  readonly onLine?: (line: string) => void;
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+interface ToolResult {
+  readonly status: number;
+  /** What it wrote to standard error, without what comes after the first few thousand characters. */
+  readonly errors: string;
+}
+
+const errorsKept = 4096;
+
+/** Runs a command to its end, without a shell; lines of its output are handed over as they come. */
+function runTool(file: string, args: readonly string[], { input, onLine, env }: ToolIo): Promise<ToolResult> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(file, args, {
+      stdio: ['pipe', 'pipe', 'pipe'],
+      env: { ...process.env, LC_ALL: 'C', ...env },
+      timeout: timeoutMs,
+      killSignal: 'SIGKILL',
+    });
+    let errors = '';
+    let rest = '';
+    let thrown: unknown;
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      if (errors.length < errorsKept) errors += text;
+    });
+    child.stdout.setEncoding('utf8').on('data', (text: string) => {
+      const lines = `${rest}${text}`.split('\n');
+      rest = lines.pop() ?? '';
+      try {
+        if (thrown === undefined) for (const line of lines) onLine?.(line);
+      } catch (error) {
+        thrown = error;
+      }
+    });
+    // It may end before it has read all: what it says then is the reason.
+    child.stdin.on('error', () => {});
+    child.stdin.end(input ?? '');
+    child.on('error', (error) => reject(notRun(file, error)));
+    child.on('close', (code, signal) => {
+      if (thrown !== undefined) reject(thrown);
+      else if (code === null) reject(notRun(file, new Error(`ended by ${signal}`)));
+      else resolve({ status: code, errors });
+    });
+  });
+}
+
+function notRun(file: string, cause: Error): SignalboxError {
+  return new SignalboxError('IPTABLES_FAILED', {
+    object: file,
+    problem: `could not be run to its end (${cause.message})`,
+    remedy: 'run it by hand to see why',
+    cause,
+  });
+}
+
+function failed(name: string, status: number, errors: string, input: Restore = []): SignalboxError {
+  const said = errors.trim().replace(/\s*\n\s*/g, '; ') || `exit status ${status}`;
+  if (/xtables lock/.test(errors)) {
+    return new SignalboxError('IPTABLES_LOCKED', {
+      object: name,
+      problem: 'did not get the lock of xtables, which another program holds',
+      remedy: 'wait, or see with “fuser -v /run/xtables.lock” who holds it',
+      cause: new Error(said),
+    });
+  }
+  const line = /\bline:? (\d+)/.exec(errors)?.[1];
+  const at = line === undefined ? undefined : commandAtLine(input, Number(line));
+  // What concerns the whole is not the fault of one line.
+  const ofWhole = /permission denied|initialize|memory|incompatible/i.test(errors);
+  return new SignalboxError('IPTABLES_FAILED', {
+    object: name,
+    problem: `failed (${said})`,
+    remedy: /permission denied/i.test(errors)
+      ? 'run as root, or within a user and network namespace of your own'
+      : 'see whether the kernel has what the rules ask for',
+    cause: ofWhole || input.length === 0 ? new Error(said) : new Refusal(said, at),
+  });
+}
+
+/** Where commands of the system's administrator are. */
+function findCommand(name: string): string | undefined {
+  const folders = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/local/sbin`.split(':').filter((dir) => dir !== '');
+  return folders.map((dir) => join(dir, name)).find(isExecutable);
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The path of a command such as `iptables-restore` in one variant, or of the plain one if that is all there is. */
+function commandsOf(variant: IptablesVariant): (name: string) => string {
+  return (name) => {
+    const [tool = name, ...rest] = name.split('-');
+    const path = findCommand([tool, variant, ...rest].join('-')) ?? findCommand(name);
+    if (path === undefined) throw absent(name);
+    return path;
+  };
+}
+
+function absent(name: string): SignalboxError {
+  return new SignalboxError('IPTABLES_ABSENT', {
+    object: name,
+    problem: 'is not on this machine',
+    remedy: 'install it (apt-get install iptables), or choose another proxy mode',
+  });
+}
+
+/** Chains by which kubelet and proxies show which variant they use. */
+const hints = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m;
+
+/** The variant that rules of Kubernetes are in already, or the one that the machine means by `iptables`. */
+async function variantInUse(): Promise<IptablesVariant> {
+  const plain = findCommand('iptables');
+  if (plain === undefined) throw absent('iptables');
+  if (hasLegacyTables() && (await hasHints('legacy'))) return 'legacy';
+  if (await hasHints('nft')) return 'nft';
+  let version = '';
+  await runTool(plain, ['--version'], { onLine: (line) => (version += line) });
+  // Before 1.8 there was no other, and none had a word for it.
+  return version.includes('nf_tables') ? 'nft' : 'legacy';
+}
+
+async function hasHints(variant: IptablesVariant): Promise<boolean> {
+  for (const name of ['iptables', 'ip6tables']) {
+    const path = findCommand(`${name}-${variant}-save`);
+    let text = '';
+    if (path !== undefined) await runTool(path, ['-t', 'mangle'], { onLine: (line) => (text += `${line}\n`) });
+    if (hints.test(text)) return true;
+  }
+  return false;
+}
+
+/** Whether tables of the legacy variant are in this network namespace; to ask its tool would make them. */
+function hasLegacyTables(): boolean {
+  return ['ip_tables_names', 'ip6_tables_names'].some((name) => {
+    try {
+      return readFileSync(`/proc/net/${name}`, 'utf8').includes('mangle');
+    } catch {
+      return false;
+    }
+  });
+}
+
+interface LockFile {
+  readonly env: NodeJS.ProcessEnv;
+  close(): void;
+}
+
+const systemLock = '/run/xtables.lock';
+
+/**
+ * The legacy variant locks a file that belongs to root. Within a user namespace, where nobody else can have it either,
+ * a file of this process is as good.
+ */
+function openLockFile(variant: IptablesVariant): LockFile {
+  if (variant === 'nft' || process.env.XTABLES_LOCKFILE !== undefined || canLock(systemLock)) {
+    return { env: {}, close: () => {} };
+  }
+  const folder = mkdtempSync(join(tmpdir(), 'signalbox-xtables-'));
+  return {
+    env: { XTABLES_LOCKFILE: join(folder, 'lock') },
+    close: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
+
+function canLock(path: string): boolean {
+  try {
+    closeSync(openSync(path, constants.O_RDONLY | constants.O_CREAT, 0o600));
+    return true;
+  } catch {
+    return false;
+  }
+}

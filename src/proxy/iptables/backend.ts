@@ -1,0 +1,90 @@
+import { servesLoopback } from '../../backends/iptables/compile.ts';
+import type { Logger } from '../../component/log.ts';
+import type { SignalboxError } from '../../errors/error.ts';
+import type { Iptables } from '../../kernel/iptables/interface.ts';
+import { openIptables } from '../../kernel/iptables/tool.ts';
+import { readSysctl, writeSysctl } from '../../kernel/sysctl.ts';
+import type { NodeFacts } from '../../model/types.ts';
+import type { IpFamily } from '../../net/ip.ts';
+import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import { FamilyRules, type RuleSettings } from './rules.ts';
+
+const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+
+/** What the configuration says of the mode. */
+export type IptablesModeSettings = Omit<RuleSettings, 'dropInvalid'>;
+
+/**
+ * The backend on the iptables of this machine and network namespace.
+ * @throws SignalboxError `IPTABLES_ABSENT`
+ */
+export async function openIptablesBackend(settings: IptablesModeSettings, log: Logger): Promise<IptablesBackend> {
+  return new IptablesBackend(await openIptables(), { settings, log });
+}
+
+/** iptables mode: kube-proxy's chains and rules, in both families; only chains that change are written. */
+export class IptablesBackend implements Backend {
+  readonly mode = 'iptables';
+  readonly #iptables: Iptables;
+  readonly #settings: IptablesModeSettings;
+  readonly #log: Logger;
+  readonly #rules: readonly FamilyRules[];
+  #routesLoopback = false;
+
+  constructor(iptables: Iptables, { settings, log }: { settings: IptablesModeSettings; log: Logger }) {
+    this.#iptables = iptables;
+    this.#settings = settings;
+    this.#log = log;
+    this.#rules = families.map((family) => new FamilyRules(iptables, family));
+  }
+
+  async prepare(node: NodeFacts): Promise<void> {
+    this.#log.info({ variant: this.#iptables.variant }, 'rules go to this variant of iptables');
+    this.#routeLoopback(node);
+    for (const rules of this.#rules) await rules.prepare(node, this.#ruleSettings());
+  }
+
+  async sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult> {
+    this.#routeLoopback(node);
+    const settings = this.#ruleSettings();
+    const results: SyncResult[] = [];
+    for (const rules of this.#rules) results.push(await rules.sync({ node, settings, updates }));
+    return merge(results);
+  }
+
+  async check(signal: AbortSignal): Promise<CheckResult> {
+    const results: CheckResult[] = [];
+    for (const rules of this.#rules) results.push(await rules.check(signal));
+    return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
+  }
+
+  async cleanup(): Promise<void> {
+    for (const rules of this.#rules) await rules.remove();
+  }
+
+  close(): void {
+    this.#iptables.close();
+  }
+
+  /** Whether connection tracking places every packet of TCP is the node's own setting; others may change it. */
+  #ruleSettings(): RuleSettings {
+    return { ...this.#settings, dropInvalid: readSysctl('net.netfilter.nf_conntrack_tcp_be_liberal') === '0' };
+  }
+
+  /** Answers to 127.0.0.1 come from Pods, and the kernel drops what comes for that network from elsewhere unless told. */
+  #routeLoopback(node: NodeFacts): void {
+    if (this.#routesLoopback || !servesLoopback({ ...this.#settings, family: 'IPv4', node, dropInvalid: true })) return;
+    this.#routesLoopback = true;
+    try {
+      writeSysctl('net.ipv4.conf.all.route_localnet', 1);
+    } catch (error) {
+      this.#log.warn({ err: error }, 'node ports are not served on 127.0.0.1');
+    }
+  }
+}
+
+function merge(results: readonly SyncResult[]): SyncResult {
+  const refused = new Map<string, SignalboxError>();
+  for (const result of results) for (const [name, error] of result.refused) refused.set(name, error);
+  return { refused };
+}
