@@ -51,7 +51,7 @@ export class NodeProxy implements EventSink {
   #begun = false;
 
   constructor(options: NodeProxyOptions) {
-    const { minSyncPeriod, syncPeriod, masqueradeAll } = options.config.nftables;
+    const { minSyncPeriod, syncPeriod, masqueradeAll } = options.config.sync;
     this.#options = options;
     this.#model = new ServiceModel(this.#nodeFacts(), { masqueradeAll });
     this.health = new SyncHealth(2 * syncPeriod);

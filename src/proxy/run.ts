@@ -15,9 +15,9 @@ import { healthPages, metricsPages } from './pages.ts';
  * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `KERNEL_LACKS_NFTABLES`, `KERNEL_REFUSED`
  */
 export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promise<void> {
-  const log = createLogger('proxy');
+  const log = createLogger('proxy', config.logging);
   const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
-  const api = await loadKubeconfig(config.kubeconfig);
+  const api = await loadKubeconfig(config.client.kubeconfig);
   const kernel = await openNodeKernel(config, log);
   const client = connect({ ...api, component: 'signalbox-proxy' });
   const proxy = new NodeProxy({ ...kernel, nodeName, config, log });
