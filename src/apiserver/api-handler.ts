@@ -30,7 +30,7 @@ import {
   unauthorized,
   unavailable,
 } from './status.ts';
-import { version } from './version.ts';
+import { version } from '../api/kubernetes-version.ts';
 
 /** What the handler is made of. */
 export interface ApiHandlerParts {
