@@ -133,6 +133,9 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       clusterCIDR: formatCidr(plan.networks.pods),
       // A client outside may use any address of a node, on either of its networks.
       nodePortAddresses: [formatCidr(plan.networks.nodes), formatCidr(plan.networks.outside)],
+      // What is the machine's is its owner's to set: how many connections it tracks, and whose memory it takes first.
+      conntrack: { maxPerCore: 0 },
+      oomScoreAdj: 0,
     },
   };
 }

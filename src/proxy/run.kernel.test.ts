@@ -5,8 +5,9 @@ import { createServer, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { EndpointSlice, Service } from '../api/generated/types.ts';
+import type { CoreEvent, EndpointSlice, Service } from '../api/generated/types.ts';
 import { writeKubeconfig } from '../client/kubeconfig.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
 import { openRoutes } from '../kernel/links.ts';
@@ -23,6 +24,7 @@ interface ApiObject {
 /** As much of an API server as list and watch need. */
 class SmallApi {
   readonly asked = new Set<string>();
+  readonly posted: CoreEvent[] = [];
   readonly #objects = new Map<string, Map<string, ApiObject>>();
   readonly #events: { readonly plural: string; readonly revision: number; readonly line: string }[] = [];
   readonly #watchers = new Map<string, Set<ServerResponse>>();
@@ -30,6 +32,13 @@ class SmallApi {
   readonly #server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://api');
     const plural = url.pathname.split('/').at(-1) ?? '';
+    if (request.method === 'POST') {
+      void json(request).then((object) => {
+        this.posted.push(object as CoreEvent);
+        response.setHeader('content-type', 'application/json').end(JSON.stringify(object));
+      });
+      return;
+    }
     this.asked.add(`${plural} ${url.searchParams.get('labelSelector') ?? url.searchParams.get('fieldSelector')}`);
     response.setHeader('content-type', 'application/json');
     if (url.searchParams.has('watch')) {
@@ -150,6 +159,9 @@ beforeAll(async () => {
     clusterCIDR: '10.244.0.0/16',
     clientConnection: { kubeconfig },
     nftables: { syncPeriod: '200ms' },
+    // Nothing of the machine.
+    conntrack: { maxPerCore: 0 },
+    oomScoreAdj: 0,
   });
   running = runProxy(config, stop.signal);
   await once(client.bind(0, endpoints[0]), 'listening');
@@ -217,6 +229,19 @@ describe('runProxy, in the kernel', () => {
     ]);
   });
 
+  it('tells its Node that it starts', async () => {
+    await vi.waitFor(() =>
+      expect(api.posted).toContainEqual(
+        expect.objectContaining({
+          type: 'Normal',
+          reason: 'Starting',
+          involvedObject: expect.objectContaining({ kind: 'Node', name: 'node-1', uid: 'node-1' }),
+          source: { component: 'kube-proxy', host: 'node-1' },
+        }),
+      ),
+    );
+  });
+
   it('refuses at once when the last endpoint goes, and serves again when one comes', async () => {
     api.remove('endpointslices', 'hello-x');
     await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe('ECONNREFUSED'));
@@ -229,7 +254,7 @@ describe('runProxy, in the kernel', () => {
     api.put('endpointslices', slice('dns', endpoints[1], { port: 5353, protocol: 'UDP' }));
     await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]));
     const { body } = await get('http://127.0.0.1:10249/metrics');
-    expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total [1-9]/);
+    expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total\{ip_family="IPv4"\} [1-9]/);
   });
 
   it('lets go of a UDP client that never stops when the Service goes, and takes it back when it comes again', async () => {

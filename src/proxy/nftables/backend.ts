@@ -42,8 +42,10 @@ export class NftablesBackend implements Backend {
     return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 
-  async cleanup(): Promise<void> {
-    for (const family of families) this.#kernel.remove(family);
+  async cleanup(): Promise<readonly string[]> {
+    const present = families.filter((family) => this.#kernel.has(family));
+    for (const family of present) this.#kernel.remove(family);
+    return present.map((family) => `table ${family === 'IPv4' ? 'ip' : 'ip6'} ${tableName}`);
   }
 
   close(): void {
