@@ -89,16 +89,20 @@ function addComponents(program: Command, entry: string): void {
     ['apiserver', 'the API server'],
     ['controllers', 'the controllers'],
     ['node', 'the node agent, inside the network namespace of its node'],
-    ['proxy', 'the node proxy, inside the network namespace of its node'],
     ['dns', 'the cluster DNS server'],
   ] as const) {
-    program
-      .command(component)
-      .description(`run one component: ${description}`)
-      .option('--kubeconfig <file>', 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)')
-      .requiredOption('--config <file>', 'its configuration, as JSON or YAML')
+    componentCommand(program, component, description)
+      .requiredOption('--config <file>', configHelp)
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }
+  componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
+    .addOption(new Option('--config <file>', configHelp).conflicts('cleanup'))
+    .option('--cleanup', 'remove the rules of all modes from this network namespace, and end')
+    .action(async (options, command) => {
+      if (options.cleanup === true) return (await import('./proxy-cleanup.ts')).cleanUpProxy();
+      if (options.config === undefined) command.error("error: required option '--config <file>' not specified");
+      await (await import('./component.ts')).runComponent('proxy', options);
+    });
 
   program
     .command('supervisor', { hidden: true })
@@ -108,6 +112,15 @@ function addComponents(program: Command, entry: string): void {
     .requiredOption('--api-port <port>', 'port on the host', integer)
     .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
+}
+
+const configHelp = 'its configuration, as JSON or YAML';
+
+function componentCommand(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(`run one component: ${description}`)
+    .option('--kubeconfig <file>', 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)');
 }
 
 function collect(value: string, before: readonly string[]): string[] {
