@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { ownSuccession, tellNotReady } from '../component/handover.ts';
 import { SignalboxError } from '../errors/error.ts';
 
 /** The components by their subcommand; each is loaded alone. */
@@ -21,7 +22,7 @@ const components = {
   proxy: async () => {
     const { parseProxyConfig } = await import('../proxy/config.ts');
     const { runProxy } = await import('../proxy/run.ts');
-    return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal);
+    return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal, ownSuccession());
   },
   dns: async () => {
     const { parseDnsConfig } = await import('../dns/config.ts');
@@ -41,7 +42,12 @@ export async function runComponent(
   const run = await components[name]();
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
-  await run(config, stop.signal);
+  try {
+    await run(config, stop.signal);
+  } catch (error) {
+    tellNotReady(error);
+    throw error;
+  }
 }
 
 async function readConfig(path: string): Promise<unknown> {

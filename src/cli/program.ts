@@ -16,6 +16,7 @@ export function createProgram(entry: string): Command {
     .showHelpAfterError('(see `signalbox --help`)')
     .enablePositionalOptions();
   addClusterCommands(program, entry);
+  addProxyMode(program);
   addInspection(program);
   addComponents(program, entry);
   return program;
@@ -52,6 +53,15 @@ function addClusterCommands(program: Command, entry: string): void {
     .option('--all', 'every cluster')
     .option('--keep-data', 'keep its objects, for the next `signalbox up`')
     .action(async (options) => (await import('./down.ts')).down(options));
+}
+
+function addProxyMode(program: Command): void {
+  program
+    .command('proxy-mode')
+    .description('move a running cluster to another proxy mode, node by node, while it serves')
+    .argument('<mode>', 'nftables, iptables, ipvs or userspace')
+    .addOption(nameOption())
+    .action(async (mode, options) => (await import('./proxy-mode.ts')).proxyMode(mode, options));
 }
 
 function addInspection(program: Command): void {

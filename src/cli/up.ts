@@ -10,7 +10,8 @@ import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { proxyModes } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/config.ts';
+import { readChoice, readProxyMode } from './choices.ts';
 import { exitStatus } from './report.ts';
 
 /** The options of `signalbox up`, as parsed. */
@@ -31,7 +32,7 @@ interface Settled {
   readonly paths: ClusterPaths;
   readonly name: string;
   readonly nodeCount: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
   readonly apiPort: number;
   readonly running: boolean;
   /** When a cluster that runs was started. */
@@ -52,15 +53,14 @@ export async function up(options: UpOptions, entry: string): Promise<void> {
 }
 
 function settle(options: UpOptions): Settled {
-  requireChoice('--proxy-mode', options.proxyMode ?? 'nftables', proxyModes);
-  requireChoice('--ip-family', options.ipFamily, ['ipv4']);
+  readChoice('--ip-family', options.ipFamily, ['ipv4']);
   const paths = clusterPaths(options.name);
   const record = readRecord(paths);
   const settled: Settled = {
     paths,
     name: options.name,
     nodeCount: options.nodes ?? record?.nodeCount ?? 3,
-    proxyMode: options.proxyMode ?? record?.proxyMode ?? 'nftables',
+    proxyMode: readProxyMode('--proxy-mode', options.proxyMode ?? record?.proxyMode ?? 'nftables'),
     apiPort: options.apiPort ?? 0,
     running: isRunning(record),
     startedAt: isRunning(record) ? record.startedAt : undefined,
@@ -68,15 +68,6 @@ function settle(options: UpOptions): Settled {
   planCluster(settled.nodeCount);
   if (isRunning(record)) requireSame(record, settled, options);
   return settled;
-}
-
-function requireChoice(option: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
-  throw new SignalboxError('INVALID_CONFIG', {
-    object: `${option} ${value}`,
-    problem: 'is not supported',
-    remedy: `choose from: ${choices.join(', ')}`,
-  });
 }
 
 /** A running cluster is what it is: other nodes or another port need a new start. */
@@ -89,7 +80,8 @@ function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions
   throw new SignalboxError('CLUSTER_RUNS_DIFFERENTLY', {
     object: `cluster ${record.name}`,
     problem: `runs already, with --nodes ${record.nodeCount} --proxy-mode ${record.proxyMode} --api-port ${record.apiPort}`,
-    remedy: '`signalbox down --keep-data` first, then `signalbox up` with the new options',
+    remedy:
+      '`signalbox down --keep-data` first, then `signalbox up` with the new options; the mode alone by `signalbox proxy-mode`',
   });
 }
 

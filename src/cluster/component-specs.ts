@@ -3,6 +3,7 @@ import { nodeApiClient } from '../api/node-api.ts';
 import { serviceAccountIssuer } from '../apiserver/config.ts';
 import { clientFileName } from '../apiserver/pki.ts';
 import { formatCidr } from '../net/cidr.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
 import type { ClusterPaths } from './state.ts';
@@ -49,7 +50,7 @@ export interface ComponentPlanOptions {
   readonly network: NetworkPaths;
   /** Entry file of the command line; the built-in images lie beside it. */
   readonly program: string;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
   /** The file descriptors under which the API server finds its listening sockets. */
   readonly apiFds: readonly number[];
 }

@@ -8,6 +8,7 @@ import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
 import { identify } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 import { prepareCertificates } from './certificates.ts';
 import { planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
@@ -16,7 +17,7 @@ import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from 
 export interface LaunchOptions {
   readonly name: string;
   readonly nodeCount: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
   /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
   readonly apiPort: number;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
@@ -26,16 +27,17 @@ export interface LaunchOptions {
 }
 
 /** What the supervisor inside tells the command that started it. */
-export type SupervisorMessage =
-  | { readonly stage: 'network' | 'control-plane' }
-  | {
-      readonly failed: {
-        readonly code: ErrorCode;
-        readonly object: string;
-        readonly problem: string;
-        readonly remedy: string;
-      };
-    };
+export type SupervisorMessage = { readonly stage: 'network' | 'control-plane' } | FailureMessage;
+
+/** An error in a form that can be sent. */
+export interface FailureMessage {
+  readonly failed: {
+    readonly code: ErrorCode;
+    readonly object: string;
+    readonly problem: string;
+    readonly remedy: string;
+  };
+}
 
 /** File descriptors the supervisor finds open: sockets that stay in the host's network namespace. */
 export const inheritedFds = { api: 4, dnsRelay: 5 } as const;
@@ -175,7 +177,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Puts an error into a message for the command that waits. */
-export function failureMessage(error: unknown): SupervisorMessage {
+export function failureMessage(error: unknown): FailureMessage {
   if (isSignalboxError(error)) {
     return { failed: { code: error.code, object: error.object, problem: error.problem, remedy: error.remedy } };
   }

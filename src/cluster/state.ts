@@ -3,12 +3,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
 import { identify, isAlive, listChildren, type ProcessIdentity } from '../kernel/process.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 
 /** What a cluster's folder says of it; written by `up`, read by every other command. */
 export interface ClusterRecord {
   readonly name: string;
   readonly nodeCount: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
   /** Port on 127.0.0.1 of the host, where the API is reached. */
   readonly apiPort: number;
   /** The process that holds the cluster's namespaces, as the host sees it. */

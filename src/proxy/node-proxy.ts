@@ -110,6 +110,11 @@ export class NodeProxy implements EventSink {
     this.#loop.startChecks();
   }
 
+  /** Compares with the kernel without waiting for the period to end. */
+  checkSoon(): void {
+    this.#loop.checkSoon();
+  }
+
   /** Resolves when nothing is written any more. What is in the kernel stays. */
   stop(): Promise<void> {
     return this.#loop.stop();

@@ -4,9 +4,10 @@ import { createEventRecorder } from '../client/events.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
 import { backoffDelay, retry } from '../component/backoff.ts';
+import { noPredecessor, type Succession } from '../component/handover.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { keepServingPages, type PageAddress, type Pages, servePages } from '../component/pages.ts';
-import type { ProxyConfig } from './config.ts';
+import type { ProxyConfig, ProxyMode } from './config.ts';
 import { informerEvents } from './informer-events.ts';
 import { openForCleanup, removeLeftovers } from './leftovers.ts';
 import { openNodeKernel } from './node-kernel.ts';
@@ -18,12 +19,17 @@ import { ProxyMetrics } from './proxy-metrics.ts';
 
 /**
  * The node proxy as a component: follows the API and keeps the kernel of the network namespace it is in at what
- * Services say, until the signal aborts. When its own rules are in, those that another mode left are removed. Resolves
- * when all is stopped; the rules stay, and so do the connections.
+ * Services say, until the signal aborts. When its own rules are in, those that another mode left are removed; a
+ * predecessor that still runs is waited for before that. Resolves when all is stopped; the rules stay, and so do the
+ * connections.
  * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, `KERNEL_LACKS_NFTABLES`, `KERNEL_LACKS_FEATURE`,
  *   `KERNEL_REFUSED`, and `PORT_TAKEN` with `bindAddressHardFail`
  */
-export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promise<void> {
+export async function runProxy(
+  config: ProxyConfig,
+  signal: AbortSignal,
+  succession: Succession = noPredecessor,
+): Promise<void> {
   const log = createLogger('proxy', config.logging);
   const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
   const metrics = new ProxyMetrics();
@@ -52,10 +58,15 @@ export async function runProxy(config: ProxyConfig, signal: AbortSignal): Promis
   try {
     // While the API server answers.
     await proxy.prepare();
+    const removal = { log, metrics, signal };
+    const alone = takeOver(proxy, config, { ...removal, succession });
+    // As long as there is a predecessor, it is the one that is asked.
+    if (succession.hasPredecessor) await Promise.all([begun, alone]);
     const serving = { signal, log, hardFail: config.bindAddressHardFail };
     await Promise.all([
       begun,
-      Promise.race([proxy.synced, aborted(signal)]).then(() => removeOtherModes(config, { log, metrics, signal })),
+      // Modes may share chains: what a predecessor wrote there last is to be put right at once.
+      alone.then(() => removeOtherModes(config, removal)).then(() => proxy.checkSoon()),
       serve(config.healthzBindAddress, healthPages(proxy, metrics), serving),
       serve(config.metricsBindAddress, metricsPages(proxy, config.mode), serving),
     ]);
@@ -78,24 +89,43 @@ async function serve(
   await server.close();
 }
 
+interface Removal {
+  readonly log: Logger;
+  readonly metrics: ProxyMetrics;
+  readonly signal: AbortSignal;
+}
+
+/** Resolves when the own rules are in, and nobody else works here any more. */
+async function takeOver(
+  proxy: NodeProxy,
+  { mode }: ProxyConfig,
+  { signal, succession, ...removal }: Removal & { readonly succession: Succession },
+): Promise<void> {
+  await Promise.race([proxy.synced, aborted(signal)]);
+  if (signal.aborted || !succession.hasPredecessor) return;
+  // Before it ends, so that no rule leads to what ends with it; what it repairs until then is found afterwards.
+  await removeOnce(mode, removal).catch((err) => removal.log.debug({ err }, 'what the predecessor has stays for now'));
+  await Promise.race([succession.ready(), aborted(signal)]);
+}
+
 const cleanupBackoff = { initial: 1_000, max: 60_000 };
 
 /** Tried again until nothing of other modes is left: their rules would go on leading clients to endpoints long gone. */
-async function removeOtherModes(
-  { mode }: ProxyConfig,
-  { log, metrics, signal }: { readonly log: Logger; readonly metrics: ProxyMetrics; readonly signal: AbortSignal },
-): Promise<void> {
-  const removeAll = async () => {
-    const found = await removeLeftovers(openForCleanup(log), mode);
-    for (const { mode: of, removed } of found) log.info({ of, removed }, 'removed what another mode had left');
-    const failed = found.find(({ error }) => error !== undefined);
-    if (failed === undefined) return;
-    metrics.cleanupFailed(failed.mode);
-    throw failed.error;
-  };
-  await retry(removeAll, {
+async function removeOtherModes({ mode }: ProxyConfig, { signal, ...removal }: Removal): Promise<void> {
+  await retry(() => removeOnce(mode, removal), {
     signal,
     delay: (attempt) => backoffDelay(attempt, cleanupBackoff),
-    onError: (err) => log.warn({ err }, 'what another mode left could not be removed; will try again'),
+    onError: (err) => removal.log.warn({ err }, 'what another mode left could not be removed; will try again'),
   });
+}
+
+async function removeOnce(mode: ProxyMode, { log, metrics }: Omit<Removal, 'signal'>): Promise<void> {
+  const found = await removeLeftovers(openForCleanup(log), mode);
+  for (const { mode: of, removed } of found) {
+    if (removed.length > 0) log.info({ of, removed }, 'removed what another mode had left');
+  }
+  const failed = found.find(({ error }) => error !== undefined);
+  if (failed === undefined) return;
+  metrics.cleanupFailed(failed.mode);
+  throw failed.error;
 }

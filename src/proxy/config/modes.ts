@@ -14,7 +14,7 @@ import type { ProxyMode } from '../config.ts';
 import { readPeriods, readSyncGroup, type SyncSettings, syncSettings } from './sync.ts';
 
 /** Schedulers of IPVS, as ipvsadm(8) names them. */
-export const ipvsSchedulers = [
+const ipvsSchedulers = [
   ...['rr', 'wrr', 'lc', 'wlc', 'lblc', 'lblcr', 'sh', 'dh', 'sed', 'nq', 'fo', 'ovf', 'mh', 'twos'],
 ] as const satisfies readonly string[];
 

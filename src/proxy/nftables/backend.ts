@@ -22,9 +22,11 @@ export class NftablesBackend implements Backend {
   readonly mode = 'nftables';
   readonly #kernel: NftablesKernel;
   readonly #tables: readonly NftablesTable[];
+  readonly #name: string;
 
   constructor(kernel: NftablesKernel, table: string = tableName) {
     this.#kernel = kernel;
+    this.#name = table;
     this.#tables = families.map((family) => new NftablesTable(kernel, family, table));
   }
 
@@ -45,7 +47,7 @@ export class NftablesBackend implements Backend {
   async cleanup(): Promise<readonly string[]> {
     const present = families.filter((family) => this.#kernel.has(family));
     for (const family of present) this.#kernel.remove(family);
-    return present.map((family) => `table ${family === 'IPv4' ? 'ip' : 'ip6'} ${tableName}`);
+    return present.map((family) => `table ${family === 'IPv4' ? 'ip' : 'ip6'} ${this.#name}`);
   }
 
   close(): void {
