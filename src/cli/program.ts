@@ -36,7 +36,10 @@ function addClusterCommands(program: Command, entry: string): void {
     .option('--nodes <count>', 'how many nodes (default: 3, or as before)', integer)
     .option('--proxy-mode <mode>', 'how nodes program their kernel (default: nftables, or as before)')
     .addOption(nameOption())
-    .option('--ip-family <family>', 'addresses of Pods and Services', 'ipv4')
+    .option(
+      '--ip-family <family>',
+      'addresses of nodes, Pods and Services: ipv4, ipv6 or dual (default: ipv4, or as before)',
+    )
     .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
     .addOption(
       new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
@@ -119,6 +122,7 @@ function addComponents(program: Command, entry: string): void {
     .requiredOption('--dir <dir>', 'folder of the cluster')
     .requiredOption('--nodes <count>', 'how many nodes', integer)
     .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
+    .requiredOption('--ip-family <family>', 'families of addresses')
     .requiredOption('--api-port <port>', 'port on the host', integer)
     .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));

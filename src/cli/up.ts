@@ -5,7 +5,7 @@ import type { ApiClient } from '../client/types.ts';
 import { type Applied, applyDocuments } from '../cluster/apply.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type Manifests, readManifests } from '../cluster/manifests.ts';
-import { planCluster } from '../cluster/plan.ts';
+import { type ClusterFamilies, clusterFamilies, planCluster } from '../cluster/plan.ts';
 import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
@@ -20,7 +20,7 @@ export interface UpOptions {
   readonly nodes?: number;
   readonly proxyMode?: string;
   readonly name: string;
-  readonly ipFamily: string;
+  readonly ipFamily?: string;
   readonly apiPort?: number;
   /** Milliseconds. */
   readonly wait: number;
@@ -33,6 +33,7 @@ interface Settled {
   readonly name: string;
   readonly nodeCount: number;
   readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   readonly apiPort: number;
   readonly running: boolean;
   /** When a cluster that runs was started. */
@@ -53,7 +54,6 @@ export async function up(options: UpOptions, entry: string): Promise<void> {
 }
 
 function settle(options: UpOptions): Settled {
-  readChoice('--ip-family', options.ipFamily, ['ipv4']);
   const paths = clusterPaths(options.name);
   const record = readRecord(paths);
   const settled: Settled = {
@@ -61,13 +61,25 @@ function settle(options: UpOptions): Settled {
     name: options.name,
     nodeCount: options.nodes ?? record?.nodeCount ?? 3,
     proxyMode: readProxyMode('--proxy-mode', options.proxyMode ?? record?.proxyMode ?? 'nftables'),
+    ipFamily: readChoice('--ip-family', options.ipFamily ?? record?.ipFamily ?? 'ipv4', clusterFamilies),
     apiPort: options.apiPort ?? 0,
     running: isRunning(record),
     startedAt: isRunning(record) ? record.startedAt : undefined,
   };
-  planCluster(settled.nodeCount);
+  planCluster(settled.nodeCount, settled.ipFamily);
+  if (record !== undefined) requireSameFamilies(record, settled);
   if (isRunning(record)) requireSame(record, settled, options);
   return settled;
+}
+
+/** The objects of a cluster have addresses: other ones need a new cluster. */
+function requireSameFamilies(record: ClusterRecord, { ipFamily }: Settled): void {
+  if (record.ipFamily === ipFamily) return;
+  throw new SignalboxError('INVALID_CONFIG', {
+    object: `--ip-family ${ipFamily}`,
+    problem: `is not what cluster ${record.name} was made with (${record.ipFamily})`,
+    remedy: 'leave it out, or `signalbox down` first, which removes all objects; or give another --name',
+  });
 }
 
 /** A running cluster is what it is: other nodes or another port need a new start. */
@@ -99,7 +111,7 @@ interface Work {
 }
 
 async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Promise<Applied> {
-  const plan = planCluster(settled.nodeCount);
+  const plan = planCluster(settled.nodeCount, settled.ipFamily);
   const since = settled.startedAt ?? new Date().toISOString();
   const context: Context = { applied: { documents: [], errors: manifests.errors } };
   const api = async () => {

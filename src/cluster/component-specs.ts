@@ -64,7 +64,7 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
       name: 'controllers',
       command: 'controllers',
       config: {
-        clusterCidr: formatCidr(plan.networks.pods),
+        clusterCidr: blocks(plan, 'pods').join(','),
         rootCaFile: join(paths.pki, 'ca.crt'),
         // There is one, kept running by the supervisor: after a crash it need not wait for its own lease to end.
         leaderElection: false,
@@ -75,6 +75,11 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
   ];
 }
 
+/** The blocks of all families, as text. */
+function blocks(plan: ClusterPlan, which: 'nodes' | 'outside' | 'pods' | 'services'): string[] {
+  return plan.networks.map((network) => formatCidr(network[which]));
+}
+
 function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object {
   const client = clientFileName(nodeApiClient);
   return {
@@ -83,8 +88,8 @@ function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object 
     pkiDir: paths.pki,
     serviceAccountIssuer: serviceAccountIssuer(plan.domain),
     nodeClient: { certFile: join(paths.pki, `${client}.crt`), keyFile: join(paths.pki, `${client}.key`) },
-    serviceCidrs: [formatCidr(plan.networks.services)],
-    advertise: { address: plan.apiServer, port: apiPortInside },
+    serviceCidrs: blocks(plan, 'services'),
+    advertise: { address: plan.apiServers[0], port: apiPortInside },
   };
 }
 
@@ -101,9 +106,9 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
     identity: nodeIdentity(node),
     config: {
       nodeName: node.name,
-      nodeIps: [node.ip],
-      podCidrs: [formatCidr(node.podCidr)],
-      clusterDns: [plan.dnsServiceIp],
+      nodeIps: node.ips,
+      podCidrs: node.podCidrs.map(formatCidr),
+      clusterDns: plan.dnsServiceIps,
       clusterDomain: plan.domain,
       stateDir: join(paths.nodes, node.name),
       runDir: join(paths.run, node.name),
@@ -131,9 +136,11 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       kind: 'KubeProxyConfiguration',
       mode: proxyMode,
       hostnameOverride: node.name,
-      clusterCIDR: formatCidr(plan.networks.pods),
+      clusterCIDR: blocks(plan, 'pods').join(','),
       // A client outside may use any address of a node, on either of its networks.
-      nodePortAddresses: [formatCidr(plan.networks.nodes), formatCidr(plan.networks.outside)],
+      nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')],
+      // For both families where there are both; metrics are for who is on the node.
+      healthzBindAddress: plan.networks.some(({ nodes }) => nodes.family === 'IPv6') ? '[::]:10256' : '0.0.0.0:10256',
       // What is the machine's is its owner's to set: how many connections it tracks, and whose memory it takes first.
       conntrack: { maxPerCore: 0 },
       oomScoreAdj: 0,

@@ -10,7 +10,7 @@ import { identify } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/config.ts';
 import { prepareCertificates } from './certificates.ts';
-import { planCluster } from './plan.ts';
+import { type ClusterFamilies, planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
 
 /** What a cluster is started with. */
@@ -18,6 +18,7 @@ export interface LaunchOptions {
   readonly name: string;
   readonly nodeCount: number;
   readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
   readonly apiPort: number;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
@@ -83,6 +84,8 @@ export async function launchCluster(
       String(options.nodeCount),
       '--proxy-mode',
       options.proxyMode,
+      '--ip-family',
+      options.ipFamily,
       '--api-port',
       String(api.port),
       ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
@@ -98,7 +101,7 @@ export async function launchCluster(
     await Promise.all([
       started(child, paths, onStage),
       // On the processor that would only wait: the supervisor has the networks to lay out.
-      prepareCertificates(paths, planCluster(options.nodeCount)).then(() => tellSupervisor(child)),
+      prepareCertificates(paths, planCluster(options.nodeCount, options.ipFamily)).then(() => tellSupervisor(child)),
     ]);
   } catch (error) {
     child.kill('SIGKILL');
@@ -106,8 +109,8 @@ export async function launchCluster(
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  const { name, nodeCount, proxyMode } = options;
-  const record = { name, nodeCount, proxyMode, apiPort: api.port, process: identity, startedAt };
+  const { name, nodeCount, proxyMode, ipFamily } = options;
+  const record = { name, nodeCount, proxyMode, ipFamily, apiPort: api.port, process: identity, startedAt };
   writeRecord(paths, record);
   child.disconnect();
   child.unref();

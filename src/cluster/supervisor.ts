@@ -9,6 +9,7 @@ import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs, unmount } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
 import { reapOrphans } from '../kernel/process.ts';
+import { urlHost } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/config.ts';
 import { requireMode } from '../proxy/mode-needs.ts';
 import { prepareCertificates } from './certificates.ts';
@@ -25,7 +26,7 @@ import { serveControl } from './control.ts';
 import { startDnsRelay } from './dns-relay.ts';
 import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.ts';
 import { buildNetwork } from './network.ts';
-import { type ClusterPlan, planCluster } from './plan.ts';
+import { type ClusterFamilies, type ClusterPlan, planCluster } from './plan.ts';
 import { ProxyModeSwitch } from './proxy-mode-switch.ts';
 import { type ClusterPaths, pathsIn, writePrivately } from './state.ts';
 
@@ -34,6 +35,7 @@ export interface SupervisorOptions {
   readonly dir: string;
   readonly nodes: number;
   readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   readonly apiPort: number;
   /** The cluster ends when standard input does, and takes this folder with it. */
   readonly heldFolder?: string;
@@ -66,9 +68,10 @@ export async function runSupervisor(options: SupervisorOptions, program: string)
 
 async function start(options: SupervisorOptions, program: string, log: Logger): Promise<Component[]> {
   const starterIsDone = certificatesMade();
-  const plan = planCluster(options.nodes);
+  const plan = planCluster(options.nodes, options.ipFamily);
   const paths = pathsIn(options.dir);
   for (const feature of ['veth', 'bridge'] as const) requireKernelFeature(feature);
+  if (options.ipFamily !== 'ipv4') requireKernelFeature('ipv6');
   requireMode(options.proxyMode);
   mountTmpfs(paths.run, { sizeBytes: runSizeBytes, mode: 0o700 });
   const network = buildNetwork(plan, paths.run);
@@ -80,16 +83,16 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   await Promise.all([
     writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
     startDnsRelay({
-      listen: { address: plan.nodeGateway, port: 53 },
+      listen: { address: plan.nodeGateways[0], port: 53 },
       hostSocket: inheritedFds.dnsRelay,
       resolvConf: '/etc/resolv.conf',
     }),
   ]);
-  const planFor = (proxyMode: ProxyMode) =>
-    planComponents({ plan, paths, network, program, proxyMode, apiFds: [firstPassedFd, firstPassedFd + 1] });
+  const apiFds = [firstPassedFd, ...plan.apiServers.map((_, i) => firstPassedFd + 1 + i)];
+  const planFor = (proxyMode: ProxyMode) => planComponents({ plan, paths, network, program, proxyMode, apiFds });
   const components: Component[] = [];
   // Listening before anybody asks: who comes early waits in the kernel instead of coming back.
-  const apiSockets = [inheritedFds.api, bindSocket('tcp', plan.apiServer, apiPortInside)];
+  const apiSockets = [inheritedFds.api, ...plan.apiServers.map((ip) => bindSocket('tcp', ip, apiPortInside))];
   const surroundings = { access, program, apiSockets };
   for (const planned of planFor(options.proxyMode)) {
     components.push(keepRunning(await prepareComponent(planned, surroundings), log));
@@ -171,7 +174,7 @@ async function writeAccess(
     server:
       access.from === 'host'
         ? `https://127.0.0.1:${access.apiPort}`
-        : `https://${access.plan.apiServer}:${apiPortInside}`,
+        : `https://${urlHost(access.plan.apiServers[0])}:${apiPortInside}`,
     certificateAuthority: readFileSync(join(access.paths.pki, 'ca.crt'), 'utf8'),
     clientCertificate: cert,
     clientKey: key,
