@@ -121,6 +121,7 @@ describe('parseProxyConfig', () => {
       { iptables: { syncPeriod: '1s', minSyncPeriod: '2s' } },
       /^iptables\.minSyncPeriod "2s" is longer than syncPeriod/,
     ],
+    [{ ipvs: { syncPeriod: '1000h' } }, /^ipvs\.syncPeriod "1000h" is longer than 24 days/],
     [{ ipvs: { scheduler: 'random' } }, /^ipvs\.scheduler "random" is not among what there is/],
     [{ ipvs: { masqueradeAll: true } }, /^ipvs\.masqueradeAll is no field/],
     [{ winkernel: { enableDSR: true } }, /^winkernel is for nodes with Windows: remove it/],

@@ -68,7 +68,7 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
     backend: new NftablesBackend(kernel),
     log,
     interfaceAddresses: () => [],
-    metrics: new ProxyMetrics(),
+    metrics: new ProxyMetrics(() => ({ entries: 0, limit: 0 })),
     events: new ProxyEvents({
       recorder: {
         record: (about, event) =>

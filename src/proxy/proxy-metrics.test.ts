@@ -56,7 +56,7 @@ const documented: { readonly [name: string]: readonly string[] } = {
 
 /** After everything has happened that is measured. */
 function busyMetrics(): ProxyMetrics {
-  const metrics = new ProxyMetrics();
+  const metrics = new ProxyMetrics(() => ({ entries: 7, limit: 100 }));
   const families = ['IPv4', 'IPv6'] as const;
   metrics.queued(families, 1_000);
   metrics.changed('service', families);
@@ -100,6 +100,8 @@ describe('ProxyMetrics', () => {
     expect(has.get(`${sync}_iptables_total{table="nat",ip_family="IPv4"}`)).toBe('50');
     expect(has.get(`${sync}_no_local_endpoints_total{traffic_policy="external",ip_family="IPv4"}`)).toBe('2');
     expect(has.get(`${sync}_service_changes_pending{ip_family="IPv4"}`)).toBe('3');
+    expect(has.get('signalbox_proxy_conntrack_entries')).toBe('7');
+    expect(has.get('signalbox_proxy_conntrack_limit')).toBe('100');
     expect(has.get('kubeproxy_proxy_healthz_total{code="503"}')).toBe('1');
     expect(Number(has.get('process_virtual_memory_bytes'))).toBeGreaterThan(
       Number(has.get('process_resident_memory_bytes')),

@@ -5,6 +5,7 @@ import { addProcessMetrics } from '../component/process-metrics.ts';
 import type { IpFamily } from '../net/ip.ts';
 import type { TableRules } from './backend.ts';
 import type { ProxyMode } from './config.ts';
+import type { ConntrackUsage } from './conntrack-watch.ts';
 
 /** Milliseconds count here, where kube-proxy's own buckets begin at 250; from 1 s on they are its own. */
 const latencyBuckets = [
@@ -19,6 +20,11 @@ const durationBuckets = [0.0001, 0.00025, 0.0005, ...Array.from({ length: 15 }, 
 const requestBuckets = [0.005, 0.025, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30, 60];
 
 const perFamily = ['ip_family'];
+
+const conntrackGauges = [
+  ['entries', 'Connections that the kernel tracks.'],
+  ['limit', 'How many it may track; it drops new connections beyond.'],
+] as const;
 
 /** What is asked of the proxy when somebody reads the metrics, instead of being noted all the time. */
 export interface MetricSources {
@@ -70,7 +76,8 @@ export class ProxyMetrics {
   readonly #otherFailures: Counter;
   readonly #refusedServicePorts: Gauge;
 
-  constructor() {
+  /** `conntrack` is asked when somebody reads the metrics. */
+  constructor(conntrack: () => ConntrackUsage) {
     const histogram = (name: string, help: string, bounds: readonly number[] = durationBuckets) =>
       this.#registry.histograms({ name: `kubeproxy_${name}`, help, labels: perFamily }, bounds);
     const counter = (name: string, help: string, labels: readonly string[] = perFamily) =>
@@ -163,6 +170,9 @@ export class ProxyMetrics {
       name: 'signalbox_proxy_refused_service_ports',
       help: 'Service ports that the kernel refused.',
     });
+    for (const [name, help] of conntrackGauges) {
+      this.#registry.readGauge({ name: `signalbox_proxy_conntrack_${name}`, help }, () => conntrack()[name]);
+    }
     addBuildInfo(this.#registry);
     addProcessMetrics(this.#registry);
   }

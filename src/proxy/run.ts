@@ -8,6 +8,7 @@ import { noPredecessor, type Succession } from '../component/handover.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { keepServingPages, type PageAddress, type Pages, servePages } from '../component/pages.ts';
 import type { ProxyConfig, ProxyMode } from './config.ts';
+import { ConntrackWatch, conntrackUsage } from './conntrack-watch.ts';
 import { informerEvents } from './informer-events.ts';
 import { openForCleanup, removeLeftovers } from './leftovers.ts';
 import { openNodeKernel } from './node-kernel.ts';
@@ -32,7 +33,7 @@ export async function runProxy(
 ): Promise<void> {
   const log = createLogger('proxy', config.logging);
   const nodeName = (config.hostnameOverride ?? hostname()).trim().toLowerCase();
-  const metrics = new ProxyMetrics();
+  const metrics = new ProxyMetrics(conntrackUsage);
   const api = await loadKubeconfig(config.client.kubeconfig);
   const { host } = new URL(api.server);
   const kernel = await openNodeKernel(config, log);
@@ -50,6 +51,8 @@ export async function runProxy(
   const proxy = new NodeProxy({ ...kernel, nodeName, config, log, metrics, events });
   const stream = source.follow(proxy);
   events.starting();
+  const conntrack = new ConntrackWatch({ usage: conntrackUsage, log, events });
+  const watching = setInterval(() => conntrack.look(), config.sync.syncPeriod);
   const begun = stream.synced.then(
     () => proxy.begin(),
     (error) => log.debug({ err: error }, 'stopped before the API server had told all'),
@@ -71,6 +74,7 @@ export async function runProxy(
       serve(config.metricsBindAddress, metricsPages(proxy, config.mode), serving),
     ]);
   } finally {
+    clearInterval(watching);
     stream.stop();
     await proxy.stop();
     client.close();

@@ -30,7 +30,7 @@ export type SyncGroup = { readonly [K in keyof SyncSettings]: SyncSettings[K] | 
 
 /** The fields that every mode's group has. */
 export function readPeriods(fields: ConfigFields): Pick<SyncGroup, 'syncPeriod' | 'minSyncPeriod'> {
-  const syncPeriod = fields.optional('syncPeriod', readDuration);
+  const syncPeriod = fields.optional('syncPeriod', readPeriod);
   const minSyncPeriod = fields.optional('minSyncPeriod', (at) => readMinSyncPeriod(at, syncPeriod));
   return { syncPeriod, minSyncPeriod };
 }
@@ -64,6 +64,15 @@ export function syncSettings(
     masqueradeAll: group.masqueradeAll ?? false,
     masqueradeBit: group.masqueradeBit ?? defaultMasqueradeBit,
   };
+}
+
+/** Timers go no further than this many milliseconds, 24 days. */
+const longestPeriodMs = 2 ** 31 - 1;
+
+function readPeriod(at: ConfigValue): number {
+  const period = readDuration(at);
+  if (period > longestPeriodMs) throw at.valueError('is longer than 24 days', 'make it shorter');
+  return period;
 }
 
 function readMinSyncPeriod(at: ConfigValue, syncPeriod = defaultSyncPeriodMs): number {
