@@ -38,10 +38,13 @@ export async function runProxy(
   const { host } = new URL(api.server);
   const kernel = await openNodeKernel(config, log);
   applyNodeSettings(config, log);
-  const client = connect({ ...api, component: 'signalbox-proxy' }, {
-    rateLimit: config.client,
-    onExchange: (exchange) => metrics.exchanged(host, exchange),
-  });
+  const client = connect(
+    { ...api, component: 'signalbox-proxy' },
+    {
+      rateLimit: config.client,
+      onExchange: (exchange) => metrics.exchanged(host, exchange),
+    },
+  );
   const source = informerEvents({ client, nodeName, log });
   const events = new ProxyEvents({
     recorder: createEventRecorder(client, { component: 'kube-proxy', host: nodeName, log }),
