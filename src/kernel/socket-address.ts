@@ -1,8 +1,8 @@
 import { familyOf, type Ip, ipToBytes } from '../net/ip.ts';
 
 // include/linux/socket.h
-export const AF_INET = 2;
-export const AF_INET6 = 10;
+const AF_INET = 2;
+const AF_INET6 = 10;
 
 /** The address family of the kernel's own that an address belongs to. */
 export function addressFamily(ip: Ip): number {
