@@ -1,3 +1,4 @@
+import { version } from '../api/kubernetes-version.ts';
 import { type ResourceKey, resources } from '../api/resources.ts';
 import type { Logger } from '../component/log.ts';
 import { isSignalboxError, SignalboxError } from '../errors/error.ts';
@@ -31,7 +32,6 @@ import {
   unauthorized,
   unavailable,
 } from './status.ts';
-import { version } from './version.ts';
 
 /** What the handler is made of. */
 export interface ApiHandlerParts {

@@ -1,8 +1,8 @@
+import { version } from '../api/kubernetes-version.ts';
 import { type OperationFacts, type ParameterFacts, type PathFacts, pathsOf } from './openapi-paths.ts';
 import { type Dialect, type Json, schemaName, schemasOf } from './openapi-schema.ts';
 import { encodeSwagger } from './openapi-v2-protobuf.ts';
 import { servedResources } from './served.ts';
-import { version } from './version.ts';
 
 /** The OpenAPI 2 document about everything served: as JSON, or as the `openapi.v2.Document` of gnostic. */
 export function describeInSwagger(asProtobuf: boolean): string | Uint8Array {

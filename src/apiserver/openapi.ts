@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
+import { version } from '../api/kubernetes-version.ts';
 import { apiVersionOf } from '../api/resources.ts';
 import { negotiateDescription } from './openapi-negotiation.ts';
 import { type OperationFacts, type ParameterFacts, type PathFacts, pathsOf } from './openapi-paths.ts';
 import { type Dialect, type Json, schemaName, schemasOf } from './openapi-schema.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
 import { servedResources, servedVersions } from './served.ts';
-import { version } from './version.ts';
 
 /** A document as it is sent. */
 interface Document {

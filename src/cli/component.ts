@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { ownSuccession, tellNotReady } from '../component/handover.ts';
 import { SignalboxError } from '../errors/error.ts';
 
 /** The components by their subcommand; each is loaded alone. */
@@ -21,7 +22,7 @@ const components = {
   proxy: async () => {
     const { parseProxyConfig } = await import('../proxy/config.ts');
     const { runProxy } = await import('../proxy/run.ts');
-    return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal);
+    return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal, ownSuccession());
   },
   dns: async () => {
     const { parseDnsConfig } = await import('../dns/config.ts');
@@ -45,7 +46,12 @@ export async function runComponent(
   // Every other component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
   if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
   const run = await components[name]();
-  await run(config, stop.signal);
+  try {
+    await run(config, stop.signal);
+  } catch (error) {
+    tellNotReady(error);
+    throw error;
+  }
 }
 
 async function readConfig(path: string): Promise<unknown> {

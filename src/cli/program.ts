@@ -16,6 +16,7 @@ export function createProgram(entry: string): Command {
     .showHelpAfterError('(see `signalbox --help`)')
     .enablePositionalOptions();
   addClusterCommands(program, entry);
+  addProxyMode(program);
   addInspection(program);
   addComponents(program, entry);
   return program;
@@ -35,7 +36,10 @@ function addClusterCommands(program: Command, entry: string): void {
     .option('--nodes <count>', 'how many nodes (default: 3, or as before)', integer)
     .option('--proxy-mode <mode>', 'how nodes program their kernel (default: nftables, or as before)')
     .addOption(nameOption())
-    .option('--ip-family <family>', 'addresses of Pods and Services', 'ipv4')
+    .option(
+      '--ip-family <family>',
+      'addresses of nodes, Pods and Services: ipv4, ipv6 or dual (default: ipv4, or as before)',
+    )
     .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
     .addOption(
       new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
@@ -52,6 +56,15 @@ function addClusterCommands(program: Command, entry: string): void {
     .option('--all', 'every cluster')
     .option('--keep-data', 'keep its objects, for the next `signalbox up`')
     .action(async (options) => (await import('./down.ts')).down(options));
+}
+
+function addProxyMode(program: Command): void {
+  program
+    .command('proxy-mode')
+    .description('move a running cluster to another proxy mode, node by node, while it serves')
+    .argument('<mode>', 'nftables, iptables, ipvs or userspace')
+    .addOption(nameOption())
+    .action(async (mode, options) => (await import('./proxy-mode.ts')).proxyMode(mode, options));
 }
 
 function addInspection(program: Command): void {
@@ -89,30 +102,44 @@ function addComponents(program: Command, entry: string): void {
     ['apiserver', 'the API server'],
     ['controllers', 'the controllers'],
     ['node', 'the node agent, inside the network namespace of its node'],
-    ['proxy', 'the node proxy, inside the network namespace of its node'],
     ['dns', 'the cluster DNS server'],
   ] as const) {
-    program
-      .command(component)
-      .description(`run one component: ${description}`)
-      .option(
-        '--kubeconfig <file>',
-        component === 'apiserver'
-          ? "where to write an administrator's kubeconfig; certificates that are missing are made too"
-          : 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)',
-      )
-      .requiredOption('--config <file>', 'its configuration, as JSON or YAML')
+    componentCommand(program, component, description)
+      .requiredOption('--config <file>', configHelp)
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }
+  componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
+    .addOption(new Option('--config <file>', configHelp).conflicts('cleanup'))
+    .option('--cleanup', 'remove the rules of all modes from this network namespace, and end')
+    .action(async (options, command) => {
+      if (options.cleanup === true) return (await import('./proxy-cleanup.ts')).cleanUpProxy();
+      if (options.config === undefined) command.error("error: required option '--config <file>' not specified");
+      await (await import('./component.ts')).runComponent('proxy', options);
+    });
 
   program
     .command('supervisor', { hidden: true })
     .requiredOption('--dir <dir>', 'folder of the cluster')
     .requiredOption('--nodes <count>', 'how many nodes', integer)
     .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
+    .requiredOption('--ip-family <family>', 'families of addresses')
     .requiredOption('--api-port <port>', 'port on the host', integer)
     .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
+}
+
+const configHelp = 'its configuration, as JSON or YAML';
+
+function componentCommand(program: Command, name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(`run one component: ${description}`)
+    .option(
+      '--kubeconfig <file>',
+      name === 'apiserver'
+        ? "where to write an administrator's kubeconfig; certificates that are missing are made too"
+        : 'how to reach the API (default: $KUBECONFIG, or the service account of the Pod)',
+    );
 }
 
 function collect(value: string, before: readonly string[]): string[] {

@@ -32,12 +32,21 @@ export async function status(options: { readonly name: string; readonly output: 
 }
 
 function nodeReport(node: Node) {
+  const internal = node.status?.addresses?.filter(({ type }) => type === 'InternalIP') ?? [];
+  const addresses = internal.map(({ address }) => address);
   return {
     name: node.metadata?.name ?? '',
-    ip: node.status?.addresses?.find((a) => a.type === 'InternalIP')?.address ?? '',
+    ip: addresses[0] ?? '',
+    ips: addresses,
     podCidr: node.spec?.podCIDR ?? '',
+    podCidrs: node.spec?.podCIDRs ?? [],
     ready: node.status?.conditions?.find((c) => c.type === 'Ready')?.status === 'True',
   };
+}
+
+/** As wide as an IPv4 address or block wants it, and wider for more. */
+function column(texts: readonly string[], width: number): string {
+  return `${texts.join(', ')}  `.padEnd(width);
 }
 
 function podReport(pods: readonly Pod[]) {
@@ -60,7 +69,7 @@ type Report = {
 function text(report: Report): string {
   const minutes = Math.floor((Date.now() - Date.parse(report.startedAt)) / 60_000);
   const nodes = report.nodes.map(
-    (n) => `  ${n.name.padEnd(10)}${n.ip.padEnd(17)}Pods ${n.podCidr.padEnd(18)}${n.ready ? 'Ready' : 'not Ready'}`,
+    (n) => `  ${n.name.padEnd(10)}${column(n.ips, 17)}Pods ${column(n.podCidrs, 18)}${n.ready ? 'Ready' : 'not Ready'}`,
   );
   return [
     `Cluster ${report.name} has been up for ${minutes} min, proxy mode ${report.proxyMode}.`,

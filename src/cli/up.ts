@@ -5,12 +5,13 @@ import type { ApiClient } from '../client/types.ts';
 import { type Applied, applyDocuments } from '../cluster/apply.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type Manifests, readManifests } from '../cluster/manifests.ts';
-import { planCluster } from '../cluster/plan.ts';
+import { type ClusterFamilies, clusterFamilies, planCluster } from '../cluster/plan.ts';
 import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { proxyModes } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/config.ts';
+import { readChoice, readProxyMode } from './choices.ts';
 import { exitStatus } from './report.ts';
 
 /** The options of `signalbox up`, as parsed. */
@@ -19,7 +20,7 @@ export interface UpOptions {
   readonly nodes?: number;
   readonly proxyMode?: string;
   readonly name: string;
-  readonly ipFamily: string;
+  readonly ipFamily?: string;
   readonly apiPort?: number;
   /** Milliseconds. */
   readonly wait: number;
@@ -31,7 +32,8 @@ interface Settled {
   readonly paths: ClusterPaths;
   readonly name: string;
   readonly nodeCount: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   readonly apiPort: number;
   readonly running: boolean;
   /** When a cluster that runs was started. */
@@ -52,30 +54,31 @@ export async function up(options: UpOptions, entry: string): Promise<void> {
 }
 
 function settle(options: UpOptions): Settled {
-  requireChoice('--proxy-mode', options.proxyMode ?? 'nftables', proxyModes);
-  requireChoice('--ip-family', options.ipFamily, ['ipv4']);
   const paths = clusterPaths(options.name);
   const record = readRecord(paths);
   const settled: Settled = {
     paths,
     name: options.name,
     nodeCount: options.nodes ?? record?.nodeCount ?? 3,
-    proxyMode: options.proxyMode ?? record?.proxyMode ?? 'nftables',
+    proxyMode: readProxyMode('--proxy-mode', options.proxyMode ?? record?.proxyMode ?? 'nftables'),
+    ipFamily: readChoice('--ip-family', options.ipFamily ?? record?.ipFamily ?? 'ipv4', clusterFamilies),
     apiPort: options.apiPort ?? 0,
     running: isRunning(record),
     startedAt: isRunning(record) ? record.startedAt : undefined,
   };
-  planCluster(settled.nodeCount);
+  planCluster(settled.nodeCount, settled.ipFamily);
+  if (record !== undefined) requireSameFamilies(record, settled);
   if (isRunning(record)) requireSame(record, settled, options);
   return settled;
 }
 
-function requireChoice(option: string, value: string, choices: readonly string[]): void {
-  if (choices.includes(value)) return;
+/** The objects of a cluster have addresses: other ones need a new cluster. */
+function requireSameFamilies(record: ClusterRecord, { ipFamily }: Settled): void {
+  if (record.ipFamily === ipFamily) return;
   throw new SignalboxError('INVALID_CONFIG', {
-    object: `${option} ${value}`,
-    problem: 'is not supported',
-    remedy: `choose from: ${choices.join(', ')}`,
+    object: `--ip-family ${ipFamily}`,
+    problem: `is not what cluster ${record.name} was made with (${record.ipFamily})`,
+    remedy: 'leave it out, or `signalbox down` first, which removes all objects; or give another --name',
   });
 }
 
@@ -89,7 +92,8 @@ function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions
   throw new SignalboxError('CLUSTER_RUNS_DIFFERENTLY', {
     object: `cluster ${record.name}`,
     problem: `runs already, with --nodes ${record.nodeCount} --proxy-mode ${record.proxyMode} --api-port ${record.apiPort}`,
-    remedy: '`signalbox down --keep-data` first, then `signalbox up` with the new options',
+    remedy:
+      '`signalbox down --keep-data` first, then `signalbox up` with the new options; the mode alone by `signalbox proxy-mode`',
   });
 }
 
@@ -107,7 +111,7 @@ interface Work {
 }
 
 async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Promise<Applied> {
-  const plan = planCluster(settled.nodeCount);
+  const plan = planCluster(settled.nodeCount, settled.ipFamily);
   const since = settled.startedAt ?? new Date().toISOString();
   const context: Context = { applied: { documents: [], errors: manifests.errors } };
   const api = async () => {

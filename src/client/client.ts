@@ -10,6 +10,7 @@ import {
   type HttpTransport,
 } from './http.ts';
 import { jsonLines } from './json-lines.ts';
+import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
 import {
   type ApiClient,
   ApiError,
@@ -35,18 +36,40 @@ const patchTypes: { readonly [T in Patch['type']]: string } = {
   apply: 'application/apply-patch+yaml',
 };
 
+/** One request that was answered, or failed. */
+export interface Exchange {
+  readonly method: string;
+  /** `<error>` when no answer came. */
+  readonly code: string;
+  /** From sending it to the end of its answer; of a watch to the answer's head. */
+  readonly milliseconds: number;
+}
+
+/** How a client behaves. */
+export interface ConnectOptions {
+  readonly timeouts?: HttpTimeouts;
+  /** Bounds requests; the pages of one list are one. Absent: there is no bound. */
+  readonly rateLimit?: RateLimitOptions;
+  /** Told of every request. */
+  readonly onExchange?: (exchange: Exchange) => void;
+}
+
 /** A client for the API server `config` names. Nothing is sent before the first call. */
-export function connect(config: ClientConfig, timeouts: HttpTimeouts = defaultTimeouts): ApiClient {
-  return new HttpApiClient(config, createHttpTransport(config, timeouts));
+export function connect(config: ClientConfig, options: ConnectOptions = {}): ApiClient {
+  return new HttpApiClient(config, options);
 }
 
 class HttpApiClient implements ApiClient {
   readonly config: ClientConfig;
   readonly #http: HttpTransport;
+  readonly #rateLimit: RateLimit | undefined;
+  readonly #onExchange: (exchange: Exchange) => void;
 
-  constructor(config: ClientConfig, transport: HttpTransport) {
+  constructor(config: ClientConfig, { timeouts = defaultTimeouts, rateLimit, onExchange = () => {} }: ConnectOptions) {
     this.config = config;
-    this.#http = transport;
+    this.#http = createHttpTransport(config, timeouts);
+    this.#rateLimit = rateLimit && new RateLimit(rateLimit);
+    this.#onExchange = onExchange;
   }
 
   get<K extends ResourceKey>(resource: K, place: ObjectPlace): Promise<Item<K>> {
@@ -71,12 +94,13 @@ class HttpApiClient implements ApiClient {
     const items: Item<K>[] = [];
     let next: string | undefined;
     let resourceVersion = '';
+    await this.#rateLimit?.admit();
     do {
       const parameters = { ...selectors(options), limit, continue: next };
-      const page = await this.#call<{
+      const page = this.#parse(await this.#exchange('GET', path + query(parameters))) as {
         metadata?: { continue?: string; resourceVersion?: string };
         items?: Item<K>[] | null;
-      }>('GET', path + query(parameters));
+      };
       for (const item of page.items ?? []) items.push(Object.assign(item, { apiVersion, kind }));
       resourceVersion = page.metadata?.resourceVersion ?? '';
       next = page.metadata?.continue || undefined;
@@ -129,7 +153,13 @@ class HttpApiClient implements ApiClient {
       // Spread, so that the watches of all clients do not end together.
       timeoutSeconds: 300 + Math.floor(Math.random() * 300),
     };
-    const answer = await this.#http.stream({ method: 'GET', path: path + query(parameters) }, options.signal);
+    await this.#rateLimit?.admit();
+    const request = { method: 'GET', path: path + query(parameters) };
+    const answer = await this.#observed(
+      'GET',
+      () => this.#http.stream(request, options.signal),
+      (answered) => ('status' in answered ? answered.status : 200),
+    );
     if ('status' in answer) throw failure(answer);
     try {
       for await (const event of jsonLines(answer, maxWatchLine)) yield watchEvent<Item<K>>(event);
@@ -160,14 +190,42 @@ class HttpApiClient implements ApiClient {
     }
   }
 
-  async #send(method: string, path: string, body: unknown, contentType = 'application/json'): Promise<HttpResponse> {
-    const response = await this.#http.request({
+  async #send(method: string, path: string, body?: unknown, contentType?: string): Promise<HttpResponse> {
+    await this.#rateLimit?.admit();
+    return this.#exchange(method, path, body, contentType);
+  }
+
+  async #exchange(
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType = 'application/json',
+  ): Promise<HttpResponse> {
+    const request = {
       method,
       path,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': contentType } }),
-    });
+    };
+    const response = await this.#observed(
+      method,
+      () => this.#http.request(request),
+      ({ status }) => status,
+    );
     if (response.status >= 400) throw failure(response);
     return response;
+  }
+
+  /** Does it, and tells of it. */
+  async #observed<T>(method: string, send: () => Promise<T>, statusOf: (answer: T) => number): Promise<T> {
+    const began = performance.now();
+    let code = '<error>';
+    try {
+      const answer = await send();
+      code = String(statusOf(answer));
+      return answer;
+    } finally {
+      this.#onExchange({ method, code, milliseconds: performance.now() - began });
+    }
   }
 }
 

@@ -10,12 +10,12 @@ import type { ClusterPaths } from './state.ts';
  * @throws SignalboxError `PKI_UNREADABLE`
  */
 export async function prepareCertificates(paths: ClusterPaths, plan: ClusterPlan): Promise<void> {
-  const ips = [plan.apiServer, plan.kubernetesServiceIp];
+  const ips = [...plan.apiServers, ...plan.kubernetesServiceIps];
   await ensurePki(paths.pki, apiServerNames({ clusterDomain: plan.domain, ips }));
   // What API server and nodes know each other by.
   await issueClientCertificate(paths.pki, { user: nodeApiClient, groups: [] });
   for (const node of plan.nodes) {
-    await issueServingCertificate(paths.pki, servingName(node), { names: [node.name], ips: [node.ip] });
+    await issueServingCertificate(paths.pki, servingName(node), { names: [node.name], ips: [...node.ips] });
   }
   for (const identity of clusterIdentities(plan)) await issueClientCertificate(paths.pki, identity);
 }

@@ -8,6 +8,7 @@ import type {
 } from '../api/generated/types.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
+import { familyOf, urlHost } from '../net/ip.ts';
 import { apiPortInside } from './component-specs.ts';
 import type { ClusterPlan } from './plan.ts';
 
@@ -65,14 +66,17 @@ function clusterDnsObjects(options: ClusterDnsOptions): {
   readonly service: Service;
 } {
   const { plan } = options;
+  const families = plan.dnsServiceIps.map(familyOf);
+  // Pages on `::` are for both families.
+  const everywhere = families.includes('IPv6') ? '::' : '0.0.0.0';
   const config = {
-    listen: [{ address: '0.0.0.0', port: 53 }],
+    listen: families.map((family) => ({ address: family === 'IPv4' ? '0.0.0.0' : '::', port: 53 })),
     clusterDomain: plan.domain,
     // The cluster's own router passes these on to the host's resolvers.
-    upstreams: [`${plan.nodeGateway}:53`],
-    health: { address: '0.0.0.0', port: 8080 },
-    ready: { address: '0.0.0.0', port: 8181 },
-    metrics: { address: '0.0.0.0', port: 9153 },
+    upstreams: [`${urlHost(plan.nodeGateways[0])}:53`],
+    health: { address: everywhere, port: 8080 },
+    ready: { address: everywhere, port: 8181 },
+    metrics: { address: everywhere, port: 9153 },
   };
   return {
     serviceAccount: { metadata: { name: account, namespace, labels } },
@@ -97,7 +101,9 @@ function clusterDnsObjects(options: ClusterDnsOptions): {
         labels: { ...labels, 'kubernetes.io/cluster-service': 'true', 'kubernetes.io/name': 'CoreDNS' },
       },
       spec: {
-        clusterIP: plan.dnsServiceIp,
+        clusterIP: plan.dnsServiceIps[0],
+        clusterIPs: [...plan.dnsServiceIps],
+        ipFamilyPolicy: plan.dnsServiceIps.length > 1 ? 'RequireDualStack' : 'SingleStack',
         selector: labels,
         ports: [
           { name: 'dns', port: 53, protocol: 'UDP', targetPort: 'dns' },
@@ -131,7 +137,7 @@ function clusterDnsDeployment({ program, plan }: ClusterDnsOptions): Deployment 
               command: [...program, ...arguments_],
               // Straight to the API server: names come before the proxy has made the Service's address work.
               env: [
-                { name: 'KUBERNETES_SERVICE_HOST', value: plan.apiServer },
+                { name: 'KUBERNETES_SERVICE_HOST', value: plan.apiServers[0] },
                 { name: 'KUBERNETES_SERVICE_PORT', value: String(apiPortInside) },
               ],
               ports: [

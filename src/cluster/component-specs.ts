@@ -3,6 +3,7 @@ import { nodeApiClient } from '../api/node-api.ts';
 import { serviceAccountIssuer } from '../apiserver/config.ts';
 import { clientFileName } from '../apiserver/pki.ts';
 import { formatCidr } from '../net/cidr.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
 import type { ClusterPaths } from './state.ts';
@@ -49,7 +50,7 @@ export interface ComponentPlanOptions {
   readonly network: NetworkPaths;
   /** Entry file of the command line; the built-in images lie beside it. */
   readonly program: string;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
   /** The file descriptors under which the API server finds its listening sockets. */
   readonly apiFds: readonly number[];
 }
@@ -63,7 +64,7 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
       name: 'controllers',
       command: 'controllers',
       config: {
-        clusterCidr: formatCidr(plan.networks.pods),
+        clusterCidr: blocks(plan, 'pods').join(','),
         rootCaFile: join(paths.pki, 'ca.crt'),
         // There is one, kept running by the supervisor: after a crash it need not wait for its own lease to end.
         leaderElection: false,
@@ -74,6 +75,11 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
   ];
 }
 
+/** The blocks of all families, as text. */
+function blocks(plan: ClusterPlan, which: 'nodes' | 'outside' | 'pods' | 'services'): string[] {
+  return plan.networks.map((network) => formatCidr(network[which]));
+}
+
 function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object {
   const client = clientFileName(nodeApiClient);
   return {
@@ -82,8 +88,8 @@ function apiserverConfig({ plan, paths, apiFds }: ComponentPlanOptions): object 
     pkiDir: paths.pki,
     serviceAccountIssuer: serviceAccountIssuer(plan.domain),
     nodeClient: { certFile: join(paths.pki, `${client}.crt`), keyFile: join(paths.pki, `${client}.key`) },
-    serviceCidrs: [formatCidr(plan.networks.services)],
-    advertise: { address: plan.apiServer, port: apiPortInside },
+    serviceCidrs: blocks(plan, 'services'),
+    advertise: { address: plan.apiServers[0], port: apiPortInside },
   };
 }
 
@@ -100,9 +106,9 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
     identity: nodeIdentity(node),
     config: {
       nodeName: node.name,
-      nodeIps: [node.ip],
-      podCidrs: [formatCidr(node.podCidr)],
-      clusterDns: [plan.dnsServiceIp],
+      nodeIps: node.ips,
+      podCidrs: node.podCidrs.map(formatCidr),
+      clusterDns: plan.dnsServiceIps,
       clusterDomain: plan.domain,
       stateDir: join(paths.nodes, node.name),
       runDir: join(paths.run, node.name),
@@ -130,9 +136,14 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       kind: 'KubeProxyConfiguration',
       mode: proxyMode,
       hostnameOverride: node.name,
-      clusterCIDR: formatCidr(plan.networks.pods),
+      clusterCIDR: blocks(plan, 'pods').join(','),
       // A client outside may use any address of a node, on either of its networks.
-      nodePortAddresses: [formatCidr(plan.networks.nodes), formatCidr(plan.networks.outside)],
+      nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')],
+      // For both families where there are both; metrics are for who is on the node.
+      healthzBindAddress: plan.networks.some(({ nodes }) => nodes.family === 'IPv6') ? '[::]:10256' : '0.0.0.0:10256',
+      // What is the machine's is its owner's to set: how many connections it tracks, and whose memory it takes first.
+      conntrack: { maxPerCore: 0 },
+      oomScoreAdj: 0,
     },
   };
 }

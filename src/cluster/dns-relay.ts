@@ -27,7 +27,7 @@ const timeoutMs = 5_000;
  * arrives truncated. With no resolver, or with too many questions open, a question is answered SERVFAIL at once.
  */
 export async function startDnsRelay(options: DnsRelayOptions): Promise<{ close: () => void }> {
-  const inside = createSocket('udp4');
+  const inside = createSocket(familyOf(options.listen.address) === 'IPv6' ? 'udp6' : 'udp4');
   const outside = createSocket('udp4');
   const pending = new Map<number, Pending>();
   let nextId = Math.floor(Math.random() * 65536);

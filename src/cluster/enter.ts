@@ -85,7 +85,7 @@ export function enterCommand(paths: ClusterPaths, record: ClusterRecord, target:
   if (target.kind === 'container') return enterContainer(paths, supervisor, target);
   const network = networkPaths(paths.run);
   if (target.kind === 'client') return enterNetns(supervisor, network.client);
-  if (planCluster(record.nodeCount).nodes.some((node) => node.name === target.name)) {
+  if (planCluster(record.nodeCount, record.ipFamily).nodes.some((node) => node.name === target.name)) {
     return enterNetns(supervisor, network.node(target.name));
   }
   throw new SignalboxError('TARGET_NOT_FOUND', {

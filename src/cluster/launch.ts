@@ -8,15 +8,17 @@ import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
 import { identify } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
+import type { ProxyMode } from '../proxy/config.ts';
 import { prepareCertificates } from './certificates.ts';
-import { planCluster } from './plan.ts';
+import { type ClusterFamilies, planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
 
 /** What a cluster is started with. */
 export interface LaunchOptions {
   readonly name: string;
   readonly nodeCount: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
   readonly apiPort: number;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
@@ -26,16 +28,17 @@ export interface LaunchOptions {
 }
 
 /** What the supervisor inside tells the command that started it. */
-export type SupervisorMessage =
-  | { readonly stage: 'network' | 'control-plane' }
-  | {
-      readonly failed: {
-        readonly code: ErrorCode;
-        readonly object: string;
-        readonly problem: string;
-        readonly remedy: string;
-      };
-    };
+export type SupervisorMessage = { readonly stage: 'network' | 'control-plane' } | FailureMessage;
+
+/** An error in a form that can be sent. */
+export interface FailureMessage {
+  readonly failed: {
+    readonly code: ErrorCode;
+    readonly object: string;
+    readonly problem: string;
+    readonly remedy: string;
+  };
+}
 
 /** File descriptors the supervisor finds open: sockets that stay in the host's network namespace. */
 export const inheritedFds = { api: 4, dnsRelay: 5 } as const;
@@ -81,6 +84,8 @@ export async function launchCluster(
       String(options.nodeCount),
       '--proxy-mode',
       options.proxyMode,
+      '--ip-family',
+      options.ipFamily,
       '--api-port',
       String(api.port),
       ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
@@ -96,7 +101,7 @@ export async function launchCluster(
     await Promise.all([
       started(child, paths, onStage),
       // On the processor that would only wait: the supervisor has the networks to lay out.
-      prepareCertificates(paths, planCluster(options.nodeCount)).then(() => tellSupervisor(child)),
+      prepareCertificates(paths, planCluster(options.nodeCount, options.ipFamily)).then(() => tellSupervisor(child)),
     ]);
   } catch (error) {
     child.kill('SIGKILL');
@@ -104,8 +109,8 @@ export async function launchCluster(
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  const { name, nodeCount, proxyMode } = options;
-  const record = { name, nodeCount, proxyMode, apiPort: api.port, process: identity, startedAt };
+  const { name, nodeCount, proxyMode, ipFamily } = options;
+  const record = { name, nodeCount, proxyMode, ipFamily, apiPort: api.port, process: identity, startedAt };
   writeRecord(paths, record);
   child.disconnect();
   child.unref();
@@ -175,7 +180,7 @@ async function freePort(): Promise<number> {
 }
 
 /** Puts an error into a message for the command that waits. */
-export function failureMessage(error: unknown): SupervisorMessage {
+export function failureMessage(error: unknown): FailureMessage {
   if (isSignalboxError(error)) {
     return { failed: { code: error.code, object: error.object, problem: error.problem, remedy: error.remedy } };
   }

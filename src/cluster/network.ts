@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openRoutes, type Routes } from '../kernel/links.ts';
 import { createNetns, inNetns } from '../kernel/netns.ts';
-import { writeSysctl } from '../kernel/sysctl.ts';
+import { writeSysctl, writeSysctlIfKnown } from '../kernel/sysctl.ts';
 import { bits, type Cidr } from '../net/cidr.ts';
 import { familyOf, type Ip } from '../net/ip.ts';
 import type { ClusterPlan } from './plan.ts';
@@ -52,7 +52,9 @@ export function buildNetwork(plan: ClusterPlan, run: string): NetworkPaths {
       });
       inNetns(path, () => setUpNode(plan, node));
       // The way back from the API server to Pods that speak to it.
-      routes.addRoute({ destination: node.podCidr, gateway: node.ip });
+      for (const [i, destination] of node.podCidrs.entries()) {
+        routes.addRoute({ destination, gateway: node.ips[i] ?? node.ips[0] });
+      }
     }
     createNetns(paths.client);
     routes.createVeth({
@@ -70,29 +72,38 @@ export function buildNetwork(plan: ClusterPlan, run: string): NetworkPaths {
 
 function createRouterBridges(routes: Routes, plan: ClusterPlan): void {
   makeRouter();
-  for (const [name, network, ips] of [
-    [nodesBridge, plan.networks.nodes, [plan.nodeGateway, plan.apiServer]],
-    [outsideBridge, plan.networks.outside, [plan.outsideGateway]],
-  ] as const) {
+  const bridges = [
+    { name: nodesBridge, which: 'nodes', ips: [...plan.nodeGateways, ...plan.apiServers] },
+    { name: outsideBridge, which: 'outside', ips: plan.outsideGateways },
+  ] as const;
+  for (const { name, which, ips } of bridges) {
     routes.createBridge({ name, up: true });
-    for (const ip of ips) routes.addAddress(name, { ip, prefix: network.prefix });
+    addAddresses(routes, name, { ips, which, plan });
   }
 }
 
 function setUpNode(plan: ClusterPlan, node: ClusterPlan['nodes'][number]): void {
   withRoutes((routes) => {
-    bringUp(routes, 'eth0', node.ip, plan.networks.nodes);
-    bringUp(routes, 'eth1', node.outsideIp, plan.networks.outside);
-    routes.addRoute({ destination: 'default', gateway: plan.nodeGateway });
+    routes.setLink('eth0', { up: true });
+    addAddresses(routes, 'eth0', { ips: node.ips, which: 'nodes', plan });
+    routes.setLink('eth1', { up: true });
+    addAddresses(routes, 'eth1', { ips: node.outsideIps, which: 'outside', plan });
+    for (const gateway of plan.nodeGateways) routes.addRoute({ destination: 'default', gateway });
   });
 }
 
 function setUpClient(plan: ClusterPlan): void {
+  skipAddressDetection();
   withRoutes((routes) => {
-    bringUp(routes, 'eth0', plan.client, plan.networks.outside);
-    routes.addRoute({ destination: 'default', gateway: plan.outsideGateway });
+    routes.setLink('eth0', { up: true });
+    addAddresses(routes, 'eth0', { ips: plan.clients, which: 'outside', plan });
+    for (const gateway of plan.outsideGateways) routes.addRoute({ destination: 'default', gateway });
     // Straight to each node's own leg, so that a node answers by the way the question came.
-    for (const node of plan.nodes) routes.addRoute({ destination: hostCidr(node.ip), gateway: node.outsideIp });
+    for (const { ips, outsideIps } of plan.nodes) {
+      for (const [i, ip] of ips.entries()) {
+        routes.addRoute({ destination: hostCidr(ip), gateway: outsideIps[i] ?? outsideIps[0] });
+      }
+    }
   });
 }
 
@@ -105,9 +116,17 @@ function withRoutes(run: (routes: Routes) => void): void {
   }
 }
 
-function bringUp(routes: Routes, device: string, ip: Ip, network: Cidr): void {
-  routes.setLink(device, { up: true });
-  routes.addAddress(device, { ip, prefix: network.prefix });
+interface OnNetwork {
+  readonly ips: readonly Ip[];
+  readonly which: 'nodes' | 'outside';
+  readonly plan: ClusterPlan;
+}
+
+function addAddresses(routes: Routes, device: string, { ips, which, plan }: OnNetwork): void {
+  for (const ip of ips) {
+    const network = plan.networks.find((each) => each[which].family === familyOf(ip));
+    if (network !== undefined) routes.addAddress(device, { ip, prefix: network[which].prefix });
+  }
 }
 
 /** The block of that one address. */
@@ -123,4 +142,11 @@ function makeRouter(): void {
     // Pods of one node reach each other through the node on purpose: it must not point out the shorter way.
     writeSysctl(`net.ipv4.conf.${scope}.send_redirects`, 0);
   }
+  writeSysctlIfKnown('net.ipv6.conf.all.forwarding', 1);
+  skipAddressDetection();
+}
+
+/** For the link-local address alone it takes a second or two, in which a neighbour gets no answer. */
+function skipAddressDetection(): void {
+  for (const scope of ['all', 'default']) writeSysctlIfKnown(`net.ipv6.conf.${scope}.accept_dad`, 0);
 }

@@ -3,12 +3,15 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
 import { identify, isAlive, listChildren, type ProcessIdentity } from '../kernel/process.ts';
+import type { ProxyMode } from '../proxy/config.ts';
+import type { ClusterFamilies } from './plan.ts';
 
 /** What a cluster's folder says of it; written by `up`, read by every other command. */
 export interface ClusterRecord {
   readonly name: string;
   readonly nodeCount: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   /** Port on 127.0.0.1 of the host, where the API is reached. */
   readonly apiPort: number;
   /** The process that holds the cluster's namespaces, as the host sees it. */
@@ -69,7 +72,8 @@ export function pathsIn(dir: string): ClusterPaths {
 /** The record of a cluster that was started at some time, `undefined` if there is none. */
 export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
   try {
-    return JSON.parse(readFileSync(paths.record, 'utf8')) as ClusterRecord;
+    // Of clusters from before there was a choice.
+    return { ipFamily: 'ipv4', ...JSON.parse(readFileSync(paths.record, 'utf8')) } as ClusterRecord;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new SignalboxError('STATE_UNREADABLE', {

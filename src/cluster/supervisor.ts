@@ -9,6 +9,9 @@ import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs, unmount } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
 import { reapOrphans } from '../kernel/process.ts';
+import { urlHost } from '../net/ip.ts';
+import type { ProxyMode } from '../proxy/config.ts';
+import { requireMode } from '../proxy/mode-needs.ts';
 import { prepareCertificates } from './certificates.ts';
 import { createClusterDns } from './cluster-dns.ts';
 import {
@@ -18,18 +21,21 @@ import {
   type PlannedComponent,
   planComponents,
 } from './component-specs.ts';
-import { type Component, keepRunning } from './components.ts';
+import { type Component, type ComponentSpec, keepRunning } from './components.ts';
+import { serveControl } from './control.ts';
 import { startDnsRelay } from './dns-relay.ts';
 import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.ts';
 import { buildNetwork } from './network.ts';
-import { type ClusterPlan, planCluster } from './plan.ts';
+import { type ClusterFamilies, type ClusterPlan, planCluster } from './plan.ts';
+import { ProxyModeSwitch } from './proxy-mode-switch.ts';
 import { type ClusterPaths, pathsIn, writePrivately } from './state.ts';
 
 /** The options of `signalbox supervisor`, as parsed. */
 export interface SupervisorOptions {
   readonly dir: string;
   readonly nodes: number;
-  readonly proxyMode: string;
+  readonly proxyMode: ProxyMode;
+  readonly ipFamily: ClusterFamilies;
   readonly apiPort: number;
   /** The cluster ends when standard input does, and takes this folder with it. */
   readonly heldFolder?: string;
@@ -62,9 +68,11 @@ export async function runSupervisor(options: SupervisorOptions, program: string)
 
 async function start(options: SupervisorOptions, program: string, log: Logger): Promise<Component[]> {
   const starterIsDone = certificatesMade();
-  const plan = planCluster(options.nodes);
+  const plan = planCluster(options.nodes, options.ipFamily);
   const paths = pathsIn(options.dir);
-  for (const feature of ['veth', 'bridge', 'nftables', 'conntrack'] as const) requireKernelFeature(feature);
+  for (const feature of ['veth', 'bridge'] as const) requireKernelFeature(feature);
+  if (options.ipFamily !== 'ipv4') requireKernelFeature('ipv6');
+  requireMode(options.proxyMode);
   mountTmpfs(paths.run, { sizeBytes: runSizeBytes, mode: 0o700 });
   const network = buildNetwork(plan, paths.run);
   tell({ stage: 'network' });
@@ -75,25 +83,28 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   await Promise.all([
     writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
     startDnsRelay({
-      listen: { address: plan.nodeGateway, port: 53 },
+      listen: { address: plan.nodeGateways[0], port: 53 },
       hostSocket: inheritedFds.dnsRelay,
       resolvConf: '/etc/resolv.conf',
     }),
   ]);
-  const planned = planComponents({
-    plan,
-    paths,
-    network,
-    program,
-    proxyMode: options.proxyMode,
-    apiFds: [firstPassedFd, firstPassedFd + 1],
-  });
+  const apiFds = [firstPassedFd, ...plan.apiServers.map((_, i) => firstPassedFd + 1 + i)];
+  const planFor = (proxyMode: ProxyMode) => planComponents({ plan, paths, network, program, proxyMode, apiFds });
   const components: Component[] = [];
   // Listening before anybody asks: who comes early waits in the kernel instead of coming back.
-  const apiSockets = [inheritedFds.api, bindSocket('tcp', plan.apiServer, apiPortInside)];
-  for (const component of planned) {
-    components.push(await startComponent(component, { access, program, log, apiSockets }));
+  const apiSockets = [inheritedFds.api, ...plan.apiServers.map((ip) => bindSocket('tcp', ip, apiPortInside))];
+  const surroundings = { access, program, apiSockets };
+  for (const planned of planFor(options.proxyMode)) {
+    components.push(keepRunning(await prepareComponent(planned, surroundings), log));
   }
+  const proxies = new ProxyModeSwitch({
+    paths,
+    mode: options.proxyMode,
+    components,
+    prepare: async (planned) => prepareComponent(planned, surroundings),
+    planFor: (mode) => planFor(mode).filter(({ command }) => command === 'proxy'),
+  });
+  serveControl(paths, ({ proxyMode }, tellNode) => proxies.change(proxyMode, tellNode));
   await Promise.race([
     bringUpApi(access, program),
     ...components.slice(0, 1).map((apiServer) => endedAtStart(apiServer, paths)),
@@ -122,36 +133,33 @@ interface Access {
 interface Surroundings {
   readonly access: Access;
   readonly program: string;
-  readonly log: Logger;
   readonly apiSockets: readonly number[];
 }
 
-async function startComponent(
+/** Writes what a component is told, and gives how to start it. */
+async function prepareComponent(
   planned: PlannedComponent,
-  { access, program, log, apiSockets }: Surroundings,
-): Promise<Component> {
+  { access, program, apiSockets }: Surroundings,
+): Promise<ComponentSpec> {
   const base = join(access.paths.components, planned.name);
   writePrivately(`${base}.json`, JSON.stringify(planned.config, null, 2));
   const kubeconfig = planned.identity === undefined ? [] : ['--kubeconfig', `${base}.kubeconfig`];
   if (planned.identity !== undefined) await writeAccess(`${base}.kubeconfig`, planned.identity, access);
-  return keepRunning(
-    {
-      name: planned.name,
-      command: [
-        process.execPath,
-        ...(planned.nodeOptions ?? []),
-        program,
-        planned.command,
-        ...kubeconfig,
-        '--config',
-        `${base}.json`,
-      ],
-      logFile: `${base}.log`,
-      ...(planned.netns === undefined ? {} : { netns: planned.netns }),
-      ...(planned.command === 'apiserver' ? { fds: apiSockets } : {}),
-    },
-    log,
-  );
+  return {
+    name: planned.name,
+    command: [
+      process.execPath,
+      ...(planned.nodeOptions ?? []),
+      program,
+      planned.command,
+      ...kubeconfig,
+      '--config',
+      `${base}.json`,
+    ],
+    logFile: `${base}.log`,
+    ...(planned.netns === undefined ? {} : { netns: planned.netns }),
+    ...(planned.command === 'apiserver' ? { fds: apiSockets } : {}),
+  };
 }
 
 /** Writes a kubeconfig with a client certificate of its own. From the host the API is at the host's own port. */
@@ -166,7 +174,7 @@ async function writeAccess(
     server:
       access.from === 'host'
         ? `https://127.0.0.1:${access.apiPort}`
-        : `https://${access.plan.apiServer}:${apiPortInside}`,
+        : `https://${urlHost(access.plan.apiServers[0])}:${apiPortInside}`,
     certificateAuthority: readFileSync(join(access.paths.pki, 'ca.crt'), 'utf8'),
     clientCertificate: cert,
     clientKey: key,

@@ -121,10 +121,36 @@ describe('ConfigRules', () => {
 });
 
 describe('ConfigFields', () => {
-  test('unused fields may ask for nothing, and are refused otherwise', () => {
-    const readUnused = (value: unknown) =>
-      readConfig(value, { name }, (fields) => fields.group('group', (group) => group.unused(['old'])));
-    expect(() => readUnused({ group: { old: { size: 0, after: '0s' } } })).not.toThrow();
-    expect(() => readUnused({ group: { old: { size: 1 } } })).toThrow(/^group\.old has no effect yet: remove it/);
+  test('refused fields may ask for nothing, and are refused with the reason otherwise', () => {
+    const read = (value: unknown) =>
+      readConfig(value, { name }, (fields) =>
+        fields.group('group', (group) => group.refused({ old: 'is for others' })),
+      );
+    expect(() => read({ group: { old: { size: 0, after: '0s' } } })).not.toThrow();
+    expect(() => read({ group: { old: { size: 1 } } })).toThrow(/^group\.old is for others: remove it/);
+  });
+
+  test('explicit takes a zero for a value even where zeroIsAbsent, and null for nothing', () => {
+    const read = (value: unknown) =>
+      readConfig(value, { name, zeroIsAbsent: true }, (fields) => fields.explicit('n', readInteger(0, 9)));
+    expect([read({ n: 0 }), read({ n: null }), read({})]).toEqual([0, undefined, undefined]);
+  });
+
+  test.each([
+    ['syncperiod', 'syncPeriod'],
+    ['syncPeriods', 'syncPeriod'],
+    ['mdoe', undefined],
+    ['mod', 'mode'],
+    ['x', undefined],
+    ['s'.repeat(100_000), undefined],
+  ])('requireNothingElse names the field that somebody who wrote %.20s may have meant', (field, meant) => {
+    const read = () =>
+      readConfig({ [field]: 1 }, { name }, (fields) => {
+        fields.optional('mode', readText);
+        fields.optional('syncPeriod', readText);
+      });
+    expect(read).toThrow(
+      meant === undefined ? /correct its name to one of mode, syncPeriod/ : `did you mean ${meant}?`,
+    );
   });
 });

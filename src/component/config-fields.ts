@@ -28,9 +28,14 @@ export class ConfigValue {
     this.rules = rules;
   }
 
-  /** Whether the configuration says nothing here. `null` is what YAML makes of a name with nothing behind it. */
+  /** Whether the configuration says nothing here. */
   get isAbsent(): boolean {
-    return this.rules.zeroIsAbsent === true ? isZero(this.value) : this.value === undefined || this.value === null;
+    return this.rules.zeroIsAbsent === true ? isZero(this.value) : this.isNothing;
+  }
+
+  /** Whether there is not even a zero value. `null` is what YAML makes of a name with nothing behind it. */
+  get isNothing(): boolean {
+    return this.value === undefined || this.value === null;
   }
 
   field(name: string, value: unknown): ConfigValue {
@@ -57,7 +62,6 @@ export class ConfigFields {
   readonly #at: ConfigValue;
   readonly #fields: { readonly [name: string]: unknown };
   readonly #known = new Set<string>();
-  readonly #unused = new Set<string>();
 
   /** @throws SignalboxError `INVALID_CONFIG` when the value is no object */
   constructor(at: ConfigValue) {
@@ -81,22 +85,38 @@ export class ConfigFields {
   /** A field that is an object of fields itself; absent, it is one without any. */
   group<T>(name: string, read: (fields: ConfigFields) => T): T {
     const at = this.#field(name);
-    return readFields(read)(at.isAbsent ? new ConfigValue({}, at.path, at.rules) : at);
+    return readFields(read)(at.isNothing ? new ConfigValue({}, at.path, at.rules) : at);
   }
 
-  /** Fields that have no effect here: they may ask for nothing (their zero value), and are refused otherwise. */
-  unused(names: Iterable<string>): void {
-    for (const name of names) {
-      this.#unused.add(name);
-      if (!isZero(this.#fields[name])) throw this.#at.field(name, undefined).error('has no effect yet', 'remove it');
+  /**
+   * As `optional`, where a zero is not the same as nothing: of Kubernetes' own kinds these are the fields that are
+   * pointers. Only `null` is absent.
+   */
+  explicit<T>(name: string, read: ConfigReader<T>): T | undefined {
+    const at = this.#field(name);
+    return at.isNothing ? undefined : read(at);
+  }
+
+  /**
+   * Fields whose wish cannot be met, each with the reason, which reads on after its name: they may ask for nothing
+   * (their zero value), and are refused otherwise.
+   */
+  refused(fields: { readonly [name: string]: string }): void {
+    for (const [name, reason] of Object.entries(fields)) {
+      const { value } = this.#field(name);
+      if (!isZero(value)) throw this.#at.field(name, value).error(reason, 'remove it');
     }
   }
 
   /** Refuses fields that nobody asked for. */
   requireNothingElse(): void {
-    const unknown = Object.keys(this.#fields).find((name) => !this.#known.has(name) && !this.#unused.has(name));
+    const unknown = Object.keys(this.#fields).find((name) => !this.#known.has(name));
     if (unknown === undefined) return;
-    const remedy = `remove it, or correct its name to one of ${[...this.#known].join(', ')}`;
+    const near = nearest(unknown, this.#known);
+    const remedy =
+      near === undefined
+        ? `remove it, or correct its name to one of ${[...this.#known].join(', ')}`
+        : `did you mean ${near}? Otherwise remove it`;
     throw this.#at.field(unknown, undefined).error(`is no field of ${this.#at.rules.name}`, remedy);
   }
 
@@ -192,6 +212,15 @@ export function readInteger(least: number, most: number): ConfigReader<number> {
   };
 }
 
+/** Any number within bounds, both included. */
+export function readNumber(least: number, most: number): ConfigReader<number> {
+  return (at) => {
+    const { value } = at;
+    if (typeof value === 'number' && value >= least && value <= most) return value;
+    throw at.valueError(`is not a number from ${least} to ${most}`, 'choose one');
+  };
+}
+
 export function readBoolean(at: ConfigValue): boolean {
   if (typeof at.value === 'boolean') return at.value;
   throw at.valueError('is neither true nor false', 'set it to one');
@@ -210,6 +239,33 @@ function isZero(value: unknown): boolean {
   if (typeof value === 'object' && value !== null) return Object.values(value).every(isZero);
   if (typeof value === 'string') return value === '' || parseDuration(value) === 0;
   return value === undefined || value === null || value === 0 || value === false;
+}
+
+/** A name that somebody who wrote `name` may have meant: it differs in case, or by a letter or two. */
+function nearest(name: string, known: Iterable<string>): string | undefined {
+  let best: { readonly candidate: string; readonly distance: number } | undefined;
+  for (const candidate of known) {
+    const distance = editDistance(name.toLowerCase(), candidate.toLowerCase());
+    const most = Math.min(2, Math.floor(Math.min(name.length, candidate.length) / 3));
+    if (distance <= most && distance < (best?.distance ?? Number.POSITIVE_INFINITY)) best = { candidate, distance };
+  }
+  return best?.candidate;
+}
+
+/** How many letters must be put in, taken out or replaced to make one text the other (Levenshtein). */
+function editDistance(a: string, b: string): number {
+  // A name much longer than any field's is near to none, and not worth the square of its length.
+  if (Math.abs(a.length - b.length) > 2) return Number.POSITIVE_INFINITY;
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replaced, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
 }
 
 /** As much of a value as fits into a line. */

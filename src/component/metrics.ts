@@ -157,6 +157,11 @@ export class MetricRegistry {
     this.#add(name, 'gauge', () => [line(name.name, '', read())]);
   }
 
+  /** As `readGauge`, of a number that only grows. */
+  readCounter(name: MetricName, read: () => number): void {
+    this.#add(name, 'counter', () => [line(name.name, '', read())]);
+  }
+
   /** Gauges by the values of one label, asked for when they are written. */
   readGauges(
     { label, ...name }: MetricName & { readonly label: string },

@@ -12,16 +12,20 @@ export interface Page {
   readonly status?: number;
   /** Plain text unless given. */
   readonly type?: string;
+  /** Beside those that every page has; names in lower case. */
+  readonly headers?: { readonly [name: string]: string };
   readonly body: string;
 }
 
-/** Pages by their path, each made when it is asked for. */
-export type Pages = { readonly [path: string]: () => Page };
+/** Pages by their path, each made when it is asked for; or one page for whatever path. */
+export type Pages = { readonly [path: string]: () => Page } | (() => Page);
 
 /** Where pages are served: on all addresses when there is no host. Port 0 takes a free one. */
 export interface PageAddress {
   readonly host?: Ip | undefined;
   readonly port: number;
+  /** Of the host `::`: whether IPv4 is left to somebody else. */
+  readonly ipv6Only?: boolean;
 }
 
 /** A server of pages, and how to end it. */
@@ -40,12 +44,12 @@ const listenBackoff = { initial: 1_000, max: 30_000 };
  * Serves a few pages over HTTP to probes and scrapers, who ask with GET or HEAD.
  * @throws SignalboxError `PORT_TAKEN`
  */
-export async function servePages({ host, port }: PageAddress, pages: Pages): Promise<PageServer> {
+export async function servePages({ host, port, ipv6Only = false }: PageAddress, pages: Pages): Promise<PageServer> {
   const bounds = { requestTimeout: timeoutMs, headersTimeout: timeoutMs, connectionsCheckingInterval: timeoutMs / 2 };
   const server = createServer(bounds, (request, response) => respond(pages, request, response));
   server.maxConnections = maxConnections;
   server.setTimeout(timeoutMs);
-  server.listen({ port, ...(host === undefined ? {} : { host }) });
+  server.listen({ port, ipv6Only, ...(host === undefined ? {} : { host }) });
   try {
     await once(server, 'listening');
   } catch (cause) {
@@ -64,6 +68,14 @@ export async function servePages({ host, port }: PageAddress, pages: Pages): Pro
   };
 }
 
+/** How pages are kept served. */
+export interface ServingOptions {
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  /** Told each time that the address could not be had. */
+  readonly onTaken?: (error: unknown) => void;
+}
+
 /**
  * Serves pages until the signal aborts; an address that cannot be had is tried again with back-off, and the log says
  * so: for pages that a component can do without. Resolves when it no longer listens.
@@ -71,32 +83,41 @@ export async function servePages({ host, port }: PageAddress, pages: Pages): Pro
 export async function keepServingPages(
   address: PageAddress,
   pages: Pages,
-  { signal, log }: { readonly signal: AbortSignal; readonly log: Logger },
+  { signal, log, onTaken = () => {} }: ServingOptions,
 ): Promise<void> {
   const server = await retry(() => servePages(address, pages), {
     signal,
     delay: (attempt) => backoffDelay(attempt, listenBackoff),
-    onError: (err) => log.warn({ ...address, err }, 'cannot listen; will try again'),
+    onError: (err) => {
+      log.warn({ ...address, err }, 'cannot listen; will try again');
+      onTaken(err);
+    },
   });
   if (server === undefined) return;
-  log.debug({ host: address.host, port: server.port, paths: Object.keys(pages) }, 'listening');
+  log.debug({ host: address.host, port: server.port, paths: pathsOf(pages) }, 'listening');
   await aborted(signal);
   await server.close();
 }
 
 function respond(pages: Pages, request: IncomingMessage, response: ServerResponse): void {
   const [path = ''] = (request.url ?? '').split('?');
-  const { status = 200, type = 'text/plain; charset=utf-8', body } = pageOf(pages, request.method, path);
+  const { status = 200, type = 'text/plain; charset=utf-8', headers = {}, body } = pageOf(pages, request.method, path);
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
     'x-content-type-options': 'nosniff',
+    ...headers,
   });
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
 function pageOf(pages: Pages, method: string | undefined, path: string): Page {
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET is answered\n' };
+  if (typeof pages === 'function') return pages();
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;
-  return page?.() ?? { status: 404, body: `no such path; there are ${Object.keys(pages).join(' and ')}\n` };
+  return page?.() ?? { status: 404, body: `no such path; there are ${pathsOf(pages).join(' and ')}\n` };
+}
+
+function pathsOf(pages: Pages): string[] {
+  return typeof pages === 'function' ? ['*'] : Object.keys(pages);
 }

@@ -44,6 +44,10 @@ const registry = {
   CLUSTER_RUNS_DIFFERENTLY: { kind: 'conflict', summary: 'A running cluster was started with other options.' },
   CLUSTER_NOT_STOPPED: { kind: 'environment', summary: 'A process of a cluster outlived SIGKILL.' },
   CLUSTER_NOT_READY: { kind: 'unavailable', summary: 'Not all was Ready when the time given was over.' },
+  COMPONENT_NOT_READY: {
+    kind: 'environment',
+    summary: 'A component did not come up in the time given; its log says more.',
+  },
   STATE_UNREADABLE: { kind: 'environment', summary: "A cluster's record on disk cannot be read." },
   PORT_TAKEN: { kind: 'conflict', summary: 'A port of this machine is in use or may not be used.' },
   MANIFEST_UNREADABLE: { kind: 'input', summary: 'A manifest cannot be read.' },

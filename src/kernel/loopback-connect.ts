@@ -1,11 +1,10 @@
 import { Socket } from 'node:net';
-import { ipToBytes, parseIp } from '../net/ip.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
 import { close, connect, errnoNumber, getSocketOption, isKernelError, KernelError, socket } from './ffi.ts';
 import { inNetns } from './netns.ts';
+import { addressFamily, socketAddress } from './socket-address.ts';
 
-// include/uapi/linux/socket.h, asm-generic/socket.h, tcp.h
-const AF_INET = 2;
-const AF_INET6 = 10;
+// asm-generic/socket.h, tcp.h
 const SOCK_STREAM = 1;
 const SOCK_NONBLOCK = 0o4000;
 const SOL_SOCKET = 1;
@@ -16,6 +15,9 @@ const TCP_ESTABLISHED = 1;
 const TCP_SYN_SENT = 2;
 /** The other side has said all already. */
 const TCP_CLOSE_WAIT = 8;
+
+const ipv4Loopback = parseIp('127.0.0.1');
+const ipv6Loopback = parseIp('::1');
 
 const pollMs = { initial: 1, max: 50 };
 
@@ -33,17 +35,17 @@ export interface LoopbackTarget {
  */
 export async function connectLoopback(target: LoopbackTarget): Promise<Socket> {
   try {
-    return await attempt(target, 'ipv4');
+    return await attempt(target, ipv4Loopback);
   } catch (error) {
     if (!isKernelError(error, 'ECONNREFUSED')) throw error;
-    return attempt(target, 'ipv6').catch(() => {
+    return attempt(target, ipv6Loopback).catch(() => {
       throw error;
     });
   }
 }
 
-async function attempt(target: LoopbackTarget, family: 'ipv4' | 'ipv6'): Promise<Socket> {
-  const fd = begin(target, family);
+async function attempt(target: LoopbackTarget, ip: Ip): Promise<Socket> {
+  const fd = begin(target, ip);
   try {
     const until = Date.now() + target.timeoutMs;
     for (let wait = pollMs.initial; ; wait = Math.min(wait * 2, pollMs.max)) {
@@ -63,11 +65,11 @@ async function attempt(target: LoopbackTarget, family: 'ipv4' | 'ipv6'): Promise
 }
 
 /** A socket belongs to the namespace it is made in; Node makes its own only when the thread is back home. */
-function begin({ netns, port }: LoopbackTarget, family: 'ipv4' | 'ipv6'): number {
-  const make = () => socket(family === 'ipv4' ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK, 0);
+function begin({ netns, port }: LoopbackTarget, ip: Ip): number {
+  const make = () => socket(addressFamily(ip), SOCK_STREAM | SOCK_NONBLOCK, 0);
   const fd = netns === undefined ? make() : inNetns(netns, make);
   try {
-    connect(fd, family === 'ipv4' ? ipv4Loopback(port) : ipv6Loopback(port));
+    connect(fd, socketAddress(ip, port));
   } catch (error) {
     if (isKernelError(error, 'EINPROGRESS')) return fd;
     close(fd);
@@ -79,24 +81,4 @@ function begin({ netns, port }: LoopbackTarget, family: 'ipv4' | 'ipv6'): number
 /** The first byte of struct tcp_info. */
 function connectionState(fd: number): number {
   return getSocketOption(fd, IPPROTO_TCP, TCP_INFO) & 0xff;
-}
-
-/** struct sockaddr_in */
-function ipv4Loopback(port: number): Uint8Array {
-  const bytes = new Uint8Array(16);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, AF_INET, true);
-  view.setUint16(2, port, false);
-  bytes.set(ipToBytes(parseIp('127.0.0.1')), 4);
-  return bytes;
-}
-
-/** struct sockaddr_in6 */
-function ipv6Loopback(port: number): Uint8Array {
-  const bytes = new Uint8Array(28);
-  const view = new DataView(bytes.buffer);
-  view.setUint16(0, AF_INET6, true);
-  view.setUint16(2, port, false);
-  bytes.set(ipToBytes(parseIp('::1')), 8);
-  return bytes;
 }

@@ -1,5 +1,6 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { SignalboxError } from '../errors/error.ts';
+import { parseIp } from '../net/ip.ts';
 import { isKernelError } from './ffi.ts';
 import { openRoutes, type Routes } from './links.ts';
 import { be32, encodePayload, nested, text, u8 } from './netlink/attributes.ts';
@@ -9,7 +10,7 @@ import { inFreshNetns } from './netns.ts';
 import { readSysctl } from './sysctl.ts';
 
 /** What a part of Signalbox may need of the kernel. */
-export type KernelFeature = 'nftables' | 'conntrack' | 'bridge' | 'veth' | 'dummy' | 'ipvs' | 'ipset';
+export type KernelFeature = 'nftables' | 'conntrack' | 'bridge' | 'veth' | 'dummy' | 'ipvs' | 'ipset' | 'ipv6';
 
 /**
  * Makes sure that an ordinary user can make the namespaces of a cluster: user, network, mount and PID, each really
@@ -189,6 +190,7 @@ const probes: { readonly [F in KernelFeature]: () => void } = {
   bridge: () => withRoutes((routes) => routes.createBridge({ name: 'probe' })),
   veth: () => withRoutes((routes) => routes.createVeth({ name: 'probe', peer: { name: 'other' } })),
   dummy: () => withRoutes((routes) => routes.createDummy({ name: 'probe' })),
+  ipv6: () => withRoutes((routes) => routes.addAddress('lo', { ip: parseIp('fd00::1'), prefix: 128 })),
 };
 
 const natTable: readonly NetlinkRequest[] = [
@@ -240,6 +242,7 @@ const modules: { readonly [F in KernelFeature]: string } = {
   dummy: 'dummy',
   ipvs: 'ip_vs',
   ipset: 'ip_set',
+  ipv6: 'ipv6',
 };
 
 function lacking(feature: KernelFeature, cause: Error): SignalboxError {

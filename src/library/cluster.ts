@@ -9,7 +9,7 @@ import type { ApiClient } from '../client/types.ts';
 import { applyDocuments } from '../cluster/apply.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type ManifestDocument, parseManifests, readManifests } from '../cluster/manifests.ts';
-import { planCluster } from '../cluster/plan.ts';
+import { type ClusterFamilies, planCluster } from '../cluster/plan.ts';
 import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
@@ -24,6 +24,8 @@ export interface StartOptions {
   readonly nodes?: number;
   /** Default `nftables`. */
   readonly proxyMode?: ProxyMode;
+  /** Default `ipv4`. */
+  readonly ipFamily?: ClusterFamilies;
   /** How long the start may take, milliseconds; default 60,000. */
   readonly timeoutMs?: number;
 }
@@ -63,12 +65,12 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
   const since = new Date().toISOString();
   const home = mkdtempSync(join(tmpdir(), 'signalbox-'));
   const paths = clusterPaths('default', home);
-  const nodeCount = options.nodes ?? 1;
+  const { nodes: nodeCount = 1, proxyMode = 'nftables', ipFamily = 'ipv4' } = options;
   try {
-    const plan = planCluster(nodeCount);
+    const plan = planCluster(nodeCount, ipFamily);
     const record = await launchCluster(
       paths,
-      { name: 'default', nodeCount, proxyMode: options.proxyMode ?? 'nftables', apiPort: 0, program, heldFolder: home },
+      { name: 'default', nodeCount, proxyMode, ipFamily, apiPort: 0, program, heldFolder: home },
       () => {},
     );
     const client = connect(await loadKubeconfig(paths.kubeconfig));

@@ -1,14 +1,38 @@
 import type { SignalboxError } from '../errors/error.ts';
 import type { NodeFacts, ServicePort } from '../model/types.ts';
+import type { IpFamily } from '../net/ip.ts';
 import type { ProxyMode } from './config.ts';
 
 /** What is to become of Service ports: by name, `undefined` for those that are gone. */
 export type ServicePortUpdates = ReadonlyMap<string, ServicePort | undefined>;
 
-/** What a backend could not do. */
+/** Something a backend did otherwise than a Service or the node asked for, to be told to whoever looks at that object. */
+export interface Notice {
+  /** A Service port's name; the node when absent. */
+  readonly servicePort?: string;
+  /** In one word, as events have it: `NodeAddressNotBound`. */
+  readonly reason: string;
+  readonly message: string;
+}
+
+/** The rules of one table of iptables. */
+export interface TableRules {
+  readonly family: IpFamily;
+  readonly table: string;
+  /** How many of ours there are. */
+  readonly total: number;
+  /** How many this sync wrote. */
+  readonly written: number;
+}
+
+/** What a backend did and could not do. */
 export interface SyncResult {
   /** Service ports that the kernel refused, by name. In the kernel they are as they were before. */
   readonly refused: ReadonlyMap<string, SignalboxError>;
+  /** Each once, when it begins to be so. */
+  readonly notices?: readonly Notice[];
+  /** Of modes with tables of rules. */
+  readonly tables?: readonly TableRules[];
 }
 
 /** What was found when the kernel was compared with what should be in it. */
@@ -40,8 +64,12 @@ export interface Backend {
    * gives up soon, and what it says then is not all.
    */
   check(signal: AbortSignal): Promise<CheckResult>;
-  /** Removes all that this mode has in the kernel. */
-  cleanup(): Promise<void>;
+  /**
+   * Removes all that this mode has in the kernel, left by whatever process, and nothing else. Gives what it removed, a
+   * line for each thing that a user would know by name; nothing if nothing was there.
+   * @param current the mode in use, when another one's rules are to stay: what this mode shares with it stays too
+   */
+  cleanup(current?: ProxyMode): Promise<readonly string[]>;
   /** Lets go of the kernel; rules stay. */
   close(): void;
 }

@@ -15,7 +15,10 @@ export interface BackendOptions {
  */
 export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions) => Promise<Backend> } = {
   nftables: async () => (await import('./nftables/backend.ts')).openNftablesBackend(),
-  iptables: async ({ log }) =>
-    (await import('./iptables/backend.ts')).openIptablesBackend({ masqueradeBit: 14, localhostNodePorts: true }, log),
+  iptables: async ({ config: { sync, iptables }, log }) =>
+    (await import('./iptables/backend.ts')).openIptablesBackend(
+      { masqueradeBit: sync.masqueradeBit, localhostNodePorts: iptables.localhostNodePorts },
+      log,
+    ),
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };

@@ -1,6 +1,7 @@
 import type { Logger } from '../component/log.ts';
 import { type Conntrack, type Flow, openConntrack } from '../kernel/conntrack.ts';
 import { openRoutes } from '../kernel/links.ts';
+import { familyOf, type IpFamily } from '../net/ip.ts';
 import type { ProxyConfig } from './config.ts';
 import { openBackend } from './modes.ts';
 import type { NodeProxyOptions } from './node-proxy.ts';
@@ -31,13 +32,19 @@ export async function openNodeKernel(config: ProxyConfig, log: Logger): Promise<
   };
 }
 
-function removeStaleFlows(conntrack: Conntrack, reviews: readonly FlowReview[]): number {
+/** Gives how many flows of each family were stale. */
+function removeStaleFlows(conntrack: Conntrack, reviews: readonly FlowReview[]): ReadonlyMap<IpFamily, number> {
   const allowed = new Map(
     reviews.map(({ ip, port, endpoints }) => [`${ip} ${port}`, new Set(endpoints.map((e) => `${e.ip} ${e.port}`))]),
   );
+  const stale = new Map<IpFamily, number>();
   const isStale = ({ original, reply }: Flow) => {
     const endpoints = allowed.get(`${original.destination} ${original.destinationPort}`);
-    return endpoints !== undefined && !endpoints.has(`${reply.source} ${reply.sourcePort}`);
+    if (endpoints === undefined || endpoints.has(`${reply.source} ${reply.sourcePort}`)) return false;
+    const family = familyOf(original.destination);
+    stale.set(family, (stale.get(family) ?? 0) + 1);
+    return true;
   };
-  return conntrack.delete(isStale, { protocol: 'UDP', destinations: reviews });
+  conntrack.delete(isStale, { protocol: 'UDP', destinations: reviews });
+  return stale;
 }

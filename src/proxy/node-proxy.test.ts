@@ -9,6 +9,8 @@ import type { Transaction } from '../rules/nftables/syntax.ts';
 import { parseProxyConfig } from './config.ts';
 import { NftablesBackend } from './nftables/backend.ts';
 import { NodeProxy } from './node-proxy.ts';
+import { ProxyEvents } from './proxy-events.ts';
+import { ProxyMetrics } from './proxy-metrics.ts';
 import type { FlowReview } from './stale-flows.ts';
 
 /** A kernel that refuses every transaction in which `refuses` finds something. */
@@ -59,16 +61,29 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
     error: note('error'),
   } as unknown as Logger;
   const reviews: (readonly FlowReview[])[] = [];
+  const events: string[] = [];
   const proxy = new NodeProxy({
     nodeName: 'node-1',
     config: parseProxyConfig({ clusterCIDR: '10.244.0.0/16', nftables: { minSyncPeriod: '1ms' }, ...config }),
     backend: new NftablesBackend(kernel),
     log,
     interfaceAddresses: () => [],
-    removeStaleFlows: (review) => reviews.push(review),
+    metrics: new ProxyMetrics(() => ({ entries: 0, limit: 0 })),
+    events: new ProxyEvents({
+      recorder: {
+        record: (about, event) =>
+          events.push(`${about.kind} ${about.metadata?.name} ${event.reason}: ${event.message}`),
+      },
+      nodeName: 'node-1',
+      serviceUid: () => undefined,
+    }),
+    removeStaleFlows: (review) => {
+      reviews.push(review);
+      return new Map();
+    },
   });
   proxies.push(proxy);
-  return { proxy, lines, reviews };
+  return { proxy, lines, reviews, events };
 }
 
 const proxies: NodeProxy[] = [];
@@ -171,7 +186,7 @@ describe('NodeProxy', () => {
     tell(proxy, ...hello());
     proxy.begin();
     await vi.waitFor(() => expect(lines.some(({ level }) => level === 'error')).toBe(true));
-    expect(proxy.metricsText()).toMatch(/nftables_sync_failures_total [1-9]/);
+    expect(proxy.metricsText()).toMatch(/nftables_sync_failures_total\{ip_family="IPv4"\} [1-9]/);
     tell(proxy, service('other', '10.96.0.8'));
     kernel.refuses = () => false;
     await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'), { timeout: 3000 });
@@ -207,12 +222,13 @@ describe('NodeProxy', () => {
 
   it('says when two Services claim one address, and who has it', async () => {
     const kernel = new MoodyNftables(tableName);
-    const { proxy, lines } = newProxy(kernel);
+    const { proxy, lines, events } = newProxy(kernel);
     const externalIPs = ['192.0.2.1'];
     tell(proxy, service('b', '10.96.0.2', { externalIPs }), service('a', '10.96.0.1', { externalIPs }));
     proxy.begin();
     const contest = { frontend: 'TCP 192.0.2.1 80', owner: 'default/a', waiting: ['default/b'] };
     await vi.waitFor(() => expect(lines.map(({ details }) => details)).toContainEqual(contest));
+    expect(events).toEqual(['Service b AddressClaimed: TCP 192.0.2.1 80 is served for default/a, which had it first']);
     proxy.service('default/a', undefined);
     const handedOver = { frontend: 'TCP 192.0.2.1 80', owner: 'default/b', previousOwner: 'default/a' };
     await vi.waitFor(() => expect(lines.map(({ details }) => details)).toContainEqual(handedOver));
@@ -252,13 +268,15 @@ describe('NodeProxy', () => {
     tell(proxy, ...hello());
     proxy.begin();
     await vi.waitFor(() =>
-      expect(proxy.metricsText()).toContain('kubeproxy_sync_proxy_rules_duration_seconds_count 1\n'),
+      expect(proxy.metricsText()).toContain('kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1\n'),
     );
-    expect(proxy.metricsText()).toContain('kubeproxy_network_programming_duration_seconds_count 0\n');
+    expect(proxy.metricsText()).toContain('kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"} 0\n');
     tell(proxy, slice('hello', ['10.244.1.9']));
     await vi.waitFor(() =>
-      expect(proxy.metricsText()).toContain('kubeproxy_network_programming_duration_seconds_count 1\n'),
+      expect(proxy.metricsText()).toContain(
+        'kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"} 1\n',
+      ),
     );
-    expect(proxy.metricsText()).toContain('kubeproxy_sync_proxy_rules_endpoint_changes_total 2\n');
+    expect(proxy.metricsText()).toContain('kubeproxy_sync_proxy_rules_endpoint_changes_total{ip_family="IPv4"} 2\n');
   });
 });

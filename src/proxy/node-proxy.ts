@@ -1,8 +1,8 @@
 import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
 import type { Logger } from '../component/log.ts';
 import { type ContestChange, type ModelChange, ServiceModel, type ServicePortChange } from '../model/service-model.ts';
-import type { NodeFacts } from '../model/types.ts';
-import type { Ip } from '../net/ip.ts';
+import type { NodeFacts, ServicePort } from '../model/types.ts';
+import { familyOf, type Ip, type IpFamily } from '../net/ip.ts';
 import { ChangeTracker } from '../tracker/change-tracker.ts';
 import { sameValue } from '../tracker/same-value.ts';
 import type { Backend, SyncResult } from './backend.ts';
@@ -10,7 +10,8 @@ import type { ProxyConfig } from './config.ts';
 import type { EventSink } from './events.ts';
 import { SyncHealth } from './health.ts';
 import { isEligible, nodeFacts } from './node-facts.ts';
-import { ProxyMetrics } from './proxy-metrics.ts';
+import type { ProxyEvents } from './proxy-events.ts';
+import type { MetricSources, ProxyMetrics } from './proxy-metrics.ts';
 import { type FlowReview, StaleFlows } from './stale-flows.ts';
 import { SyncLoop } from './sync-loop.ts';
 
@@ -20,8 +21,10 @@ export interface NodeProxyOptions {
   readonly config: ProxyConfig;
   readonly backend: Backend;
   readonly log: Logger;
+  readonly metrics: ProxyMetrics;
+  readonly events: Pick<ProxyEvents, 'contested' | 'refused' | 'noticed'>;
   /** Removes UDP flows that lead elsewhere than the reviews allow, in one pass; gives how many. */
-  readonly removeStaleFlows: (reviews: readonly FlowReview[]) => number;
+  readonly removeStaleFlows: (reviews: readonly FlowReview[]) => ReadonlyMap<IpFamily, number>;
   /** Addresses of the node's devices, now. */
   readonly interfaceAddresses: () => readonly Ip[];
 }
@@ -33,8 +36,9 @@ const retryBackoff = { initial: 100, max: 10_000 };
  * `begin`; from then on every event is in the kernel after the next sync, and the periodic check keeps it there.
  */
 export class NodeProxy implements EventSink {
-  readonly metrics = new ProxyMetrics();
   readonly health: SyncHealth;
+  /** Resolves when the kernel has all Services for the first time. */
+  readonly synced: Promise<void>;
   readonly #options: NodeProxyOptions;
   readonly #tracker = new ChangeTracker(Date.now());
   readonly #model: ServiceModel;
@@ -49,12 +53,16 @@ export class NodeProxy implements EventSink {
   #node: Node | undefined;
   #syncedNode: NodeFacts | undefined;
   #begun = false;
+  #resolveSynced: () => void = () => {};
 
   constructor(options: NodeProxyOptions) {
-    const { minSyncPeriod, syncPeriod, masqueradeAll } = options.config.nftables;
+    const { minSyncPeriod, syncPeriod, masqueradeAll } = options.config.sync;
     this.#options = options;
     this.#model = new ServiceModel(this.#nodeFacts(), { masqueradeAll });
     this.health = new SyncHealth(2 * syncPeriod);
+    this.synced = new Promise((resolve) => {
+      this.#resolveSynced = resolve;
+    });
     this.#loop = new SyncLoop({
       sync: (retry) => this.#sync(retry),
       check: (signal) => this.#check(signal),
@@ -72,13 +80,13 @@ export class NodeProxy implements EventSink {
 
   service(key: string, service: Service | undefined): void {
     if (!this.#tracker.recordService(key, service, Date.now())) return;
-    this.metrics.serviceChanges.add();
+    this.#options.metrics.changed('service', this.#families);
     this.#request();
   }
 
   endpointSlice(key: string, slice: EndpointSlice | undefined): void {
     if (!this.#tracker.recordSlice(key, slice, Date.now())) return;
-    this.metrics.endpointChanges.add();
+    this.#options.metrics.changed('endpoint', this.#families);
     this.#request();
   }
 
@@ -102,6 +110,11 @@ export class NodeProxy implements EventSink {
     this.#loop.startChecks();
   }
 
+  /** Compares with the kernel without waiting for the period to end. */
+  checkSoon(): void {
+    this.#loop.checkSoon();
+  }
+
   /** Resolves when nothing is written any more. What is in the kernel stays. */
   stop(): Promise<void> {
     return this.#loop.stop();
@@ -109,17 +122,25 @@ export class NodeProxy implements EventSink {
 
   /** The metrics as text, as of now. */
   metricsText(): string {
-    return this.metrics.text({
+    return this.#options.metrics.text({
+      families: this.#families,
       pendingServices: this.#tracker.pendingCounts.services,
       pendingSlices: this.#tracker.pendingCounts.slices,
       refusedServicePorts: this.#refused.size,
+      noLocalEndpoints: noLocalEndpoints(this.#model.servicePorts.values()),
     });
+  }
+
+  /** Those the node has; before its object is known, that which every node has. */
+  get #families(): readonly IpFamily[] {
+    const families = new Set(this.#model.node.addresses.map(familyOf));
+    return families.size === 0 ? ['IPv4'] : [...families];
   }
 
   #request(): void {
     const now = Date.now();
     this.health.queued(now);
-    this.metrics.lastQueued.set(now / 1000);
+    this.#options.metrics.queued(this.#families, now);
     if (this.#begun) this.#loop.request();
   }
 
@@ -168,31 +189,41 @@ export class NodeProxy implements EventSink {
     const updates = new Map([...this.#unsynced].map(([name, { current }]) => [name, current]));
     const result = await backend.sync(node, updates);
     this.#syncedNode = node;
-    this.#noteRefused(result);
+    this.#note(result);
     const accepted = [...this.#unsynced.values()].filter(({ name }) => !result.refused.has(name));
     for (const { name } of accepted) this.#refused.delete(name);
     this.#unsynced.clear();
     this.#staleFlows.note(accepted);
   }
 
-  #noteRefused({ refused }: SyncResult): void {
+  #note({ refused, notices = [], tables = [] }: SyncResult): void {
+    const { log, events, metrics } = this.#options;
+    for (const { reason, message, ...about } of notices) {
+      log.warn({ ...about, reason }, message);
+      events.noticed({ ...about, reason, message });
+    }
+    metrics.tableRules(tables);
     for (const [name, err] of refused) {
-      const level = this.#refused.has(name) ? 'debug' : 'warn';
-      this.#options.log[level]({ servicePort: name, err }, 'a Service port was refused; all others are served');
+      const isKnown = this.#refused.has(name);
+      log[isKnown ? 'debug' : 'warn']({ servicePort: name, err }, 'a Service port was refused; all others are served');
+      if (!isKnown) events.refused(name, err);
       const current = this.#model.servicePorts.get(name);
       this.#refused.set(name, this.#unsynced.get(name) ?? { name, previous: undefined, current });
     }
   }
 
   #observe(isFirst: boolean, tookMs: number): void {
-    const now = Date.now();
-    this.metrics.syncDuration.observe(tookMs / 1000);
-    this.metrics[isFirst ? 'fullSyncDuration' : 'partialSyncDuration'].observe(tookMs / 1000);
-    this.metrics.lastSync.set(now / 1000);
-    // Nobody waited for what was there before the proxy.
-    if (!isFirst)
-      for (const since of this.#waiting.values()) this.metrics.networkProgrammingDuration.observe((now - since) / 1000);
+    const at = Date.now();
+    this.#options.metrics.synced({
+      extent: isFirst ? 'full' : 'partial',
+      families: this.#families,
+      took: tookMs,
+      at,
+      // Nobody waited for what was there before the proxy.
+      waiting: isFirst ? [] : [...this.#waiting.values()],
+    });
     this.#waiting.clear();
+    if (isFirst) this.#resolveSynced();
     const { log } = this.#options;
     const details = { servicePorts: this.#model.servicePorts.size, ms: Math.round(tookMs * 100) / 100 };
     if (isFirst) log.info(details, 'the kernel has all Services');
@@ -203,8 +234,10 @@ export class NodeProxy implements EventSink {
   #cleanFlows(): boolean {
     const reviews = this.#staleFlows.review(this.#model.servicePorts);
     if (reviews.length === 0) return true;
+    const began = performance.now();
     try {
-      this.metrics.deletedFlows.add(this.#options.removeStaleFlows(reviews));
+      const deleted = this.#options.removeStaleFlows(reviews);
+      this.#options.metrics.flowsCleaned(this.#families, { took: performance.now() - began, deleted });
       this.#staleFlows.clear();
       return true;
     } catch (error) {
@@ -218,10 +251,12 @@ export class NodeProxy implements EventSink {
     if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
     if (this.#syncedNode === undefined) return false;
     const result = await this.#options.backend.check(signal);
-    if (!signal.aborted) this.metrics.fullSyncDuration.observe((performance.now() - began) / 1000);
-    this.#noteRefused(result);
-    if (result.repaired.length > 0) {
-      this.metrics.repairs.add();
+    const repaired = result.repaired.length > 0;
+    if (!signal.aborted) {
+      this.#options.metrics.checked(this.#families, { took: performance.now() - began, repaired });
+    }
+    this.#note(result);
+    if (repaired) {
       this.#options.log.warn(
         { repaired: result.repaired },
         'somebody changed what the proxy has in the kernel; repaired',
@@ -231,12 +266,14 @@ export class NodeProxy implements EventSink {
   }
 
   #failed(error: unknown): void {
-    this.metrics.syncFailures.add();
+    this.#options.metrics.syncFailed(this.#options.config.mode, this.#families);
     this.#options.log.error({ err: error }, 'the kernel could not be brought up to date; will try again');
   }
 
-  #tellContest({ frontend, previousOwner, owner, waiting }: ContestChange): void {
-    const { log } = this.#options;
+  #tellContest(contest: ContestChange): void {
+    const { frontend, previousOwner, owner, waiting } = contest;
+    const { log, events } = this.#options;
+    events.contested(contest);
     if (owner === undefined) return;
     if (waiting.length > 0) {
       log.warn({ frontend, owner, waiting }, 'several Services claim one address and port; its owner alone serves it');
@@ -250,4 +287,16 @@ export class NodeProxy implements EventSink {
     const { nodeName: name, config, interfaceAddresses } = this.#options;
     return nodeFacts({ name, node: this.#node, interfaceAddresses }, config);
   }
+}
+
+/** Service ports that a policy confines to this node's endpoints, of which there is none. */
+function noLocalEndpoints(servicePorts: Iterable<ServicePort>): MetricSources['noLocalEndpoints'] {
+  const counts = { internal: 0, external: 0 };
+  for (const { frontends } of servicePorts) {
+    // Where nobody answers elsewhere either, connections are refused instead.
+    const empty = frontends.filter(({ endpoints, whenEmpty }) => endpoints.length === 0 && whenEmpty === 'drop');
+    if (empty.some(({ kind }) => kind === 'cluster-ip')) counts.internal++;
+    if (empty.some(({ kind }) => kind !== 'cluster-ip')) counts.external++;
+  }
+  return counts;
 }

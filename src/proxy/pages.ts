@@ -2,27 +2,29 @@ import { metricsContentType } from '../component/metrics.ts';
 import type { Page, Pages } from '../component/pages.ts';
 import type { ProxyMode } from './config.ts';
 import type { NodeProxy } from './node-proxy.ts';
+import type { ProxyMetrics } from './proxy-metrics.ts';
 
 /**
  * `/healthz`: 503 when changes wait for the kernel too long or the node is about to go, so that balancers outside take
  * it out. `/livez`: 503 only for the former, for whoever restarts the proxy.
  */
-export function healthPages(proxy: NodeProxy): Pages {
+export function healthPages(proxy: NodeProxy, metrics: ProxyMetrics): Pages {
   const page = (kind: 'healthz' | 'livez') => (): Page => {
     const now = Date.now();
-    const { eligible, health, metrics } = proxy;
+    const { eligible, health } = proxy;
     const good = health.isHealthy(now) && (kind === 'livez' || eligible);
     const status = good ? 200 : 503;
-    metrics[kind].of(String(status)).add();
+    metrics.healthAsked(kind, status);
     return { status, type: 'application/json', body: JSON.stringify(health.report(now, eligible)) };
   };
   return { '/healthz': page('healthz'), '/livez': page('livez') };
 }
 
-/** `/metrics` for Prometheus, and `/proxyMode`. */
+/** `/metrics` for Prometheus, `/proxyMode`, and a `/healthz` that says no more than that somebody is there. */
 export function metricsPages(proxy: NodeProxy, mode: ProxyMode): Pages {
   return {
     '/metrics': () => ({ type: metricsContentType, body: proxy.metricsText() }),
+    '/healthz': () => ({ body: 'ok' }),
     '/proxyMode': () => ({ body: mode }),
   };
 }

@@ -1,13 +1,10 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type ServerResponse } from 'node:http';
-import { type AddressInfo, connect, createServer as createTcpServer, type Server } from 'node:net';
+import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import type { EndpointSlice, Service } from '../api/generated/types.ts';
-import { writeKubeconfig } from '../client/kubeconfig.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
 import { openRoutes } from '../kernel/links.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
@@ -15,94 +12,7 @@ import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { parseProxyConfig } from './config.ts';
 import { runProxy } from './run.ts';
-
-interface ApiObject {
-  readonly metadata: { readonly name: string; readonly namespace?: string; resourceVersion?: string; uid?: string };
-}
-
-/** As much of an API server as list and watch need. */
-class SmallApi {
-  readonly asked = new Set<string>();
-  readonly #objects = new Map<string, Map<string, ApiObject>>();
-  readonly #events: { readonly plural: string; readonly revision: number; readonly line: string }[] = [];
-  readonly #watchers = new Map<string, Set<ServerResponse>>();
-  #revision = 1;
-  readonly #server = createServer((request, response) => {
-    const url = new URL(request.url ?? '', 'http://api');
-    const plural = url.pathname.split('/').at(-1) ?? '';
-    this.asked.add(`${plural} ${url.searchParams.get('labelSelector') ?? url.searchParams.get('fieldSelector')}`);
-    response.setHeader('content-type', 'application/json');
-    if (url.searchParams.has('watch')) {
-      const from = Number(url.searchParams.get('resourceVersion'));
-      this.#watchersOf(plural).add(response);
-      response.flushHeaders();
-      for (const e of this.#events) if (e.plural === plural && e.revision > from) response.write(e.line);
-    } else {
-      const items = [...this.#objectsOf(plural).values()];
-      response.end(JSON.stringify({ items, metadata: { resourceVersion: `${this.#revision}` } }));
-    }
-  });
-
-  async listen(): Promise<string> {
-    await once(this.#server.listen(0, '127.0.0.1'), 'listening');
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
-  }
-
-  put(plural: string, object: object): void {
-    const stored = structuredClone(object) as ApiObject;
-    const { name } = stored.metadata;
-    Object.assign(stored.metadata, { resourceVersion: `${++this.#revision}`, uid: name });
-    const type = this.#objectsOf(plural).has(name) ? 'MODIFIED' : 'ADDED';
-    this.#objectsOf(plural).set(name, stored);
-    this.#tell(plural, { type, object: stored });
-  }
-
-  remove(plural: string, name: string): void {
-    const object = this.#objectsOf(plural).get(name);
-    if (object === undefined) return;
-    object.metadata.resourceVersion = `${++this.#revision}`;
-    this.#objectsOf(plural).delete(name);
-    this.#tell(plural, { type: 'DELETED', object });
-  }
-
-  close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
-  }
-
-  #tell(plural: string, event: object): void {
-    const line = `${JSON.stringify(event)}\n`;
-    this.#events.push({ plural, revision: this.#revision, line });
-    for (const watcher of this.#watchersOf(plural)) watcher.write(line);
-  }
-
-  #objectsOf(plural: string): Map<string, ApiObject> {
-    return getOrSet(this.#objects, plural, () => new Map());
-  }
-
-  #watchersOf(plural: string): Set<ServerResponse> {
-    return getOrSet(this.#watchers, plural, () => new Set());
-  }
-}
-
-function getOrSet<T>(map: Map<string, T>, key: string, make: () => T): T {
-  const value = map.get(key) ?? make();
-  map.set(key, value);
-  return value;
-}
-
-function service(name: string, ip: string, port: { port: number; protocol?: string }): Service {
-  return { metadata: { namespace: 'default', name }, spec: { clusterIPs: [ip], ports: [port] } };
-}
-
-function slice(name: string, ip: string, port: { port: number; protocol?: string }): EndpointSlice {
-  return {
-    metadata: { namespace: 'default', name: `${name}-x`, labels: { 'kubernetes.io/service-name': name } },
-    addressType: 'IPv4',
-    ports: [port],
-    endpoints: [{ addresses: [ip], conditions: { ready: true } }],
-  };
-}
+import { SmallApi, service, slice } from './testing/small-api.ts';
 
 const api = new SmallApi();
 const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
@@ -130,13 +40,7 @@ beforeAll(async () => {
   }
   folder = await mkdtemp(join(tmpdir(), 'signalbox-proxy-'));
   const kubeconfig = join(folder, 'kubeconfig');
-  await writeKubeconfig(kubeconfig, {
-    name: 'test',
-    server: await api.listen(),
-    certificateAuthority: '',
-    clientCertificate: '',
-    clientKey: '',
-  });
+  await api.kubeconfig(kubeconfig);
   api.put('nodes', {
     metadata: { name: 'node-1' },
     status: { addresses: [{ type: 'InternalIP', address: '10.244.1.2' }] },
@@ -150,6 +54,9 @@ beforeAll(async () => {
     clusterCIDR: '10.244.0.0/16',
     clientConnection: { kubeconfig },
     nftables: { syncPeriod: '200ms' },
+    // Nothing of the machine.
+    conntrack: { maxPerCore: 0 },
+    oomScoreAdj: 0,
   });
   running = runProxy(config, stop.signal);
   await once(client.bind(0, endpoints[0]), 'listening');
@@ -217,6 +124,19 @@ describe('runProxy, in the kernel', () => {
     ]);
   });
 
+  it('tells its Node that it starts', async () => {
+    await vi.waitFor(() =>
+      expect(api.posted).toContainEqual(
+        expect.objectContaining({
+          type: 'Normal',
+          reason: 'Starting',
+          involvedObject: expect.objectContaining({ kind: 'Node', name: 'node-1', uid: 'node-1' }),
+          source: { component: 'kube-proxy', host: 'node-1' },
+        }),
+      ),
+    );
+  });
+
   it('refuses at once when the last endpoint goes, and serves again when one comes', async () => {
     api.remove('endpointslices', 'hello-x');
     await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe('ECONNREFUSED'));
@@ -229,7 +149,7 @@ describe('runProxy, in the kernel', () => {
     api.put('endpointslices', slice('dns', endpoints[1], { port: 5353, protocol: 'UDP' }));
     await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]));
     const { body } = await get('http://127.0.0.1:10249/metrics');
-    expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total [1-9]/);
+    expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total\{ip_family="IPv4"\} [1-9]/);
   });
 
   it('lets go of a UDP client that never stops when the Service goes, and takes it back when it comes again', async () => {

@@ -64,6 +64,12 @@ export class SyncLoop {
     this.#schedule();
   }
 
+  /** Lets the next check not wait for its time. */
+  checkSoon(): void {
+    this.#checkAt = Math.min(this.#checkAt, performance.now());
+    this.#schedule();
+  }
+
   /** Resolves when what runs has ended; nothing starts any more. */
   async stop(): Promise<void> {
     this.#stopped = true;

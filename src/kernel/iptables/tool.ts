@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { SignalboxError } from '../../errors/error.ts';
@@ -8,6 +8,7 @@ import type { ChainTexts } from '../../rules/iptables/diff.ts';
 import { parseSaveLine } from '../../rules/iptables/parse.ts';
 import { commandAtLine, printRestore } from '../../rules/iptables/print.ts';
 import type { Restore, RuleText, TableName } from '../../rules/iptables/syntax.ts';
+import { findCommand, requireCommand } from './command.ts';
 import { type Iptables, type IptablesVariant, Refusal } from './interface.ts';
 
 /** How the tool is found and used. */
@@ -166,37 +167,12 @@ function failed(name: string, status: number, errors: string, input: Restore = [
   });
 }
 
-/** Where commands of the system's administrator are. */
-function findCommand(name: string): string | undefined {
-  const folders = `${process.env.PATH ?? ''}:/usr/sbin:/sbin:/usr/local/sbin`.split(':').filter((dir) => dir !== '');
-  return folders.map((dir) => join(dir, name)).find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The path of a command such as `iptables-restore` in one variant, or of the plain one if that is all there is. */
 function commandsOf(variant: IptablesVariant): (name: string) => string {
   return (name) => {
     const [tool = name, ...rest] = name.split('-');
-    const path = findCommand([tool, variant, ...rest].join('-')) ?? findCommand(name);
-    if (path === undefined) throw absent(name);
-    return path;
+    return findCommand([tool, variant, ...rest].join('-')) ?? requireCommand(name);
   };
-}
-
-function absent(name: string): SignalboxError {
-  return new SignalboxError('IPTABLES_ABSENT', {
-    object: name,
-    problem: 'is not on this machine',
-    remedy: 'install it (apt-get install iptables), or choose another proxy mode',
-  });
 }
 
 /** Chains by which kubelet and proxies show which variant they use. */
@@ -204,8 +180,7 @@ const hints = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m;
 
 /** The variant that rules of Kubernetes are in already, or the one that the machine means by `iptables`. */
 async function variantInUse(): Promise<IptablesVariant> {
-  const plain = findCommand('iptables');
-  if (plain === undefined) throw absent('iptables');
+  const plain = requireCommand('iptables');
   if (hasLegacyTables() && (await hasHints('legacy'))) return 'legacy';
   if (await hasHints('nft')) return 'nft';
   let version = '';

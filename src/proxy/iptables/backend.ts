@@ -58,8 +58,12 @@ export class IptablesBackend implements Backend {
     return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 
-  async cleanup(): Promise<void> {
-    for (const rules of this.#rules) await rules.remove();
+  async cleanup(): Promise<readonly string[]> {
+    const removed: string[] = [];
+    for (const [i, rules] of this.#rules.entries()) {
+      for (const table of await rules.remove()) removed.push(`chains KUBE-* of table ${table} (${families[i]})`);
+    }
+    return removed;
   }
 
   close(): void {

@@ -22,9 +22,11 @@ export class NftablesBackend implements Backend {
   readonly mode = 'nftables';
   readonly #kernel: NftablesKernel;
   readonly #tables: readonly NftablesTable[];
+  readonly #name: string;
 
   constructor(kernel: NftablesKernel, table: string = tableName) {
     this.#kernel = kernel;
+    this.#name = table;
     this.#tables = families.map((family) => new NftablesTable(kernel, family, table));
   }
 
@@ -42,8 +44,10 @@ export class NftablesBackend implements Backend {
     return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 
-  async cleanup(): Promise<void> {
-    for (const family of families) this.#kernel.remove(family);
+  async cleanup(): Promise<readonly string[]> {
+    const present = families.filter((family) => this.#kernel.has(family));
+    for (const family of present) this.#kernel.remove(family);
+    return present.map((family) => `table ${family === 'IPv4' ? 'ip' : 'ip6'} ${this.#name}`);
   }
 
   close(): void {

@@ -65,9 +65,10 @@ export class UserspaceBackend implements Backend {
     return this.#options.rules.check(signal);
   }
 
-  async cleanup(): Promise<void> {
-    await this.#options.rules.cleanup();
+  async cleanup(): Promise<readonly string[]> {
+    const removed = await this.#options.rules.cleanup();
     this.#options.relays.destroy();
+    return removed;
   }
 
   close(): void {

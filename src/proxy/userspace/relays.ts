@@ -1,7 +1,7 @@
 import type { RelayAddress, RelayPlan } from '../../backends/userspace/service.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import type { Ip } from '../../net/ip.ts';
-import type { PortRange } from '../config.ts';
+import type { PortRange } from '../config/modes.ts';
 import { Balancer, StickyClients } from './balancer.ts';
 import type { Relay, RelayLimits } from './relay.ts';
 import { TcpRelay } from './tcp-relay.ts';

@@ -1,4 +1,4 @@
-/** What `/version` says: the Kubernetes release whose API is served. Clients compare the numbers. */
+/** The Kubernetes release whose API is spoken, as `/version` says it. Clients compare the numbers. */
 export const version = {
   major: '1',
   minor: '36',

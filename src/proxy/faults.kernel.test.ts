@@ -1,0 +1,184 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { bundleTypeScript } from '../../test/run-typescript.ts';
+import { openRoutes } from '../kernel/links.ts';
+import { parseCidr } from '../net/cidr.ts';
+import { parseIp } from '../net/ip.ts';
+import { SmallApi, service, slice } from './testing/small-api.ts';
+
+const api = new SmallApi();
+const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
+const servers: Server[] = [];
+let folder: string;
+let program: string;
+let proxy: ChildProcess | undefined;
+let log = '';
+
+/** The proxy as a process of its own, so that it can be killed. */
+async function startProxy(): Promise<void> {
+  // From standard input and the working directory, as the bundle looks for packages where it is.
+  const child = spawn(process.execPath, ['-'], { stdio: ['pipe', 'inherit', 'pipe'] });
+  child.stdin.on('error', () => {});
+  child.stdin.end(program);
+  child.stderr.on('data', (data) => {
+    log += data;
+  });
+  proxy = child;
+}
+
+async function killProxy(): Promise<void> {
+  const child = proxy;
+  if (child === undefined || child.exitCode !== null) return;
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+}
+
+/** One value of the metrics page. */
+async function metric(name: string): Promise<number> {
+  const page = await (await fetch('http://127.0.0.1:10249/metrics')).text();
+  return Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\S+)$`, 'm').exec(page)?.[1]);
+}
+
+/** Until the proxy that runs has all Services in the kernel. */
+function untilSynced(): Promise<void> {
+  return vi.waitFor(
+    async () => expect(await metric('kubeproxy_sync_proxy_rules_last_timestamp_seconds')).toBeGreaterThan(0),
+    { timeout: 20_000, interval: 20 },
+  );
+}
+
+/** What answers at an address, or the error's code. */
+function ask(ip: string, port: number, timeoutMs = 5000): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect({ host: ip, port, localAddress: endpoints[0] });
+    const done = (outcome: string) => {
+      clearTimeout(timer);
+      socket.destroy();
+      resolve(outcome);
+    };
+    const timer = setTimeout(() => done('TIMEOUT'), timeoutMs);
+    socket.once('data', (data) => done(String(data)));
+    socket.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
+  });
+}
+
+/** New connections to the Service at a steady rate; `end` gives how many had which outcome. */
+function startLoad(perSecond: number) {
+  const asked: Promise<string>[] = [];
+  const began = performance.now();
+  const timer = setInterval(() => {
+    const due = ((performance.now() - began) / 1000) * perSecond;
+    while (asked.length < due) asked.push(ask('10.96.0.7', 80));
+  }, 5);
+  return {
+    end: async () => {
+      clearInterval(timer);
+      const counts: { [outcome: string]: number } = {};
+      for (const outcome of await Promise.all(asked)) counts[outcome] = (counts[outcome] ?? 0) + 1;
+      return counts;
+    },
+  };
+}
+
+beforeAll(async () => {
+  // Endpoints and client are this process: their addresses are on the loopback device, and so is the way to Services.
+  const routes = openRoutes();
+  routes.setLink('lo', { up: true });
+  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
+  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
+  routes.close();
+  for (const ip of endpoints) {
+    const server = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end(ip);
+    });
+    await once(server.listen(8080, ip), 'listening');
+    servers.push(server);
+  }
+  folder = await mkdtemp(join(tmpdir(), 'signalbox-faults-'));
+  const kubeconfig = join(folder, 'kubeconfig');
+  await api.kubeconfig(kubeconfig);
+  const address = { type: 'InternalIP', address: endpoints[0] };
+  api.put('nodes', { metadata: { name: 'node-1' }, status: { addresses: [address] } });
+  api.put('services', service('hello', '10.96.0.7', { port: 80 }));
+  api.put('endpointslices', slice('hello', endpoints[0], { port: 8080 }));
+  const config = {
+    hostnameOverride: 'node-1',
+    clusterCIDR: '10.244.0.0/16',
+    clientConnection: { kubeconfig },
+    nftables: { syncPeriod: '200ms' },
+    conntrack: { maxPerCore: 0 },
+    oomScoreAdj: 0,
+  };
+  program = bundleTypeScript(`
+    import { parseProxyConfig } from './src/proxy/config.ts';
+    import { runProxy } from './src/proxy/run.ts';
+    const stop = new AbortController();
+    process.once('SIGTERM', () => stop.abort());
+    void runProxy(parseProxyConfig(${JSON.stringify(config)}), stop.signal);
+  `);
+}, 60_000);
+
+afterAll(async () => {
+  await killProxy();
+  api.close();
+  for (const server of servers) server.close();
+  await rm(folder, { recursive: true });
+});
+
+describe('runProxy, when things go wrong', () => {
+  it('loses no new connection when it is killed 50 times, wherever it is', { timeout: 240_000 }, async () => {
+    await startProxy();
+    await untilSynced();
+    const load = startLoad(200);
+    for (let kill = 0; kill < 50; kill++) {
+      await killProxy();
+      // Each time with something to change, and killed at another moment of its start.
+      api.put('endpointslices', slice('hello', endpoints[kill % 2] ?? endpoints[0], { port: 8080 }));
+      await startProxy();
+      if (kill % 5 === 0) await untilSynced();
+      else await new Promise((resolve) => setTimeout(resolve, kill * 8));
+    }
+    await untilSynced();
+    const outcomes = await load.end();
+    expect(Object.keys(outcomes).sort()).toEqual([...endpoints]);
+    expect(outcomes[endpoints[0]]).toBeGreaterThan(100);
+  });
+
+  it('keeps its rules while the API server is away, and brings in afterwards what changed', async () => {
+    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]));
+    const load = startLoad(100);
+    api.close();
+    // Long enough for the back-off to be at its longest.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
+    api.put('endpointslices', slice('hello', endpoints[0], { port: 8080 }));
+    api.put('services', service('new', '10.96.0.9', { port: 80 }));
+    api.put('endpointslices', slice('new', endpoints[1], { port: 8080 }));
+    const away = await load.end();
+    expect(away).toEqual({ [endpoints[1]]: expect.any(Number) });
+    await api.listen();
+    await vi.waitFor(async () => expect(await ask('10.96.0.9', 80)).toBe(endpoints[1]), { timeout: 10_000 });
+    expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]);
+  });
+
+  it.each([
+    ['deletes the table', ['delete', 'table', 'ip', 'signalbox']],
+    ['flushes the chains', ['flush', 'table', 'ip', 'signalbox']],
+    ['flushes the ruleset', ['flush', 'ruleset']],
+  ])('puts it right when somebody %s, and says so in log and metric', async (_, command) => {
+    const before = await metric('signalbox_proxy_repairs_total');
+    log = '';
+    const nft = spawn('nft', command, { stdio: 'inherit' });
+    expect(await once(nft, 'exit')).toEqual([0, null]);
+    await vi.waitFor(async () => expect(await metric('signalbox_proxy_repairs_total')).toBeGreaterThan(before), {
+      timeout: 10_000,
+    });
+    expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]);
+    expect(log).toContain('somebody changed what the proxy has in the kernel; repaired');
+  });
+});

@@ -1,0 +1,77 @@
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { startLoad } from './load.ts';
+import { root, Signalbox } from './signalbox.ts';
+
+const hello = join(root, 'examples/hello.yaml');
+let box: Signalbox;
+beforeEach(() => {
+  box = new Signalbox();
+});
+afterEach(() => box.close());
+
+const nodes = ['node-1', 'node-2', 'node-3'];
+
+/** What a node's proxy says of itself. */
+function modeOf(node: string): Promise<string> {
+  return box.must(
+    'exec',
+    `node/${node}`,
+    '--',
+    'curl',
+    '-sS',
+    '--retry',
+    '5',
+    '--retry-connrefused',
+    'http://127.0.0.1:10249/proxyMode',
+  );
+}
+
+describe('proxy-mode', () => {
+  test('moves every node, and no new connection fails meanwhile', async () => {
+    await box.must('up', '-f', hello);
+    const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
+    const load = await startLoad(box, `http://${ip}`, { perSecond: 100 });
+    for (const mode of ['userspace', 'nftables']) {
+      const said = await box.must('proxy-mode', mode);
+      for (const node of nodes) expect(said).toContain(`${node} is in proxy mode ${mode}.`);
+      expect(await Promise.all(nodes.map(modeOf))).toEqual([mode, mode, mode]);
+      expect(await box.must('status')).toContain(`proxy mode ${mode}`);
+    }
+    const outcomes = await load.end();
+    expect(outcomes).toEqual({ 'status 200': expect.any(Number) });
+    expect(outcomes['status 200']).toBeGreaterThan(100);
+    expect(await box.must('exec', 'node/node-1', '--', 'nft', 'list', 'tables')).not.toContain('userspace');
+  });
+
+  test('is remembered by the next up, and no other mode is asked for', async () => {
+    await box.must('up', '--nodes', '1');
+    await box.must('proxy-mode', 'userspace');
+    expect(await box.must('up')).toContain('runs already');
+    await box.must('down', '--keep-data');
+    await box.must('up');
+    expect(await modeOf('node-1')).toBe('userspace');
+  });
+
+  test('refuses what is no mode, and a cluster that does not run', async () => {
+    expect(await box.run('proxy-mode', 'magic')).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/proxy mode magic is not supported: choose from: nftables,.*\[INVALID_CONFIG\]/),
+    });
+    expect(await box.run('proxy-mode', 'userspace')).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining('[CLUSTER_NOT_RUNNING]'),
+    });
+  });
+});
+
+describe('proxy --cleanup', () => {
+  test('removes what proxies left in a network namespace and nothing else, and says what', async () => {
+    await box.must('up', '--nodes', '1');
+    const node = (...command: string[]) => box.must('exec', 'node/node-1', '--', ...command);
+    await node('nft', 'add', 'table', 'ip', 'somebody');
+    const cleanup = () => node(process.execPath, join(root, 'bin/signalbox'), 'proxy', '--cleanup');
+    expect(await cleanup()).toContain('nftables: removed table ip signalbox\n');
+    expect(await node('nft', 'list', 'tables')).toContain('table ip somebody');
+  });
+});
