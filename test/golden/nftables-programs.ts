@@ -201,6 +201,7 @@ function matches(sets: readonly SetDeclaration[]): Statement[] {
     { kind: 'meta l4proto', protocol: 'udp' },
     { kind: 'ct state', state: 'new' },
     { kind: 'ct status', status: 'dnat' },
+    { kind: 'ct status', status: 'dnat', negated: true },
     { kind: 'from node' },
     { kind: 'from node', negated: true },
     { kind: 'iifname', name: 'cni0' },

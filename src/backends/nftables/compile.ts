@@ -148,7 +148,8 @@ function filterChains(parts: Parts): Chain[] {
     kind: 'jump',
     chain: chainNames.remember,
   });
-  const checked = rule(isNew, { kind: 'jump', chain: chainNames.unanswered });
+  // An endpoint may have the address and port of a frontend without one: what was led there has been answered.
+  const checked = rule(isNew, untranslated, { kind: 'jump', chain: chainNames.unanswered });
   const whenEmpty = (side: Side) => [
     rule(isIn(frontend, sideNames[side].drop), { kind: 'drop' }),
     rule(isIn(frontend, sideNames[side].reject), refuse),
@@ -159,7 +160,7 @@ function filterChains(parts: Parts): Chain[] {
     {
       name: chainNames.filterOutput,
       hook: filter('output'),
-      rules: [remember, rule(isNew, inside, insideUnanswered), checked],
+      rules: [remember, rule(isNew, untranslated, inside, insideUnanswered), checked],
     },
     {
       name: chainNames.unanswered,
@@ -208,6 +209,7 @@ function recall(family: TableFamily) {
 }
 
 const translated: Statement = { kind: 'ct status', status: 'dnat' };
+const untranslated: Statement = { kind: 'ct status', status: 'dnat', negated: true };
 
 function natChains(parts: Parts): Chain[] {
   const { frontend } = parts;

@@ -56,7 +56,7 @@ describe('relaysOf', () => {
 
 describe('throughRelays', () => {
   it('leads every frontend to its relay, and keeps the choice of who is led where', () => {
-    const { frontends } = through(port);
+    const frontends = through(port).frontends.slice(0, 3);
     expect(frontends.map(({ endpoints }) => endpoints.map((to) => to.port))).toEqual([[41_000], [41_001], [41_001]]);
     expect(frontends.map(({ inside }) => inside?.endpoints.map((to) => to.port))).toEqual([
       undefined,
@@ -70,6 +70,19 @@ describe('throughRelays', () => {
     const sourceRanges = [parseCidr('192.0.2.0/24')];
     const empty: Frontend = { ...clusterIp, kind: 'load-balancer-ip', endpoints: [], whenEmpty: 'drop', sourceRanges };
     expect(through({ ...port, frontends: [empty] }).frontends).toEqual([{ ...empty, masquerade: 'never' }]);
+  });
+
+  it('lets nobody come to a relay who was not led there', () => {
+    expect(through(port).frontends.slice(3)).toEqual(
+      [41_000, 41_001, 41_002].map((relay) => ({
+        kind: 'external-ip',
+        ip: '192.168.101.3',
+        port: relay,
+        endpoints: [],
+        whenEmpty: 'reject',
+        masquerade: 'never',
+      })),
+    );
   });
 
   it('keeps no affinity, which the relay has', () => {

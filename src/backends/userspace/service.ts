@@ -51,7 +51,16 @@ export function relaysOf(port: ServicePort): RelayPlan[] {
  */
 export function throughRelays(port: ServicePort, addressOf: (relayKey: string) => RelayAddress): ServicePort {
   const { name, protocol } = port;
-  return { name, protocol, frontends: port.frontends.map((frontend) => relayed(port, frontend, addressOf)) };
+  const frontends = port.frontends.map((frontend) => relayed(port, frontend, addressOf));
+  return { name, protocol, frontends: [...frontends, ...relaysOf(port).map(({ key }) => guard(addressOf(key)))] };
+}
+
+/**
+ * A relay's own address as a frontend that nobody answers: who was led there has been translated and comes through,
+ * who goes there by himself, past source ranges, is refused.
+ */
+function guard(relay: RelayAddress): Frontend {
+  return { kind: 'external-ip', ...relay, endpoints: [], whenEmpty: 'reject', masquerade: 'never' };
 }
 
 function relayed(port: ServicePort, frontend: Frontend, addressOf: (relayKey: string) => RelayAddress): Frontend {

@@ -201,16 +201,19 @@ function comparison(
   value: Uint8Array | undefined,
 ): Statement | undefined {
   if (loaded.kind === 'ct') {
-    if (operator !== nf.NFT_CMP_NEQ || readHostWord(value) !== 0) return undefined;
-    if (loaded.property === 'state') {
-      return loaded.bit === nf.CT_STATE_NEW ? { kind: 'ct state', state: 'new' } : undefined;
-    }
-    return loaded.bit === nf.IPS_DST_NAT ? { kind: 'ct status', status: 'dnat' } : undefined;
+    if (readHostWord(value) !== 0) return undefined;
+    return connectionTest(loaded, operator === nf.NFT_CMP_EQ);
   }
   if (loaded.kind !== 'selectors' || loaded.key.join() !== 'meta l4proto' || operator !== nf.NFT_CMP_EQ)
     return undefined;
   const protocol = protocolName(value?.[0]);
   return protocol === undefined ? undefined : { kind: 'meta l4proto', protocol };
+}
+
+function connectionTest({ property, bit }: Extract<Loaded, { kind: 'ct' }>, negated: boolean): Statement | undefined {
+  if (property === 'state' && bit === nf.CT_STATE_NEW && !negated) return { kind: 'ct state', state: 'new' };
+  if (property !== 'status' || bit !== nf.IPS_DST_NAT) return undefined;
+  return { kind: 'ct status', status: 'dnat', ...(negated && { negated }) };
 }
 
 function action(name: string, data: ReadonlyMap<number, Uint8Array>): Statement | undefined {

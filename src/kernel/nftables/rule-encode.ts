@@ -41,7 +41,7 @@ export function encodeStatement(statement: Statement, family: TableFamily): Attr
     case 'ct state':
       return connectionBit(nf.NFT_CT_STATE, nf.CT_STATE_NEW);
     case 'ct status':
-      return connectionBit(nf.NFT_CT_STATUS, nf.IPS_DST_NAT);
+      return connectionBit(nf.NFT_CT_STATUS, nf.IPS_DST_NAT, statement.negated);
     case 'jump':
       return [verdict(nf.NFT_JUMP, statement.chain)];
     case 'goto':
@@ -184,11 +184,11 @@ function hostOrder(value: number): Uint8Array {
   return result;
 }
 
-function connectionBit(key: number, bit: number): Attribute[] {
+function connectionBit(key: number, bit: number, negated = false): Attribute[] {
   return [
     expression('ct', be32(nf.NFTA_CT_KEY, key), be32(nf.NFTA_CT_DREG, register(0))),
     maskRegister(0, hostOrder(bit)),
-    compare(nf.NFT_CMP_NEQ, hostOrder(0)),
+    compare(negated ? nf.NFT_CMP_EQ : nf.NFT_CMP_NEQ, hostOrder(0)),
   ];
 }
 

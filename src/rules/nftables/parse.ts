@@ -241,6 +241,7 @@ class Parser {
     if (this.#takes('delete')) return this.#memory('forget');
     if (this.#takes('ct', 'state', 'new')) return { kind: 'ct state', state: 'new' };
     if (this.#takes('ct', 'status', 'dnat')) return { kind: 'ct status', status: 'dnat' };
+    if (this.#takes('ct', 'status', '!', 'dnat')) return { kind: 'ct status', status: 'dnat', negated: true };
     if (this.#takes('jump')) return { kind: 'jump', chain: this.#word('a chain') };
     if (this.#takes('goto')) return { kind: 'goto', chain: this.#word('a chain') };
     if (this.#takes('drop')) return { kind: 'drop' };

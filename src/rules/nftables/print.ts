@@ -124,7 +124,7 @@ function printStatement(statement: Statement): string {
     case 'ct state':
       return `ct state ${statement.state}`;
     case 'ct status':
-      return `ct status ${statement.status}`;
+      return `ct status ${statement.negated === true ? '! ' : ''}${statement.status}`;
     case 'jump':
     case 'goto':
       return `${statement.kind} ${statement.chain}`;

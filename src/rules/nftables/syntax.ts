@@ -98,7 +98,8 @@ export type Statement =
   /** `iif 0`: it came in by no device, as a process of this node sent it; negated `iif != 0` */
   | { readonly kind: 'from node'; readonly negated?: true }
   | { readonly kind: 'ct state'; readonly state: 'new' }
-  | { readonly kind: 'ct status'; readonly status: 'dnat' }
+  /** `ct status dnat`, negated: `ct status ! dnat` */
+  | { readonly kind: 'ct status'; readonly status: 'dnat'; readonly negated?: true }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
   | { readonly kind: 'drop' }
   /** Answers with ICMP port unreachable; with a TCP reset only TCP packets match, others go on. */

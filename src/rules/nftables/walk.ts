@@ -105,7 +105,7 @@ export class PacketWalker implements Walker {
       case 'ct state':
         return 'next statement';
       case 'ct status':
-        return matches(state.translated);
+        return matches(state.translated !== (statement.negated === true));
       case 'jump':
         return this.#named(statement.chain, state) ? 'end' : 'next rule';
       case 'goto':
