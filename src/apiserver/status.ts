@@ -89,20 +89,25 @@ export function forbidden(resource: Named, name: string, problem: string): Statu
   return new StatusError('Forbidden', `${subject} is forbidden: ${problem}`, detailsOf(resource, name));
 }
 
+/** More faults than anybody reads; a hostile object has as many as it has elements. */
+const toldErrors = 200;
+
 /** What is wrong with an object's fields; `kind` is empty for a patch that could not be applied. */
 export function invalid(
   { group, kind }: Pick<Resource, 'group' | 'kind'>,
   name: string,
   errors: readonly FieldError[],
 ): StatusError {
-  const lines = errors.map((error) => `${error.field}: ${error.message}`);
+  const told = errors.slice(0, toldErrors);
+  const lines = told.map((error) => `${error.field}: ${error.message}`);
+  if (errors.length > told.length) lines.push(`and ${errors.length - told.length} more errors`);
   const all = lines.length === 1 ? lines[0] : `[${lines.join(', ')}]`;
   const subject = group === '' ? kind : `${kind}.${group}`;
   return new StatusError('Invalid', `${subject} "${name}" is invalid: ${all}`, {
     ...(name === '' ? {} : { name }),
     ...(group === '' ? {} : { group }),
     ...(kind === '' ? {} : { kind }),
-    causes: errors.map(toCause),
+    causes: told.map(toCause),
   });
 }
 
