@@ -4,11 +4,11 @@ import { allAsNode, type Scenario } from './scenario.ts';
 /** Something that a mode cannot do. The table in docs/proxy-modes.md has the same lines. */
 export interface Limit {
   readonly mode: ProxyMode;
-  /** What a user might expect, and why it is not so. */
+  /** What is not as in the other modes, in the words of the table. */
   readonly what: string;
   readonly reason: string;
-  /** Scenarios that cannot be played for this reason. */
-  readonly skips?: (scenario: Scenario) => boolean;
+  /** Scenarios, and tests of changes by their names, that cannot be played for this reason. */
+  readonly skips?: (scenario: Pick<Scenario, 'name'> & Partial<Scenario>) => boolean;
   /** What is to be expected in the place of what the model predicts, in the words of `Call.expect`. */
   readonly instead?: (predicted: string) => string;
 }
@@ -17,9 +17,15 @@ export interface Limit {
 export const limits: readonly Limit[] = [
   {
     mode: 'userspace',
-    what: 'Endpoints see the client',
-    reason: 'the proxy makes the connection to the endpoint itself, so the endpoint sees the node',
+    what: 'Endpoints see the address of the node, never that of the client',
+    reason: 'the proxy makes the connection to the endpoint itself',
     instead: allAsNode,
+  },
+  {
+    mode: 'userspace',
+    what: 'No SCTP',
+    reason: 'Node.js has no SCTP sockets',
+    skips: ({ services = [] }) => services.some(({ protocol }) => protocol === 'SCTP'),
   },
 ];
 
@@ -30,6 +36,9 @@ export function expectedOf(mode: ProxyMode, predicted: string): string {
 }
 
 /** Why a mode is not asked for a scenario; `undefined` where it is. */
-export function reasonToSkip(mode: ProxyMode, scenario: Scenario): string | undefined {
+export function reasonToSkip(
+  mode: ProxyMode,
+  scenario: Pick<Scenario, 'name'> & Partial<Scenario>,
+): string | undefined {
   return limits.find((limit) => limit.mode === mode && limit.skips?.(scenario))?.reason;
 }

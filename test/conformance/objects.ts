@@ -1,5 +1,5 @@
 import type { Endpoint, EndpointSlice, LoadBalancerIngress, Service } from '../../src/api/generated/types.ts';
-import { type Attempt, type Outcome, predict } from '../../src/model/predict.ts';
+import type { Attempt, Outcome } from '../../src/model/predict.ts';
 import { ServiceModel } from '../../src/model/service-model.ts';
 import type { LocalTraffic, NodeFacts } from '../../src/model/types.ts';
 import { bits, formatCidr, parseCidr } from '../../src/net/cidr.ts';
@@ -197,12 +197,8 @@ export function ownAddresses({ node }: Scenario, family: IpFamily): ReadonlySet<
   return new Set(node?.hasBalancerAddress === true ? [...own, addresses[family].balancer] : own);
 }
 
-/** What the model predicts for a call, in the words of `Call.expect`. */
-export function predictedText(model: ServiceModel, attempt: Attempt): string {
-  return outcomeText(predict(model, attempt));
-}
-
-function outcomeText(outcome: Outcome): string {
+/** What is predicted, in the words of `Call.expect`. */
+export function outcomeText(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'untouched':
       return 'untouched';
