@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { proxyModes } from '../../src/proxy/config.ts';
-import { reasonToSkip } from './limits.ts';
+import { reasonToSkipChange } from './limits.ts';
 import { modelOf } from './objects.ts';
 import { families } from './places.ts';
 import type { Scenario, ServiceSetting } from './scenario.ts';
@@ -37,7 +37,7 @@ describe.each(modes)('changes, the %s mode:', (mode) => {
 
   /** A test, unless the mode has a reason to skip it. */
   function tried(name: string, body: () => Promise<void>, milliseconds?: number): void {
-    const reason = reasonToSkip(mode, { name });
+    const reason = reasonToSkipChange(mode, name);
     if (reason !== undefined) test.skip(`${name} (${reason})`);
     else test(name, { timeout: milliseconds ?? 30_000 }, body);
   }

@@ -110,7 +110,7 @@ describe.each(walkers)('rules of the $mode mode:', ({ mode, compile }) => {
     const model = modelOf(scenario);
     for (const family of families) {
       const open = compile(model, family);
-      for (const call of scenario.calls)
+      for (const call of scenario.calls.filter((c) => (c.families ?? families).includes(family)))
         expectWalk({ mode, open, scenario, family, model, attempt: attemptOf(scenario, family, call) });
     }
   }
