@@ -1,14 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { proxyModes } from '../../src/proxy/config.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { reasonToSkipChange } from './limits.ts';
+import { describeModes } from './modes.ts';
 import { modelOf } from './objects.ts';
 import { families } from './places.ts';
 import type { Scenario, ServiceSetting } from './scenario.ts';
 import { type CallIn, Stage } from './stage.ts';
-
-/** All modes, or the one that is asked for. */
-const modes = proxyModes.filter((mode) => (process.env.PROXY_MODE ?? mode) === mode);
 
 let number = 40;
 /** Seconds; short, as it is waited for, and long enough for a machine with much else to do. */
@@ -28,7 +25,7 @@ function same(one: readonly string[], other: readonly string[]): boolean {
   return one.every((word, i) => word === other[i]);
 }
 
-describe.each(modes)('changes, the %s mode:', (mode) => {
+describeModes('changes', (mode) => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open(mode);

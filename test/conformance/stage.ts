@@ -1,5 +1,6 @@
 import { createLogger } from '../../src/component/log.ts';
 import { type Conntrack, openConntrack } from '../../src/kernel/conntrack.ts';
+import { unshareNetns } from '../../src/kernel/netns.ts';
 import { predict } from '../../src/model/predict.ts';
 import type { ServiceModel } from '../../src/model/service-model.ts';
 import type { ServicePort } from '../../src/model/types.ts';
@@ -37,8 +38,9 @@ export class Stage {
     this.#conntrack = openConntrack();
   }
 
-  /** Lays the test bed, of which the network namespace of this process is the node, and opens the mode's backend. */
+  /** Lays the test bed, of which a new network namespace of this process is the node, and opens the mode's backend. */
   static async open(mode: ProxyMode): Promise<Stage> {
+    unshareNetns();
     const topology = new Topology();
     await topology.start();
     const log = createLogger('conformance');
