@@ -43,6 +43,16 @@ describe('nodeFacts', () => {
     expect(facts({ nodePortAddresses }).nodePortAddresses).toEqual(['192.168.101.3', '192.168.102.3']);
   });
 
+  it('serves them on loopback in iptables mode alone, and not there if the user does not want so', () => {
+    const loopback = (config: object) => facts(config).nodePortAddresses.includes(parseIp('127.0.0.1'));
+    const nodePortAddresses = ['127.0.0.0/8', '192.168.0.0/16'];
+    expect(loopback({ mode: 'iptables', nodePortAddresses })).toBe(true);
+    expect(loopback({ mode: 'iptables' })).toBe(true);
+    expect(loopback({ mode: 'iptables', iptables: { localhostNodePorts: false } })).toBe(false);
+    expect(loopback({ mode: 'iptables', nodePortAddresses: ['192.168.0.0/16'] })).toBe(false);
+    expect(loopback({ mode: 'userspace', nodePortAddresses })).toBe(false);
+  });
+
   it('knows Pods by the configured blocks or by those of the node', () => {
     const bases = (config: object) => {
       const { localTraffic } = facts(config);

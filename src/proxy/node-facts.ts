@@ -58,9 +58,14 @@ function nodePortAddresses({ node, interfaceAddresses }: NodeSources, config: Pr
   const blocks = config.nodePortAddresses;
   if (blocks === 'primary') return primaryAddresses(node, config.bindAddress);
   const within = interfaceAddresses().filter(
-    (ip) => !isLoopback(ip) && blocks.some((block) => cidrContains(block, ip)),
+    (ip) => (!isLoopback(ip) || servesLoopback(config, ip)) && blocks.some((block) => cidrContains(block, ip)),
   );
   return [...new Set(within)].sort();
+}
+
+/** Only the iptables mode makes the kernel route loopback addresses, which it can for IPv4 alone. */
+function servesLoopback({ mode, iptables }: ProxyConfig, ip: Ip): boolean {
+  return mode === 'iptables' && iptables.localhostNodePorts && familyOf(ip) === 'IPv4';
 }
 
 /**

@@ -44,7 +44,7 @@ export function effortFor({ expected, isRemembered, many }: Expectation): Effort
 }
 
 /** One call's outcome: which source it came from, by number, and a word of `Call.expect`, or why it is none. */
-export interface Outcome {
+export interface CallOutcome {
   readonly source: number;
   readonly word: string;
 }
@@ -65,7 +65,7 @@ export function readWord(
 const errorWords: { readonly [code: string]: string | undefined } = { ECONNREFUSED: 'refused', TIMEOUT: 'silence' };
 
 /** What is wrong with the outcomes, a line each. */
-export function judge(outcomes: readonly Outcome[], { expected, isRemembered }: Expectation): string[] {
+export function judge(outcomes: readonly CallOutcome[], { expected, isRemembered }: Expectation): string[] {
   const words = new Set(expected.split(' '));
   const strange = new Set(outcomes.map(({ word }) => word).filter((word) => !words.has(word)));
   if (strange.size > 0) return [`${[...strange].join(', ')} instead of ${expected}`];
@@ -82,7 +82,7 @@ export function judge(outcomes: readonly Outcome[], { expected, isRemembered }: 
 }
 
 /** Each client's one word; `undefined` when one of them has two. */
-function steadyClients(outcomes: readonly Outcome[]): string[] | undefined {
+function steadyClients(outcomes: readonly CallOutcome[]): string[] | undefined {
   const byClient = new Map<number, string>();
   for (const { source, word } of outcomes) {
     if ((byClient.get(source) ?? word) !== word) return undefined;

@@ -4,11 +4,13 @@ import { allAsNode, type Scenario } from './scenario.ts';
 /** Something that a mode cannot do. The table in docs/proxy-modes.md has the same lines. */
 export interface Limit {
   readonly mode: ProxyMode;
-  /** What a user might expect, and why it is not so. */
+  /** What is not as in the other modes, in the words of the table. */
   readonly what: string;
   readonly reason: string;
   /** Scenarios that cannot be played for this reason. */
   readonly skips?: (scenario: Scenario) => boolean;
+  /** Tests in changes.kernel.test.ts, by name, that cannot. */
+  readonly skipsChanges?: readonly string[];
   /** What is to be expected in the place of what the model predicts, in the words of `Call.expect`. */
   readonly instead?: (predicted: string) => string;
 }
@@ -17,10 +19,22 @@ export interface Limit {
 export const limits: readonly Limit[] = [
   {
     mode: 'userspace',
-    what: 'Endpoints see the client',
-    reason: 'the proxy makes the connection to the endpoint itself, so the endpoint sees the node',
+    what: 'Endpoints see the address of the node, never that of the client',
+    reason: 'the proxy makes the connection to the endpoint itself',
     instead: allAsNode,
   },
+  {
+    mode: 'userspace',
+    what: 'No SCTP',
+    reason: 'Node.js has no SCTP sockets',
+    skips: ({ services }) => services.some(({ protocol }) => protocol === 'SCTP'),
+  },
+  ...(['nftables', 'userspace'] as const).map((mode) => ({
+    mode,
+    what: 'No node ports on 127.0.0.1',
+    reason: 'the kernel would have to route loopback addresses (`route_localnet`), for neighbours of the node as well',
+    skips: callsLoopback,
+  })),
 ];
 
 /** What the mode is expected to do where the model predicts this. */
@@ -32,4 +46,13 @@ export function expectedOf(mode: ProxyMode, predicted: string): string {
 /** Why a mode is not asked for a scenario; `undefined` where it is. */
 export function reasonToSkip(mode: ProxyMode, scenario: Scenario): string | undefined {
   return limits.find((limit) => limit.mode === mode && limit.skips?.(scenario))?.reason;
+}
+
+/** The same for a test of changes. */
+export function reasonToSkipChange(mode: ProxyMode, name: string): string | undefined {
+  return limits.find((limit) => limit.mode === mode && limit.skipsChanges?.includes(name))?.reason;
+}
+
+function callsLoopback({ node }: Scenario): boolean {
+  return node?.nodePorts === 'all and loopback';
 }

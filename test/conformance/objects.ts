@@ -1,5 +1,5 @@
 import type { Endpoint, EndpointSlice, LoadBalancerIngress, Service } from '../../src/api/generated/types.ts';
-import { type Attempt, type Outcome, predict } from '../../src/model/predict.ts';
+import type { Attempt, Outcome } from '../../src/model/predict.ts';
 import { ServiceModel } from '../../src/model/service-model.ts';
 import type { LocalTraffic, NodeFacts } from '../../src/model/types.ts';
 import { bits, formatCidr, parseCidr } from '../../src/net/cidr.ts';
@@ -21,6 +21,7 @@ import {
 import type { Call, EndpointSetting, NodeSetting, Scenario, ServiceSetting, Target } from './scenario.ts';
 
 const defaultPort = 80;
+const loopback = parseIp('127.0.0.1');
 /** A port of the node that somebody else listens on at its other address. */
 export const otherNodePort = 30_090;
 
@@ -111,13 +112,14 @@ function sourceRange(name: NonNullable<ServiceSetting['sources']>[number], famil
 
 /** What is known of the node under test. */
 export function nodeFactsOf({ node = {} }: Pick<Scenario, 'node'>): NodeFacts {
-  const everywhere = node.nodePorts === 'all';
+  const everywhere = node.nodePorts !== undefined;
+  const own = families.flatMap(nodeAddresses);
   const primary = families.map((family) => addresses[family].node);
   return {
     name: 'node-1',
     zone: node.zone,
     addresses: primary,
-    nodePortAddresses: everywhere ? families.flatMap(nodeAddresses) : primary,
+    nodePortAddresses: node.nodePorts === 'all and loopback' ? [...own, loopback] : everywhere ? own : primary,
     nodePortsEverywhere: everywhere ? families : [],
     localTraffic: localTraffic(node.pods ?? 'cluster'),
   };
@@ -150,8 +152,7 @@ export function targetOf(
   { to, service = 0, port }: Pick<Call, 'to' | 'service' | 'port'>,
 ): { readonly ip: Ip; readonly port: number } {
   const setting = scenario.services[service];
-  const isNodePort = to === 'node-port' || to === 'other-node-port';
-  const ofService = isNodePort ? setting?.nodePort : (setting?.port ?? defaultPort);
+  const ofService = to.endsWith('node-port') ? setting?.nodePort : (setting?.port ?? defaultPort);
   return {
     ip: targetAddress(to, family, (scenario.firstService ?? 0) + service),
     port: port ?? ofService ?? defaultPort,
@@ -167,6 +168,8 @@ function targetAddress(to: Target, family: IpFamily, service: number): Ip {
       return at.node;
     case 'other-node-port':
       return at.nodeToBeyond;
+    case 'loopback-node-port':
+      return loopback;
     case 'external-ip':
       return at.external;
     case 'balancer':
@@ -187,22 +190,19 @@ export function attemptOf(scenario: Scenario, family: IpFamily, call: Omit<Call,
 /** The address the kernel gives a process of the node that calls: of the device that the route goes out by. */
 function nodeSource({ node }: Scenario, family: IpFamily, to: Target): Ip {
   const at = addresses[family];
+  if (to === 'loopback-node-port') return loopback;
   if (to === 'balancer' && node?.hasBalancerAddress === true) return at.balancer;
   return to === 'cluster-ip' || to === 'node-port' ? at.node : at.nodeToBeyond;
 }
 
 /** Addresses that are the node's own while the scenario goes on. */
 export function ownAddresses({ node }: Scenario, family: IpFamily): ReadonlySet<Ip> {
-  const own = nodeAddresses(family);
+  const own = [...nodeAddresses(family), loopback];
   return new Set(node?.hasBalancerAddress === true ? [...own, addresses[family].balancer] : own);
 }
 
-/** What the model predicts for a call, in the words of `Call.expect`. */
-export function predictedText(model: ServiceModel, attempt: Attempt): string {
-  return outcomeText(predict(model, attempt));
-}
-
-function outcomeText(outcome: Outcome): string {
+/** What is predicted, in the words of `Call.expect`. */
+export function outcomeText(outcome: Outcome): string {
   switch (outcome.kind) {
     case 'untouched':
       return 'untouched';

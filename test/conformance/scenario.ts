@@ -27,8 +27,8 @@ export interface NodeSetting {
   readonly masqueradeAll?: boolean;
   /** Whether a device of the node has the balancer's address, as some balancers do. */
   readonly hasBalancerAddress?: boolean;
-  /** Whether node ports are served on all of the node's addresses, or on the first alone. */
-  readonly nodePorts?: 'all';
+  /** Whether node ports are served on all of the node's addresses, with 127.0.0.1 or without; else on the first alone. */
+  readonly nodePorts?: 'all' | 'all and loopback';
 }
 
 /** A Service with one port, 80 unless told. */
@@ -63,7 +63,7 @@ export interface EndpointSetting {
 }
 
 /** Which address of the nth Service, the first unless told, is called. */
-export type Target = 'cluster-ip' | 'node-port' | 'other-node-port' | 'external-ip' | 'balancer';
+export type Target = 'cluster-ip' | 'node-port' | 'other-node-port' | 'loopback-node-port' | 'external-ip' | 'balancer';
 
 /** A kind of call. */
 export interface Call {

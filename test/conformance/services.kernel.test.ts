@@ -1,13 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { proxyModes } from '../../src/proxy/config.ts';
 import { reasonToSkip } from './limits.ts';
+import { describeModes } from './modes.ts';
 import { scenarioTables } from './scenarios/all.ts';
 import { Stage } from './stage.ts';
 
-/** All that this kernel can do, or the one that is asked for. */
-const modes = proxyModes.filter((mode) => (process.env.PROXY_MODE ?? mode) === mode);
-
-describe.each(modes)('the %s mode:', (mode) => {
+describeModes('scenarios', (mode) => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open(mode);

@@ -1,5 +1,7 @@
 import { createLogger } from '../../src/component/log.ts';
 import { type Conntrack, openConntrack } from '../../src/kernel/conntrack.ts';
+import { unshareNetns } from '../../src/kernel/netns.ts';
+import { predict } from '../../src/model/predict.ts';
 import type { ServiceModel } from '../../src/model/service-model.ts';
 import type { ServicePort } from '../../src/model/types.ts';
 import { bits } from '../../src/net/cidr.ts';
@@ -7,9 +9,9 @@ import type { Ip, IpFamily } from '../../src/net/ip.ts';
 import type { Backend } from '../../src/proxy/backend.ts';
 import { type ProxyMode, parseProxyConfig } from '../../src/proxy/config.ts';
 import { openBackend } from '../../src/proxy/modes.ts';
-import { effortFor, judge, type Outcome, readWord } from './judge.ts';
+import { type CallOutcome, effortFor, judge, readWord } from './judge.ts';
 import { expectedOf } from './limits.ts';
-import { attemptOf, modelOf, nodeFactsOf, ownAddresses, predictedText, targetOf } from './objects.ts';
+import { attemptOf, modelOf, nodeFactsOf, outcomeText, ownAddresses, targetOf } from './objects.ts';
 import { addresses, families, manyAddresses } from './places.ts';
 import { allAsNode, type Call, type Scenario } from './scenario.ts';
 import { type Command, crowdSize, Topology } from './topology.ts';
@@ -36,8 +38,9 @@ export class Stage {
     this.#conntrack = openConntrack();
   }
 
-  /** Lays the test bed, of which the network namespace of this process is the node, and opens the mode's backend. */
+  /** Lays the test bed, of which a new network namespace of this process is the node, and opens the mode's backend. */
   static async open(mode: ProxyMode): Promise<Stage> {
+    unshareNetns();
     const topology = new Topology();
     await topology.start();
     const log = createLogger('conformance');
@@ -59,7 +62,9 @@ export class Stage {
     const undo = this.#addBalancerAddress(scenario);
     try {
       const model = modelOf(scenario);
-      const problems = await this.serve(model);
+      const problems = [...(await this.serve(model)), ...(await this.#differences())];
+      // What began before would go on as it began.
+      this.#conntrack.delete(() => true);
       const ofCalls = scenario.calls.flatMap((call) =>
         (call.families ?? families).map((family) => this.#try({ scenario, family, call }, model)),
       );
@@ -69,21 +74,38 @@ export class Stage {
     }
   }
 
-  /** Puts the model into the kernel in place of the one before, and lets it forget connections. */
+  /** Puts the model into the kernel in place of the one before. */
   async serve(model: ServiceModel): Promise<string[]> {
     const updates = new Map<string, ServicePort | undefined>(model.servicePorts);
     for (const name of this.#servicePorts.keys()) if (!updates.has(name)) updates.set(name, undefined);
     const { refused } = await this.#backend.sync(model.node, updates);
     this.#servicePorts = new Map(model.servicePorts);
-    this.#conntrack.delete(() => true);
     return [...refused].map(([name, error]) => `${name} is refused: ${error.message}`);
+  }
+
+  /** Removes all that the mode has in the kernel. */
+  async clean(): Promise<void> {
+    await this.#backend.cleanup();
+    this.#servicePorts = new Map();
+  }
+
+  /** What the backend itself finds wrong with what it has just written. */
+  async #differences(): Promise<string[]> {
+    const { repaired } = await this.#backend.check(new AbortController().signal);
+    return repaired.map((line) => `what was written was not as it should be: ${line}`);
+  }
+
+  /** What one call from each of a crowd of Pods comes to. */
+  async crowd(callIn: CallIn): Promise<string[]> {
+    const sources = manyAddresses(callIn.family, crowdSize);
+    return (await this.outcomes(callIn, { times: 1, timeout: 4_000, sources })).map(({ word }) => word);
   }
 
   /** What calls come to, so many from each source, in the order of the sources. */
   async outcomes(
     { scenario, family, call }: CallIn,
     command: Pick<Command, 'times' | 'timeout'> & { readonly sources?: readonly Ip[] | undefined },
-  ): Promise<Outcome[]> {
+  ): Promise<CallOutcome[]> {
     const { protocol } = attemptOf(scenario, family, call);
     if (protocol === 'sctp') throw new Error('no agent speaks SCTP');
     const { times, timeout, sources } = command;
@@ -103,14 +125,15 @@ export class Stage {
 
   async #try(callIn: CallIn, model: ServiceModel): Promise<string[]> {
     const { scenario, family, call } = callIn;
-    const predicted = expectedOf(this.mode, predictedText(model, attemptOf(scenario, family, call)));
-    const isRemembered = scenario.services[call.service ?? 0]?.affinity !== undefined;
+    const outcome = predict(model, attemptOf(scenario, family, call));
+    const isRemembered = outcome.kind === 'served' && outcome.affinitySeconds !== undefined;
+    const ofMode = expectedOf(this.mode, outcomeText(outcome));
     // A process of the node has one of the node's addresses in any case.
-    const expected = call.from === 'node' ? allAsNode(predicted) : predicted;
+    const expected = call.from === 'node' ? allAsNode(ofMode) : ofMode;
     const expectation = { expected, isRemembered, many: call.many === true };
     const sources = sourcesOf(callIn, isRemembered);
     const { rounds, ...command } = effortFor(expectation);
-    const outcomes: Outcome[] = [];
+    const outcomes: CallOutcome[] = [];
     for (let i = 0; i < rounds; i++) outcomes.push(...(await this.outcomes(callIn, { ...command, sources })));
     return judge(outcomes, expectation).map((problem) => `${family}, ${call.from} → ${call.to}: ${problem}`);
   }

@@ -69,6 +69,14 @@ describe('desiredGroups', () => {
     expect(only(spec, pod('a', changes))?.conditions).toEqual(conditions);
   });
 
+  test('desiredGroups says for whom a ready endpoint is meant, as its Service wishes', () => {
+    const spec = { trafficDistribution: 'PreferSameNode' };
+    const hints = { forNodes: [{ name: 'n1' }], forZones: [{ name: 'zone-a' }] };
+    expect(only(spec, pod('a'))?.hints).toEqual(hints);
+    expect(only(spec, pod('a', { leaving: true }))).not.toHaveProperty('hints');
+    expect(only({}, pod('a'))).not.toHaveProperty('hints');
+  });
+
   test('desiredGroups leaves Pods out that have ended or have no address, and says so with an empty group', () => {
     const none = [{ addressType: 'IPv4', ports: [], endpoints: [] }];
     expect(groups({}, pod('a', { status: { phase: 'Succeeded', podIP: '10.0.0.1' } }))).toEqual(none);

@@ -2,6 +2,7 @@ import type { Endpoint, EndpointPort, Pod, Service } from '../../api/generated/t
 import type { Stored } from '../../api/object.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import { isFinished, isReady, isTerminating } from '../pod-state.ts';
+import { endpointHints } from './hints.ts';
 import { addressTypes, endpointHostname, podAddress, portsOn, targetReference } from './pod-endpoints.ts';
 
 /** Endpoints that can be in one slice: of one family, with the same ports. */
@@ -52,9 +53,12 @@ function podEndpoint(of: {
   const serving = isReady(pod);
   const terminating = isTerminating(pod);
   const ready = service.spec?.publishNotReadyAddresses === true || (serving && !terminating);
+  // Where nobody is ready, all that serve are taken, wherever they are.
+  const hints = ready ? endpointHints(service.spec?.trafficDistribution, { nodeName, zone }) : undefined;
   return {
     addresses: [of.address],
     conditions: { ready, serving, terminating },
+    ...(hints === undefined ? {} : { hints }),
     ...(hostname === undefined ? {} : { hostname }),
     ...(nodeName === undefined ? {} : { nodeName }),
     ...(zone === undefined ? {} : { zone }),

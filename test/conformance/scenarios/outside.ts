@@ -123,4 +123,19 @@ export const outsideScenarios: readonly Scenario[] = [
       call('client', 'node-port', 'podA*'),
     ],
   },
+  {
+    name: 'a node port is served on 127.0.0.1 where the user wants so',
+    node: { nodePorts: 'all and loopback' },
+    services: [{ nodePort: 30_080, endpoints: ['podA', 'podD'] }],
+    calls: [
+      { ...call('node', 'loopback-node-port', 'podA* podD*'), families: ['IPv4'] },
+      call('client', 'node-port', 'podA* podD*'),
+    ],
+  },
+  {
+    name: 'a node port of externalTrafficPolicy Local is served on 127.0.0.1 where the user wants so',
+    node: { nodePorts: 'all and loopback' },
+    services: [{ outside: 'Local', nodePort: 30_080, endpoints: ['podA', 'podD'] }],
+    calls: [{ ...call('node', 'loopback-node-port', 'podA* podD*'), families: ['IPv4'] }],
+  },
 ];
