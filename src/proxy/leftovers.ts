@@ -52,4 +52,3 @@ const lacks = ['KERNEL_LACKS_NFTABLES', 'KERNEL_LACKS_FEATURE', 'IPTABLES_ABSENT
 function isLacking(error: unknown): boolean {
   return lacks.some((code) => isSignalboxError(error, code));
 }
-const lacks = ['KERNEL_LACKS_NFTABLES', 'KERNEL_LACKS_FEATURE', 'IPTABLES_ABSENT'] as const;

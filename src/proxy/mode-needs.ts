@@ -1,21 +1,19 @@
-import { requireIptables } from '../kernel/iptables/tool.ts';
+import { requireCommand } from '../kernel/iptables/command.ts';
 import { type KernelFeature, requireKernelFeature } from '../kernel/probe.ts';
 import type { ProxyMode } from './config.ts';
 
 /** What each mode needs of the kernel, beside what every cluster needs. */
 const features: { readonly [M in ProxyMode]: readonly KernelFeature[] } = {
   nftables: ['nftables'],
-  // The tool says itself what it lacks in the kernel.
   iptables: [],
   userspace: ['nftables'],
 };
 
 /**
  * Makes sure that this machine can do what a mode needs, without touching any network but a fresh one of its own.
- * @throws SignalboxError `KERNEL_LACKS_NFTABLES` or `KERNEL_LACKS_FEATURE`; `IPTABLES_ABSENT`; `NAMESPACE_FAILED`
+ * @throws SignalboxError `KERNEL_LACKS_NFTABLES`, `KERNEL_LACKS_FEATURE`, `IPTABLES_ABSENT`; `NAMESPACE_FAILED`
  */
 export function requireMode(mode: ProxyMode): void {
   if (mode === 'iptables') requireCommand('iptables');
   for (const feature of ['conntrack', ...features[mode]] as const) requireKernelFeature(feature);
-  if (mode === 'iptables') requireIptables();
 }
