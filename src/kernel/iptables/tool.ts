@@ -1,14 +1,12 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import type { ChainTexts } from '../../rules/iptables/diff.ts';
 import { parseSaveLine } from '../../rules/iptables/parse.ts';
 import { commandAtLine, printRestore } from '../../rules/iptables/print.ts';
 import type { Restore, RuleText, TableName } from '../../rules/iptables/syntax.ts';
-import { findCommand, requireCommand } from './command.ts';
+import { commandFolders, findCommand, requireCommand } from './command.ts';
 import { type Iptables, type IptablesVariant, Refusal } from './interface.ts';
 
 /** How the tool is found and used. */
@@ -17,6 +15,8 @@ export interface IptablesOptions {
   readonly variant?: IptablesVariant;
   /** Seconds that the lock of xtables is waited for. */
   readonly lockWait?: number;
+  /** Where the tool is looked for; absent: in the folders of PATH, and where commands of administrators are. */
+  readonly folders?: readonly string[];
 }
 
 const defaultLockWait = 5;
@@ -29,27 +29,31 @@ const words: { readonly [F in IpFamily]: string } = { IPv4: 'iptables', IPv6: 'i
  * @throws SignalboxError `IPTABLES_ABSENT`
  */
 export async function openIptables(options: IptablesOptions = {}): Promise<Iptables> {
-  const variant = options.variant ?? (await variantInUse());
-  return new IptablesTool(variant, options.lockWait ?? defaultLockWait);
+  const { folders = commandFolders(), lockWait = defaultLockWait } = options;
+  const variant = options.variant ?? (await variantToUse(folders));
+  return new IptablesTool({ variant, lockWait, folders });
 }
 
 class IptablesTool implements Iptables {
   readonly variant: IptablesVariant;
   readonly #wait: readonly string[];
-  readonly #lock: LockFile;
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #closed = new AbortController();
   readonly #commands: (name: string) => string;
 
-  constructor(variant: IptablesVariant, lockWait: number) {
+  constructor({ variant, lockWait, folders }: Required<IptablesOptions>) {
     this.variant = variant;
     this.#wait = ['-w', String(lockWait)];
-    this.#lock = openLockFile(variant);
-    this.#commands = commandsOf(variant);
+    this.#environment = lockEnvironment(variant);
+    this.#commands = commandsOf(variant, folders);
   }
 
   async list(family: IpFamily, table: TableName): Promise<ChainTexts> {
     const chains = new Map<string, RuleText[]>();
+    if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return chains;
     const { status, errors } = await this.#run(`${words[family]}-save`, ['-t', table], {
       onLine: (line) => {
+        if (line.includes("' is incompatible")) throw unlistable(family, table);
         const said = parseSaveLine(line);
         if (said?.kind === 'chain') chains.set(said.name, []);
         else if (said?.kind === 'rule') chains.get(said.chain)?.push(said.rule);
@@ -60,6 +64,7 @@ class IptablesTool implements Iptables {
   }
 
   async has(family: IpFamily, table: TableName, chain: string): Promise<boolean> {
+    if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return false;
     const { status, errors } = await this.#run(words[family], [...this.#wait, '-t', table, '-S', chain], {});
     if (status > 1 && !noTable.test(errors)) throw failed(words[family], status, errors);
     return status === 0;
@@ -73,12 +78,21 @@ class IptablesTool implements Iptables {
   }
 
   close(): void {
-    this.#lock.close();
+    this.#closed.abort();
   }
 
   #run(name: string, args: readonly string[], io: ToolIo): Promise<ToolResult> {
-    return runTool(this.#commands(name), args, { ...io, env: this.#lock.env });
+    return runTool(this.#commands(name), args, { ...io, env: this.#environment, signal: this.#closed.signal });
   }
+}
+
+/** The nft variant lists nothing of a table in which somebody has rules that are no rules of iptables. */
+function unlistable(family: IpFamily, table: TableName): SignalboxError {
+  return new SignalboxError('IPTABLES_FAILED', {
+    object: `table ${table} of ${words[family]}`,
+    problem: 'has rules in it that were made by nft and that iptables cannot list',
+    remedy: `move them to a table of their own: see “nft list table ${family === 'IPv4' ? 'ip' : 'ip6'} ${table}”`,
+  });
 }
 
 /** Said where the kernel has no such table, or nothing of the family at all. */
@@ -88,6 +102,8 @@ interface ToolIo {
   readonly input?: string;
   readonly onLine?: (line: string) => void;
   readonly env?: NodeJS.ProcessEnv;
+  /** Ends it early. */
+  readonly signal?: AbortSignal;
 }
 
 interface ToolResult {
@@ -99,13 +115,14 @@ interface ToolResult {
 const errorsKept = 4096;
 
 /** Runs a command to its end, without a shell; lines of its output are handed over as they come. */
-function runTool(file: string, args: readonly string[], { input, onLine, env }: ToolIo): Promise<ToolResult> {
+function runTool(file: string, args: readonly string[], { input, onLine, env, signal }: ToolIo): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, LC_ALL: 'C', ...env },
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
+      ...(signal && { signal }),
     });
     let errors = '';
     let rest = '';
@@ -126,9 +143,9 @@ function runTool(file: string, args: readonly string[], { input, onLine, env }: 
     child.stdin.on('error', () => {});
     child.stdin.end(input ?? '');
     child.on('error', (error) => reject(notRun(file, error)));
-    child.on('close', (code, signal) => {
+    child.on('close', (code, killed) => {
       if (thrown !== undefined) reject(thrown);
-      else if (code === null) reject(notRun(file, new Error(`ended by ${signal}`)));
+      else if (code === null) reject(notRun(file, new Error(`ended by ${killed}`)));
       else resolve({ status: code, errors });
     });
   });
@@ -168,68 +185,65 @@ function failed(name: string, status: number, errors: string, input: Restore = [
 }
 
 /** The path of a command such as `iptables-restore` in one variant, or of the plain one if that is all there is. */
-function commandsOf(variant: IptablesVariant): (name: string) => string {
+function commandsOf(variant: IptablesVariant, folders: readonly string[]): (name: string) => string {
   return (name) => {
     const [tool = name, ...rest] = name.split('-');
-    return findCommand([tool, variant, ...rest].join('-')) ?? requireCommand(name);
+    return findCommand([tool, variant, ...rest].join('-'), folders) ?? requireCommand(name, folders);
   };
 }
 
-/** Chains by which kubelet and proxies show which variant they use. */
-const hints = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m;
-
 /** The variant that rules of Kubernetes are in already, or the one that the machine means by `iptables`. */
-async function variantInUse(): Promise<IptablesVariant> {
-  const plain = requireCommand('iptables');
-  if (hasLegacyTables() && (await hasHints('legacy'))) return 'legacy';
-  if (await hasHints('nft')) return 'nft';
+async function variantToUse(folders: readonly string[]): Promise<IptablesVariant> {
+  const plain = requireCommand('iptables', folders);
+  const [inUse] = await variantsInUse(folders);
+  if (inUse !== undefined) return inUse;
   let version = '';
-  await runTool(plain, ['--version'], { onLine: (line) => (version += line) });
+  await runTool(plain, ['--version'], {
+    onLine: (line) => {
+      version += line;
+    },
+  });
   // Before 1.8 there was no other, and none had a word for it.
   return version.includes('nf_tables') ? 'nft' : 'legacy';
 }
 
-async function hasHints(variant: IptablesVariant): Promise<boolean> {
-  for (const name of ['iptables', 'ip6tables']) {
-    const path = findCommand(`${name}-${variant}-save`);
-    let text = '';
-    if (path !== undefined) await runTool(path, ['-t', 'mangle'], { onLine: (line) => (text += `${line}\n`) });
-    if (hints.test(text)) return true;
+/** Chains by which kubelet and proxies show which variant they use. */
+const hints = /^KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY)$/;
+
+/** The variants that chains of Kubernetes in this network namespace were made with. */
+export async function variantsInUse(folders: readonly string[] = commandFolders()): Promise<IptablesVariant[]> {
+  const found: IptablesVariant[] = [];
+  for (const variant of ['legacy', 'nft'] as const) {
+    if (findCommand(`iptables-${variant}`, folders) === undefined) continue;
+    const tool = new IptablesTool({ variant, lockWait: defaultLockWait, folders });
+    const chains: string[] = [];
+    for (const family of ['IPv4', 'IPv6'] as const) chains.push(...(await tool.list(family, 'mangle')).keys());
+    tool.close();
+    if (chains.some((chain) => hints.test(chain))) found.push(variant);
   }
-  return false;
+  return found;
 }
 
-/** Whether tables of the legacy variant are in this network namespace; to ask its tool would make them. */
-function hasLegacyTables(): boolean {
-  return ['ip_tables_names', 'ip6_tables_names'].some((name) => {
-    try {
-      return readFileSync(`/proc/net/${name}`, 'utf8').includes('mangle');
-    } catch {
-      return false;
-    }
-  });
-}
-
-interface LockFile {
-  readonly env: NodeJS.ProcessEnv;
-  close(): void;
+/** Whether a table of the legacy variant is in this network namespace; to ask its tool would make it. */
+function hasLegacyTable(family: IpFamily, table: TableName): boolean {
+  try {
+    const names = readFileSync(`/proc/net/${family === 'IPv4' ? 'ip' : 'ip6'}_tables_names`, 'utf8');
+    return names.split('\n').includes(table);
+  } catch (error) {
+    // It is not there as long as nobody has used the variant since the machine was started.
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+  }
 }
 
 const systemLock = '/run/xtables.lock';
 
 /**
- * The legacy variant locks a file that belongs to root. Within a user namespace, where nobody else can have it either,
- * a file of this process is as good.
+ * The legacy variant locks a file that belongs to root. Within a user namespace, where that cannot be had, the network
+ * namespace itself is a file that everybody in there can lock.
  */
-function openLockFile(variant: IptablesVariant): LockFile {
-  if (variant === 'nft' || process.env.XTABLES_LOCKFILE !== undefined || canLock(systemLock)) {
-    return { env: {}, close: () => {} };
-  }
-  const folder = mkdtempSync(join(tmpdir(), 'signalbox-xtables-'));
-  return {
-    env: { XTABLES_LOCKFILE: join(folder, 'lock') },
-    close: () => rmSync(folder, { recursive: true, force: true }),
-  };
+function lockEnvironment(variant: IptablesVariant): NodeJS.ProcessEnv {
+  if (variant === 'nft' || process.env.XTABLES_LOCKFILE !== undefined || canLock(systemLock)) return {};
+  return { XTABLES_LOCKFILE: '/proc/self/ns/net' };
 }
 
 function canLock(path: string): boolean {

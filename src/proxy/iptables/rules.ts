@@ -1,15 +1,15 @@
 import { compileBase, type RuleContext } from '../../backends/iptables/compile.ts';
 import { chainNames, isOwnChain, isSharedChain } from '../../backends/iptables/names.ts';
-import { compileServicePort } from '../../backends/iptables/service.ts';
+import { compileHealthCheck, compileServicePort } from '../../backends/iptables/service.ts';
 import type { SignalboxError } from '../../errors/error.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
-import type { NodeFacts, ServicePort } from '../../model/types.ts';
+import type { HealthCheck, NodeFacts, ServicePort } from '../../model/types.ts';
 import { familyOf, type IpFamily } from '../../net/ip.ts';
 import { type ChainChange, chainLedTo, diff, joinEdits, type TableTexts } from '../../rules/iptables/diff.ts';
 import { RuleStore } from '../../rules/iptables/store.ts';
 import { type Program, type TableName, tableNames } from '../../rules/iptables/syntax.ts';
 import { sameValue } from '../../tracker/same-value.ts';
-import type { CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import type { CheckResult, ServicePortUpdates, SyncResult, TableRules } from '../backend.ts';
 import { inSlices } from '../slices.ts';
 import { apply, applyApart, isRefusal } from './apply.ts';
 
@@ -24,6 +24,8 @@ export interface RuleInput {
   readonly node: NodeFacts;
   readonly settings: RuleSettings;
   readonly updates: ServicePortUpdates;
+  /** By Service. */
+  readonly healthChecks: ReadonlyMap<string, HealthCheck>;
 }
 
 /** What an owner of rules had before, and how it gets that back. */
@@ -40,6 +42,8 @@ export class FamilyRules {
   readonly #family: IpFamily;
   readonly #store: RuleStore;
   readonly #ports = new Map<string, ServicePort>();
+  /** By Service, the port that its health checks come to. */
+  readonly #healthPorts = new Map<string, number>();
   #context: RuleContext | undefined;
   /** The chains without Services; none as long as nothing of the family is there. */
   #base: Program | undefined;
@@ -61,7 +65,7 @@ export class FamilyRules {
    * known. Nothing is made of a family that the node has no addresses of.
    */
   async prepare(node: NodeFacts, settings: RuleSettings): Promise<void> {
-    if (await this.#isDispensable({ node, settings, updates: new Map() })) return;
+    if (await this.#isDispensable(node, new Map())) return;
     if (await this.#iptables.has(this.#family, 'nat', chainNames.services)) return;
     this.#recompile(node, settings);
     await this.#apply(await this.#difference(await this.#list()));
@@ -73,14 +77,16 @@ export class FamilyRules {
    * all chains are compared, and what an earlier run left, or kube-proxy, becomes what should be.
    */
   async sync(input: RuleInput): Promise<SyncResult> {
-    if (await this.#isDispensable(input)) return unchanged;
+    if (await this.#isDispensable(input.node, input.updates)) return unchanged;
     const isOther = this.#recompile(input.node, input.settings);
     const { changes, undo } = this.#replace(isOther ? new Map([...this.#ports, ...input.updates]) : input.updates);
+    this.#replaceHealthChecks(input.healthChecks, { changes, undo });
     try {
       if (!this.#certain || isOther) return await this.#reconcile(undo);
       try {
-        await this.#apply(this.#join(changes));
-        return unchanged;
+        const joined = this.#join(changes);
+        await this.#apply(joined);
+        return { refused: new Map(), tables: this.#tableRules(joined) };
       } catch (error) {
         this.#certain = false;
         if (!isRefusal(error)) throw error;
@@ -108,13 +114,14 @@ export class FamilyRules {
   }
 
   /**
-   * Removes all that is ours, whoever left it there; gives the tables it was in. A chain that rules of others lead to,
+   * Removes all that is ours, whoever left it there; a line for each table it was in. A chain that rules of others lead to,
    * as some do to `KUBE-MARK-MASQ`, cannot go and stays.
+   * @param isOurs which chains are meant
    */
-  async remove(): Promise<TableName[]> {
+  async remove(isOurs = isOwnChain): Promise<string[]> {
     const current = await this.#list();
     const inUse = usedByOthers(current, this.#family);
-    const options = { family: this.#family, isOurs: (chain: string) => isOwnChain(chain) && !inUse.has(chain) };
+    const options = { family: this.#family, isOurs: (chain: string) => isOurs(chain) && !inUse.has(chain) };
     const builtIn = [...current].flatMap(([table, chains]) =>
       builtInChains
         .filter((chain) => chains.has(chain))
@@ -126,7 +133,9 @@ export class FamilyRules {
     this.#context = undefined;
     this.#certain = false;
     this.#nothingLeft = false;
-    return tableNames.filter((table) => changes.some((change) => change.table === table));
+    return tableNames
+      .filter((table) => changes.some((change) => change.table === table))
+      .map((table) => `rules in ${toolName(this.#iptables, this.#family)} table ${table}`);
   }
 
   /** Takes the rules in as they are compiled now; whether they are other than before. */
@@ -139,7 +148,7 @@ export class FamilyRules {
   }
 
   /** Whether nothing of the family is there: neither addresses of the node, nor frontends, nor chains. */
-  async #isDispensable({ node, updates }: RuleInput): Promise<boolean> {
+  async #isDispensable(node: NodeFacts, updates: ServicePortUpdates): Promise<boolean> {
     if (this.#base !== undefined) return false;
     if (node.addresses.some((ip) => familyOf(ip) === this.#family)) return false;
     for (const port of updates.values()) if (hasFrontend(port, this.#family)) return false;
@@ -166,6 +175,27 @@ export class FamilyRules {
     return { changes, undo };
   }
 
+  #replaceHealthChecks(checks: RuleInput['healthChecks'], { changes, undo }: { changes: ChainChange[]; undo: Undo }) {
+    const gone = [...this.#healthPorts.keys()].filter((service) => !checks.has(service));
+    for (const service of [...gone, ...checks.keys()]) {
+      const check = checks.get(service);
+      const before = this.#healthPorts.get(service);
+      if (check?.port === before) continue;
+      const owner = `health check of ${service}`;
+      const step = this.#store.replace(owner, check && compileHealthCheck(check));
+      const keep = (port: number | undefined) => {
+        if (port === undefined) this.#healthPorts.delete(service);
+        else this.#healthPorts.set(service, port);
+      };
+      keep(check?.port);
+      undo.set(owner, () => {
+        step.undo();
+        keep(before);
+      });
+      changes.push(...step.changes);
+    }
+  }
+
   #keep(name: string, port: ServicePort | undefined): void {
     if (port === undefined) this.#ports.delete(name);
     else this.#ports.set(name, port);
@@ -182,7 +212,7 @@ export class FamilyRules {
       await this.#leaveOut(undo, refused);
     }
     this.#certain = true;
-    return { repaired: describe(this.#family, changes), refused };
+    return { repaired: describe(this.#family, changes), refused, tables: this.#tableRules(changes) };
   }
 
   /**
@@ -204,6 +234,15 @@ export class FamilyRules {
       }
     }
     await this.#apply(await this.#difference(await this.#list()));
+  }
+
+  #tableRules(changes: readonly ChainChange[]): TableRules[] {
+    return tableNames.map((table) => {
+      const base = this.#base?.find(({ name }) => name === table)?.chains ?? [];
+      const total = base.reduce((sum, { rules }) => sum + rules.length, this.#store.count(table));
+      const written = changes.reduce((sum, change) => (change.table === table ? sum + rulesIn(change) : sum), 0);
+      return { family: this.#family, table, total, written };
+    });
   }
 
   #target() {
@@ -245,6 +284,15 @@ export class FamilyRules {
 
 function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {
   return port?.frontends.some(({ ip }) => familyOf(ip) === family) === true;
+}
+
+function toolName({ variant }: Iptables, family: IpFamily): string {
+  return `${family === 'IPv4' ? 'iptables' : 'ip6tables'} (${variant})`;
+}
+
+function rulesIn(change: ChainChange): number {
+  if (change.kind === 'remove') return 0;
+  return change.kind === 'write' ? change.rules.length : change.insert.length;
 }
 
 /** Our chains that rules in others' chains lead to, of those that they have made themselves. */
