@@ -5,6 +5,7 @@ import type { Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { errnoNumber, KernelError } from '../kernel/ffi.ts';
 import { FakeNftables } from '../kernel/nftables/fake.ts';
+import type { HealthCheck } from '../model/types.ts';
 import type { Transaction } from '../rules/nftables/syntax.ts';
 import { parseProxyConfig } from './config.ts';
 import { NftablesBackend } from './nftables/backend.ts';
@@ -62,12 +63,14 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
   } as unknown as Logger;
   const reviews: (readonly FlowReview[])[] = [];
   const events: string[] = [];
+  const checks: (readonly HealthCheck[])[] = [];
   const proxy = new NodeProxy({
     nodeName: 'node-1',
     config: parseProxyConfig({ clusterCIDR: '10.244.0.0/16', nftables: { minSyncPeriod: '1ms' }, ...config }),
     backend: new NftablesBackend(kernel),
     log,
     interfaceAddresses: () => [],
+    healthChecks: { update: (all) => checks.push([...all]) },
     metrics: new ProxyMetrics(() => ({ entries: 0, limit: 0 })),
     events: new ProxyEvents({
       recorder: {
@@ -83,7 +86,7 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
     },
   });
   proxies.push(proxy);
-  return { proxy, lines, reviews, events };
+  return { proxy, lines, reviews, events, checks };
 }
 
 const proxies: NodeProxy[] = [];
@@ -232,6 +235,31 @@ describe('NodeProxy', () => {
     proxy.service('default/a', undefined);
     const handedOver = { frontend: 'TCP 192.0.2.1 80', owner: 'default/b', previousOwner: 'default/a' };
     await vi.waitFor(() => expect(lines.map(({ details }) => details)).toContainEqual(handedOver));
+  });
+
+  it('has balancers told how many endpoints are here, after the kernel knows', async () => {
+    const kernel = new MoodyNftables(tableName);
+    const { proxy, checks } = newProxy(kernel);
+    const spec: ServiceSpec = { type: 'LoadBalancer', externalTrafficPolicy: 'Local', healthCheckNodePort: 32_000 };
+    const here = slice('hello', ['10.244.1.2']);
+    const [endpoint] = here.endpoints ?? [];
+    tell(proxy, service('hello', '10.96.0.7', spec), {
+      ...here,
+      endpoints: [{ ...endpoint, nodeName: 'node-1', addresses: ['10.244.1.2'] }],
+    });
+    proxy.begin();
+    const check = { namespace: 'default', name: 'hello', port: 32_000 };
+    await vi.waitFor(() => expect(checks.at(-1)).toEqual([{ ...check, localEndpoints: 1 }]));
+    expect(kernel.dump('IPv4')).toContain('10.244.1.2');
+    tell(proxy, { ...here, endpoints: [] });
+    await vi.waitFor(() => expect(checks.at(-1)).toEqual([{ ...check, localEndpoints: 0 }]));
+    proxy.service('default/hello', undefined);
+    await vi.waitFor(() => expect(checks.at(-1)).toEqual([]));
+    // What has nothing to do with them does not touch them.
+    const told = checks.length;
+    tell(proxy, service('other', '10.96.0.8'));
+    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'));
+    expect(checks).toHaveLength(told);
   });
 
   it('serves node ports where the Node object says, and follows it', async () => {

@@ -12,6 +12,7 @@ import { SyncHealth } from './health.ts';
 import { isEligible, nodeFacts } from './node-facts.ts';
 import type { ProxyEvents } from './proxy-events.ts';
 import type { MetricSources, ProxyMetrics } from './proxy-metrics.ts';
+import type { ServiceHealthServers } from './service-health.ts';
 import { type FlowReview, StaleFlows } from './stale-flows.ts';
 import { SyncLoop } from './sync-loop.ts';
 
@@ -23,6 +24,7 @@ export interface NodeProxyOptions {
   readonly log: Logger;
   readonly metrics: ProxyMetrics;
   readonly events: Pick<ProxyEvents, 'contested' | 'refused' | 'noticed'>;
+  readonly healthChecks: Pick<ServiceHealthServers, 'update'>;
   /** Removes UDP flows that lead elsewhere than the reviews allow, in one pass; gives how many. */
   readonly removeStaleFlows: (reviews: readonly FlowReview[]) => ReadonlyMap<IpFamily, number>;
   /** Addresses of the node's devices, now. */
@@ -52,6 +54,8 @@ export class NodeProxy implements EventSink {
   readonly #waiting = new Map<string, number>();
   #node: Node | undefined;
   #syncedNode: NodeFacts | undefined;
+  /** The node whose health checks are answered as they are now; none when they have changed. */
+  #healthChecksOf: NodeFacts | undefined;
   #begun = false;
   #resolveSynced: () => void = () => {};
 
@@ -155,6 +159,7 @@ export class NodeProxy implements EventSink {
       this.#observe(isFirst, performance.now() - began);
     }
     this.health.syncSucceeded(Date.now());
+    this.#settleHealthChecks();
     return this.#cleanFlows() && this.#refused.size === 0;
   }
 
@@ -168,13 +173,22 @@ export class NodeProxy implements EventSink {
     this.#queue(this.#model.setNode(this.#nodeFacts()));
   }
 
-  #queue({ servicePorts, contests }: ModelChange): void {
+  #queue({ servicePorts, contests, healthChecks }: ModelChange): void {
+    if (healthChecks.length > 0) this.#healthChecksOf = undefined;
     for (const change of servicePorts) {
       const { name, current } = change;
       const { previous } = this.#unsynced.get(name) ?? this.#refused.get(name) ?? change;
       this.#unsynced.set(name, { name, previous, current });
     }
     for (const contest of contests) this.#tellContest(contest);
+  }
+
+  /** What balancers are told comes after what the kernel does. */
+  #settleHealthChecks(): void {
+    const { node, healthChecks } = this.#model;
+    if (this.#healthChecksOf === node) return;
+    this.#options.healthChecks.update(healthChecks.values(), node);
+    this.#healthChecksOf = node;
   }
 
   #requeueRefused(): void {

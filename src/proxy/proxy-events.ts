@@ -1,7 +1,7 @@
 import type { EventRecorder } from '../client/events.ts';
 import type { ContestChange } from '../model/service-model.ts';
+import type { HealthCheck } from '../model/types.ts';
 import type { Notice } from './backend.ts';
-import type { HealthCheck } from './service-health.ts';
 
 /** Who records events, and the objects they are about. */
 export interface ProxyEventsOptions {

@@ -17,6 +17,7 @@ import { applyNodeSettings } from './node-settings.ts';
 import { healthPages, metricsPages } from './pages.ts';
 import { ProxyEvents } from './proxy-events.ts';
 import { ProxyMetrics } from './proxy-metrics.ts';
+import { ServiceHealthServers } from './service-health.ts';
 
 /**
  * The node proxy as a component: follows the API and keeps the kernel of the network namespace it is in at what
@@ -51,7 +52,12 @@ export async function runProxy(
     nodeName,
     serviceUid: source.serviceUid,
   });
-  const proxy = new NodeProxy({ ...kernel, nodeName, config, log, metrics, events });
+  const healthChecks: ServiceHealthServers = new ServiceHealthServers({
+    log,
+    isHealthy: () => proxy.health.isHealthy(Date.now()),
+    onTaken: (check, error) => events.healthPortTaken(check, error),
+  });
+  const proxy = new NodeProxy({ ...kernel, nodeName, config, log, metrics, events, healthChecks });
   const stream = source.follow(proxy);
   events.starting();
   const conntrack = new ConntrackWatch({ usage: conntrackUsage, log, events });
@@ -80,6 +86,7 @@ export async function runProxy(
     clearInterval(watching);
     stream.stop();
     await proxy.stop();
+    await healthChecks.close();
     client.close();
     kernel.close();
   }

@@ -2,8 +2,9 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { Logger } from '../component/log.ts';
+import type { HealthCheck } from '../model/types.ts';
 import { parseIp } from '../net/ip.ts';
-import { type HealthCheck, ServiceHealthServers } from './service-health.ts';
+import { ServiceHealthServers } from './service-health.ts';
 
 const here = parseIp('127.0.0.1');
 const log = { debug: () => {}, warn: () => {} } as unknown as Logger;

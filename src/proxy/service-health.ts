@@ -1,16 +1,7 @@
 import type { Logger } from '../component/log.ts';
 import { keepServingPages, type Page } from '../component/pages.ts';
-import type { NodeFacts } from '../model/types.ts';
+import type { HealthCheck, NodeFacts } from '../model/types.ts';
 import { familyOf, type Ip, type IpFamily, parseIp } from '../net/ip.ts';
-
-/** What balancers ask this node about one Service: whether it has endpoints here (`healthCheckNodePort`). */
-export interface HealthCheck {
-  readonly namespace: string;
-  readonly name: string;
-  readonly port: number;
-  /** Endpoints of the Service on this node that take new connections. */
-  readonly localEndpoints: number;
-}
 
 /** What the servers need beside the checks themselves. */
 export interface ServiceHealthOptions {

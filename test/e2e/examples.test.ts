@@ -56,6 +56,21 @@ const promises: { readonly [file: string]: () => Promise<void> } = {
   'external-name.yaml': async () => {
     expect(await dig('search-engine', 'CNAME')).toEqual(['google.com.']);
   },
+  'session-affinity.yaml': async () => {
+    const url = `http://${await clusterIp('hello-sticky-service')}`;
+    const clients = ['node/node-1', 'node/node-2', `pod/${hello[0]?.name}`];
+    for (const client of clients) {
+      const first = await answerer(client, url);
+      for (let i = 0; i < 8; i++) expect(await answerer(client, url)).toBe(first);
+    }
+    const gone = await answerer('node/node-1', url);
+    await box.kubectlMust('delete', 'pod', gone);
+    const next = await answerer('node/node-1', url);
+    expect(next).not.toBe(gone);
+    for (let i = 0; i < 8; i++) expect(await answerer('node/node-1', url)).toBe(next);
+    await box.kubectlMust('wait', '--for=jsonpath={.status.readyReplicas}=3', 'replicaset/hello', '--timeout=30s');
+    hello = await helloPods();
+  },
   'no-selector.yaml': async () => {
     // As its comment says: with six replicas each node has two.
     await box.kubectlMust('scale', 'replicaset/hello', '--replicas=6');
