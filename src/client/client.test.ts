@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
-import { connect } from './client.ts';
+import { type ConnectOptions, connect, type Exchange } from './client.ts';
 import type { ApiClient } from './types.ts';
 
 let server: Server | undefined;
@@ -21,7 +21,7 @@ interface Seen {
 }
 
 /** A client of a server that answers each request as `answer` says; the requests are kept. */
-async function serving(answer: (seen: Seen, response: ServerResponse) => void) {
+async function serving(answer: (seen: Seen, response: ServerResponse) => void, options: ConnectOptions = {}) {
   const seen: Seen[] = [];
   const handle = async (request: IncomingMessage, response: ServerResponse) => {
     let text = '';
@@ -40,7 +40,7 @@ async function serving(answer: (seen: Seen, response: ServerResponse) => void) {
   };
   server = createServer(handle);
   await new Promise<void>((resolve) => server?.listen(0, '127.0.0.1', resolve));
-  client = connect({ server: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  client = connect({ server: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }, options);
   return { client, seen };
 }
 
@@ -57,6 +57,44 @@ const status = (code: number, reason: string) => ({
 const pod = (name: string) => ({ metadata: { name, namespace: 'default', uid: name, resourceVersion: '1' } });
 
 describe('connect', () => {
+  test('connect tells of every request, with the time it took', async () => {
+    const exchanges: Exchange[] = [];
+    const { client } = await serving(
+      ({ path }, response) =>
+        path.endsWith('/gone') ? json(response, status(404, 'NotFound'), 404) : json(response, pod('a')),
+      { onExchange: (exchange) => exchanges.push(exchange) },
+    );
+    await client.create('pods', pod('a'));
+    await expect(client.get('pods', { namespace: 'default', name: 'gone' })).rejects.toThrow();
+    server?.closeAllConnections();
+    server?.close();
+    await expect(client.get('pods', { namespace: 'default', name: 'a' })).rejects.toThrow();
+    expect(exchanges.map(({ method, code }) => `${method} ${code}`)).toEqual(['POST 200', 'GET 404', 'GET <error>']);
+    expect(exchanges.every(({ milliseconds }) => milliseconds > 0)).toBe(true);
+  });
+
+  test('connect bounds requests, of which the pages of a list are one', async () => {
+    const pages = 6;
+    const { client, seen } = await serving(
+      ({ query }, response) => {
+        const page = Number(query.get('continue') ?? 0) + 1;
+        const metadata = { resourceVersion: '1', ...(page < pages ? { continue: String(page) } : {}) };
+        json(response, { metadata, items: [pod(`${page}`)] });
+      },
+      { rateLimit: { qps: 10, burst: 1 } },
+    );
+    const began = performance.now();
+    await client.list('pods');
+    const listed = performance.now() - began;
+    await client.list('pods');
+    await client.list('pods');
+    const all = performance.now() - began;
+    expect(seen).toHaveLength(3 * pages);
+    // The second waits for 100 ms, and the third for as much again; the pages of the first for nothing.
+    expect(all).toBeGreaterThan(190);
+    expect(all - listed).toBeGreaterThan(90);
+  });
+
   test('connect lists page by page, and gives items the kind that lists leave out', async () => {
     const { client, seen } = await serving(({ query }, response) => {
       const next = query.get('continue');

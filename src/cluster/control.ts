@@ -2,7 +2,7 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { SignalboxError } from '../errors/error.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import { type ProxyMode, proxyModes } from '../proxy/config.ts';
 import { type FailureMessage, failureMessage } from './launch.ts';
 import type { ClusterPaths } from './state.ts';
 
@@ -21,12 +21,12 @@ const requestTimeoutMs = 10_000;
 
 /**
  * Serves requests on a socket in the cluster's folder, which only its owner can enter; one at a time, in the order
- * they come. `handle` tells of each node that is done; its rejection is the answer too.
+ * they come. `handle` tells of each node that is done; its rejection is the answer too. Gives a way to end.
  */
 export function serveControl(
   paths: ClusterPaths,
   handle: (request: ControlRequest, tellNode: (node: string) => void) => Promise<void>,
-): void {
+): () => void {
   let last: Promise<unknown> = Promise.resolve();
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
@@ -37,7 +37,9 @@ export function serveControl(
     });
   });
   rmSync(`${paths.dir}/${socketName}`, { force: true });
-  server.listen(shortPath(openSync(paths.dir, 'r')));
+  const folder = openSync(paths.dir, 'r');
+  server.listen(shortPath(folder));
+  return () => server.close(() => closeSync(folder));
 }
 
 /**
@@ -72,17 +74,28 @@ function shortPath(folder: number): string {
   return `/proc/self/fd/${folder}/${socketName}`;
 }
 
+/** Whatever is not a request ends the connection. */
 function readRequest(socket: Socket, onRequest: (request: ControlRequest) => void): void {
   let text = '';
   const onData = (data: Buffer) => {
     text += data.toString();
     if (text.length > maxRequest) socket.destroy();
-    else if (text.includes('\n')) {
-      socket.off('data', onData);
-      onRequest(JSON.parse(text));
-    }
+    if (!text.includes('\n')) return;
+    socket.off('data', onData);
+    const request = parseRequest(text);
+    if (request === undefined) socket.destroy();
+    else onRequest(request);
   };
   socket.on('data', onData);
+}
+
+function parseRequest(text: string): ControlRequest | undefined {
+  try {
+    const proxyMode = proxyModes.find((mode) => mode === JSON.parse(text).proxyMode);
+    return proxyMode && { proxyMode };
+  } catch {
+    return undefined;
+  }
 }
 
 async function answer(socket: Socket, work: (tellNode: (node: string) => void) => Promise<void>): Promise<void> {

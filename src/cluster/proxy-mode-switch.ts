@@ -1,5 +1,4 @@
 import type { ProxyMode } from '../proxy/config.ts';
-import { requireMode } from '../proxy/mode-needs.ts';
 import type { PlannedComponent } from './component-specs.ts';
 import type { Component, ComponentSpec } from './components.ts';
 import { type ClusterPaths, readRecord, writeRecord } from './state.ts';
@@ -14,6 +13,8 @@ export interface ProxyModeSwitchOptions {
   readonly planFor: (mode: ProxyMode) => readonly PlannedComponent[];
   /** Writes what a component is told, and gives how to start it. */
   readonly prepare: (planned: PlannedComponent) => Promise<ComponentSpec>;
+  /** Throws when this machine cannot do what a mode needs. */
+  readonly requireMode: (mode: ProxyMode) => void;
 }
 
 /** A proxy has to hear of all Services and write them; with 10,000 of them in a slow mode that takes a while. */
@@ -38,7 +39,7 @@ export class ProxyModeSwitch {
    *   `COMPONENT_NOT_READY`, and what a proxy says of itself
    */
   async change(mode: ProxyMode, onNode: (node: string) => void): Promise<void> {
-    requireMode(mode);
+    this.#options.requireMode(mode);
     const before = this.#options.planFor(this.#mode);
     const moved: PlannedComponent[] = [];
     for (const [index, planned] of this.#options.planFor(mode).entries()) {

@@ -101,6 +101,7 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
     paths,
     mode: options.proxyMode,
     components,
+    requireMode,
     prepare: async (planned) => prepareComponent(planned, surroundings),
     planFor: (mode) => planFor(mode).filter(({ command }) => command === 'proxy'),
   });

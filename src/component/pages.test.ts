@@ -31,6 +31,29 @@ async function takenPort(): Promise<{ port: number; free: () => void }> {
 }
 
 describe('servePages', () => {
+  it('serves one page whatever the path is, with its own headers', async () => {
+    const server = await servePages({ host, port: 0 }, () => ({
+      status: 503,
+      headers: { 'x-weight': '0' },
+      body: 'none',
+    }));
+    closers.push(server.close);
+    for (const path of ['/', '/any/path?x=y']) {
+      const response = await fetch(`http://127.0.0.1:${server.port}${path}`);
+      expect([response.status, response.headers.get('x-weight'), await response.text()]).toEqual([503, '0', 'none']);
+    }
+  });
+
+  it('leaves IPv4 to somebody else when it is told so', async () => {
+    const any = parseIp('::');
+    const { port, close } = await servePages({ host: any, port: 0, ipv6Only: true }, () => ({ body: 'six' }));
+    closers.push(close);
+    const four = await servePages({ host: parseIp('0.0.0.0'), port }, () => ({ body: 'four' }));
+    closers.push(four.close);
+    const at = async (of: string) => (await fetch(`http://${of}:${port}/`)).text();
+    expect([await at('127.0.0.1'), await at('[::1]')]).toEqual(['four', 'six']);
+  });
+
   it('answers GET and HEAD of its paths, and nothing else', async () => {
     const url = await start();
     const answers = async (path: string, method: string) => {

@@ -52,6 +52,15 @@ describe('SyncLoop', () => {
     expect(steps).toEqual(['0 sync', '100 sync', '200 sync', '300 sync']);
   });
 
+  it('checks ahead of time when it is told to, and then at its period again', async () => {
+    const { loop, steps } = observed();
+    loop.startChecks();
+    await vi.advanceTimersByTimeAsync(300);
+    loop.checkSoon();
+    await vi.advanceTimersByTimeAsync(1500);
+    expect(steps).toEqual(['300 check', '1300 check']);
+  });
+
   it('never runs two at a time', async () => {
     let running = 0;
     let most = 0;
