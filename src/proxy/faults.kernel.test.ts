@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
@@ -6,9 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { bundleTypeScript } from '../../test/run-typescript.ts';
+import { openConntrack } from '../kernel/conntrack.ts';
 import { openRoutes } from '../kernel/links.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
+import { conntrackUsage } from './conntrack-watch.ts';
 import { SmallApi, service, slice } from './testing/small-api.ts';
 
 const api = new SmallApi();
@@ -20,7 +23,7 @@ let proxy: ChildProcess | undefined;
 let log = '';
 
 /** The proxy as a process of its own, so that it can be killed. */
-async function startProxy(): Promise<void> {
+function startProxy(): void {
   // From standard input and the working directory, as the bundle looks for packages where it is.
   const child = spawn(process.execPath, ['-'], { stdio: ['pipe', 'inherit', 'pipe'] });
   child.stdin.on('error', () => {});
@@ -65,6 +68,12 @@ function ask(ip: string, port: number, timeoutMs = 5000): Promise<string> {
     socket.once('data', (data) => done(String(data)));
     socket.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
   });
+}
+
+/** Makes this endpoint the only one of the Service, and waits until it answers. */
+async function serveFrom(ip: string): Promise<void> {
+  api.put('endpointslices', slice('hello', ip, { port: 8080 }));
+  await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(ip), { timeout: 20_000 });
 }
 
 /** New connections to the Service at a steady rate; `end` gives how many had which outcome. */
@@ -122,6 +131,8 @@ beforeAll(async () => {
     process.once('SIGTERM', () => stop.abort());
     void runProxy(parseProxyConfig(${JSON.stringify(config)}), stop.signal);
   `);
+  startProxy();
+  await untilSynced();
 }, 60_000);
 
 afterAll(async () => {
@@ -133,14 +144,13 @@ afterAll(async () => {
 
 describe('runProxy, when things go wrong', () => {
   it('loses no new connection when it is killed 50 times, wherever it is', { timeout: 240_000 }, async () => {
-    await startProxy();
-    await untilSynced();
+    await serveFrom(endpoints[0]);
     const load = startLoad(200);
     for (let kill = 0; kill < 50; kill++) {
       await killProxy();
       // Each time with something to change, and killed at another moment of its start.
       api.put('endpointslices', slice('hello', endpoints[kill % 2] ?? endpoints[0], { port: 8080 }));
-      await startProxy();
+      startProxy();
       if (kill % 5 === 0) await untilSynced();
       else await new Promise((resolve) => setTimeout(resolve, kill * 8));
     }
@@ -151,7 +161,7 @@ describe('runProxy, when things go wrong', () => {
   });
 
   it('keeps its rules while the API server is away, and brings in afterwards what changed', async () => {
-    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]));
+    await serveFrom(endpoints[1]);
     const load = startLoad(100);
     api.close();
     // Long enough for the back-off to be at its longest.
@@ -171,6 +181,7 @@ describe('runProxy, when things go wrong', () => {
     ['flushes the chains', ['flush', 'table', 'ip', 'signalbox']],
     ['flushes the ruleset', ['flush', 'ruleset']],
   ])('puts it right when somebody %s, and says so in log and metric', async (_, command) => {
+    await serveFrom(endpoints[0]);
     const before = await metric('signalbox_proxy_repairs_total');
     log = '';
     const nft = spawn('nft', command, { stdio: 'inherit' });
@@ -181,4 +192,38 @@ describe('runProxy, when things go wrong', () => {
     expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]);
     expect(log).toContain('somebody changed what the proxy has in the kernel; repaired');
   });
+
+  // Where the kernel allows millions of entries, filling them is no matter of seconds.
+  it.skipIf(conntrackUsage().limit > 600_000)(
+    'serves on when connection tracking is full, and tells that it is and that it no longer is',
+    { timeout: 120_000 },
+    async () => {
+      await serveFrom(endpoints[0]);
+      log = '';
+      const { limit } = conntrackUsage();
+      const socket = createSocket('udp4');
+      await once(socket.bind(0, endpoints[0]), 'listening');
+      // To addresses nobody has: each is a flow without an answer.
+      for (let n = 0; n < limit; n++) {
+        const ip = `10.97.${(n >> 16) & 0xff}.${(n >> 8) & 0xff}`;
+        if (n % 1000 === 999)
+          await new Promise<void>((resolve) => socket.send('?', 1000 + (n & 0xff), ip, () => resolve()));
+        else socket.send('?', 1000 + (n & 0xff), ip);
+      }
+      socket.close();
+      await vi.waitFor(() => expect(log).toContain('new connections will be dropped'), { timeout: 20_000 });
+      expect(await metric('signalbox_proxy_conntrack_entries')).toBeGreaterThan(0.9 * limit);
+      expect(await metric('signalbox_proxy_conntrack_limit')).toBe(limit);
+      // The kernel drops flows without an answer first.
+      expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]);
+      await vi.waitFor(() =>
+        expect(api.posted).toContainEqual(expect.objectContaining({ reason: 'ConntrackNearlyFull', type: 'Warning' })),
+      );
+      const conntrack = openConntrack();
+      conntrack.delete(({ original }) => original.destination.startsWith('10.97.'), { protocol: 'UDP' });
+      conntrack.close();
+      await vi.waitFor(() => expect(log).toContain('connection tracking has room again'), { timeout: 20_000 });
+      expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]);
+    },
+  );
 });

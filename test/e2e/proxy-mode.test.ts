@@ -1,5 +1,7 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { proxyModes } from '../../src/proxy/config.ts';
 import { startLoad } from './load.ts';
 import { root, Signalbox } from './signalbox.ts';
 
@@ -27,21 +29,35 @@ function modeOf(node: string): Promise<string> {
   );
 }
 
+/** Why this machine cannot do a mode; nothing when it can. */
+const lacking = /\[(KERNEL_LACKS_\w+|IPTABLES_ABSENT)\]/;
+
 describe('proxy-mode', () => {
-  test('moves every node, and no new connection fails meanwhile', async () => {
+  test('moves every node, and no new connection fails meanwhile', { timeout: 300_000 }, async () => {
     await box.must('up', '-f', hello);
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
-    const load = await startLoad(box, `http://${ip}`, { perSecond: 100 });
-    for (const mode of ['userspace', 'nftables']) {
-      const said = await box.must('proxy-mode', mode);
-      for (const node of nodes) expect(said).toContain(`${node} is in proxy mode ${mode}.`);
-      expect(await Promise.all(nodes.map(modeOf))).toEqual([mode, mode, mode]);
-      expect(await box.must('status')).toContain(`proxy mode ${mode}`);
+    const loads = [
+      await startLoad(box, `http://${ip}`, { perSecond: 50 }),
+      await startLoad(box, `http://${ip}`, { perSecond: 20, from: 'node/node-2' }),
+    ];
+    let current = 'nftables';
+    for (const mode of [...proxyModes.filter((each) => each !== current), current]) {
+      const { status, stdout, stderr } = await box.runWith({ timeoutMs: 200_000 }, 'proxy-mode', mode);
+      if (status !== 0) expect(stderr).toMatch(lacking);
+      else {
+        current = mode;
+        for (const node of nodes) expect(stdout).toContain(`${node} is in proxy mode ${mode}.`);
+      }
+      expect(await Promise.all(nodes.map(modeOf))).toEqual([current, current, current]);
+      expect(await box.must('status')).toContain(`proxy mode ${current}`);
     }
-    const outcomes = await load.end();
-    expect(outcomes).toEqual({ 'status 200': expect.any(Number) });
-    expect(outcomes['status 200']).toBeGreaterThan(100);
-    expect(await box.must('exec', 'node/node-1', '--', 'nft', 'list', 'tables')).not.toContain('userspace');
+    for (const load of loads) {
+      const outcomes = await load.end();
+      expect(outcomes).toEqual({ 'status 200': expect.any(Number) });
+      expect(outcomes['status 200']).toBeGreaterThan(50);
+    }
+    const left = await box.must('exec', 'node/node-1', '--', 'nft', 'list', 'ruleset');
+    expect(left).not.toMatch(/userspace|KUBE-/);
   });
 
   test('is remembered by the next up, and no other mode is asked for', async () => {
@@ -51,6 +67,17 @@ describe('proxy-mode', () => {
     await box.must('down', '--keep-data');
     await box.must('up');
     expect(await modeOf('node-1')).toBe('userspace');
+  });
+
+  test('is refused by up, before anything is started, where the machine lacks the mode', async () => {
+    for (const mode of proxyModes) {
+      const { status, stderr } = await box.runWith({ timeoutMs: 100_000 }, 'up', '--nodes', '1', '--proxy-mode', mode);
+      if (status !== 0) {
+        expect(stderr).toMatch(lacking);
+        expect(existsSync(join(box.home, 'clusters/default/components/apiserver.log'))).toBe(false);
+      } else expect(await modeOf('node-1')).toBe(mode);
+      await box.must('down');
+    }
   });
 
   test('refuses what is no mode, and a cluster that does not run', async () => {
