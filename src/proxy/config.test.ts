@@ -72,6 +72,7 @@ describe('parseProxyConfig', () => {
       client: { kubeconfig: '/etc/kubeconfig', qps: -1, burst: 100 },
       conntrack: [
         { name: 'net.netfilter.nf_conntrack_max', value: 70_000 },
+        { name: 'net.netfilter.nf_conntrack_buckets', value: 17_500, orMore: true },
         { name: 'net.netfilter.nf_conntrack_tcp_timeout_close_wait', value: 2 },
       ],
       sync: { syncPeriod: 60_000, minSyncPeriod: 1000, masqueradeAll: true, masqueradeBit: 0 },

@@ -36,8 +36,10 @@ export function applyNodeSettings(
 }
 
 /** One that has the value already is not written: that it may not be written does not matter then. */
-function setSysctl({ name, value }: SysctlSetting, kernel: NodeSettingsKernel): void {
-  if (kernel.readSysctl(name) !== String(value)) kernel.writeSysctl(name, value);
+function setSysctl({ name, value, orMore }: SysctlSetting, kernel: NodeSettingsKernel): void {
+  const current = Number(kernel.readSysctl(name));
+  if (current === value || (orMore === true && current > value)) return;
+  kernel.writeSysctl(name, value);
 }
 
 function refusal(work: () => void): SignalboxError | undefined {

@@ -5,6 +5,8 @@ import { type ConfigFields, readBoolean, readDuration, readInteger } from '../..
 export interface SysctlSetting {
   readonly name: string;
   readonly value: number;
+  /** Whether a higher value may stay. */
+  readonly orMore?: true;
 }
 
 /** What connection tracking is to be set to; only what is to be changed. */
@@ -14,6 +16,7 @@ const defaultMaxPerCore = 32 * 1024;
 const defaultMin = 128 * 1024;
 const defaultTcpEstablishedMs = 24 * 3_600_000;
 const defaultTcpCloseWaitMs = 3_600_000;
+const connectionsPerBucket = 4;
 const maxInt32 = 2 ** 31 - 1;
 
 /**
@@ -27,8 +30,11 @@ export function conntrackSettings(
   const maxPerCore = fields.explicit('maxPerCore', readInteger(0, maxInt32)) ?? defaultMaxPerCore;
   const min = fields.explicit('min', readInteger(0, maxInt32)) ?? defaultMin;
   const tcpBeLiberal = fields.optional('tcpBeLiberal', readBoolean) ?? false;
-  const settings = [
-    { name: 'max', value: maxPerCore === 0 ? 0 : Math.max(min, maxPerCore * processors) },
+  const max = maxPerCore === 0 ? 0 : Math.max(min, maxPerCore * processors);
+  const settings: SysctlSetting[] = [
+    { name: 'max', value: max },
+    // Of a hash table with longer chains every packet would pay.
+    { name: 'buckets', value: Math.ceil(max / connectionsPerBucket), orMore: true },
     {
       name: 'tcp_timeout_established',
       value: seconds(fields.explicit('tcpEstablishedTimeout', readDuration) ?? defaultTcpEstablishedMs),
@@ -43,7 +49,7 @@ export function conntrackSettings(
   ];
   return settings
     .filter(({ value }) => value > 0)
-    .map(({ name, value }) => ({ name: `net.netfilter.nf_conntrack_${name}`, value }));
+    .map((setting) => ({ ...setting, name: `net.netfilter.nf_conntrack_${setting.name}` }));
 }
 
 /** The kernel counts in whole seconds; a part of one is not to become the 0 that changes nothing. */
