@@ -9,10 +9,14 @@ export interface ConntrackUsage {
   readonly limit: number;
 }
 
-/** Asks the kernel. */
+/** Asks the kernel; zeros where it does not say, as in a container that hides `/proc/sys`. */
 export function conntrackUsage(): ConntrackUsage {
-  const read = (name: string) => Number(readSysctl(`net.netfilter.nf_conntrack_${name}`));
-  return { entries: read('count'), limit: read('max') };
+  try {
+    const read = (name: string) => Number(readSysctl(`net.netfilter.nf_conntrack_${name}`));
+    return { entries: read('count'), limit: read('max') };
+  } catch {
+    return { entries: 0, limit: 0 };
+  }
 }
 
 /** What the watch works with. */

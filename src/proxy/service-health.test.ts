@@ -31,6 +31,7 @@ function servers(options: Partial<{ isHealthy: () => boolean }> = {}) {
   const taken: HealthCheck[] = [];
   const all = new ServiceHealthServers({
     log,
+    after: Promise.resolve(),
     isHealthy: () => true,
     onTaken: (check) => taken.push(check),
     ...options,

@@ -6,6 +6,8 @@ import { familyOf, type Ip, type IpFamily, parseIp } from '../net/ip.ts';
 /** What the servers need beside the checks themselves. */
 export interface ServiceHealthOptions {
   readonly log: Logger;
+  /** Nobody is answered before. */
+  readonly after: Promise<void>;
   /** Whether the proxy keeps up with the API. */
   readonly isHealthy: () => boolean;
   /** Told each time that the port of a check cannot be had. */
@@ -66,11 +68,11 @@ export class ServiceHealthServers {
   }
 
   #begin(served: Served, ip: Ip): void {
-    const { log, onTaken } = this.#options;
+    const { log, after, onTaken } = this.#options;
     const stop = new AbortController();
     const { port } = served.check;
     // A server that ends may hold the address still.
-    const done = Promise.all(this.#ending).then(() =>
+    const done = Promise.all([after, ...this.#ending]).then(() =>
       stop.signal.aborted
         ? undefined
         : keepServingPages({ host: ip, port, ipv6Only: true }, () => this.#answer(served.check), {

@@ -1,3 +1,6 @@
+import type { Node } from '../../api/generated/types.ts';
+import type { Stored } from '../../api/object.ts';
+import { ApiError } from '../../client/types.ts';
 import type { Controller, ControllerContext } from '../controller.ts';
 import { planEviction } from './eviction.ts';
 import { planNodeHealth } from './health.ts';
@@ -5,15 +8,30 @@ import { planNodeHealth } from './health.ts';
 /** Namespace of the leases by which node agents say that they live; each has its node's name (KEP-0009). */
 const leaseNamespace = 'kube-node-lease';
 
+/** An API server that takes longer for one small answer has been away, or overloaded, milliseconds. */
+const promptMs = 2_000;
+
 /**
  * Notices nodes whose agent is silent or says it is not ready, and frees their Pods. Keys are node names. Time is measured here,
- * from when a renewal was seen: the clocks of other machines do not matter.
+ * from when a renewal was seen: the clocks of other machines do not matter. A silence of the API server is nobody else's.
  */
-export function nodeLifecycleController({ caches, now }: ControllerContext, gracePeriodMs: number): Controller {
+export function nodeLifecycleController({ client, caches, now }: ControllerContext, gracePeriodMs: number): Controller {
   const nodes = caches.informer('nodes');
   const leases = caches.informer('leases');
   const podsByNode = caches.index('podsByNode');
   const lastSeen = new Map<string, number>();
+  /** Whether the API server answers as it should: else nobody could be heard, and every node gets its whole time again. */
+  const couldBeHeard = async (name: string) => {
+    const asked = now();
+    try {
+      await client.get('nodes', { name });
+      if (now() - asked < promptMs) return true;
+    } catch (error) {
+      if (error instanceof ApiError && error.code < 500) return true;
+    }
+    for (const node of lastSeen.keys()) lastSeen.set(node, now());
+    return false;
+  };
 
   return {
     name: 'nodelifecycle',
@@ -44,8 +62,9 @@ export function nodeLifecycleController({ caches, now }: ControllerContext, grac
       const node = nodes.store.get(key);
       if (node === undefined) return;
       const silentMs = round.now - (lastSeen.get(key) ?? round.now);
-      const alive = silentMs < gracePeriodMs;
-      if (alive) round.requeueAfter(gracePeriodMs - silentMs);
+      const seemsAlive = silentMs < gracePeriodMs;
+      const alive = seemsAlive || isGivenUp(node) ? seemsAlive : !(await couldBeHeard(key));
+      if (alive) round.requeueAfter(seemsAlive ? gracePeriodMs - silentMs : gracePeriodMs);
       await round.apply(planNodeHealth({ node, alive, now: round.now }), (write) => {
         if (write.verb === 'patch' && write.place.subresource === 'status')
           round.record(node, {
@@ -65,4 +84,8 @@ export function nodeLifecycleController({ caches, now }: ControllerContext, grac
         });
     },
   };
+}
+
+function isGivenUp({ status }: Stored<Node>): boolean {
+  return status?.conditions?.find(({ type }) => type === 'Ready')?.status === 'Unknown';
 }

@@ -1,0 +1,71 @@
+import { aborted } from '../component/abort.ts';
+import { backoffDelay, retry } from '../component/backoff.ts';
+import type { Succession } from '../component/handover.ts';
+import type { Logger } from '../component/log.ts';
+import type { ProxyMode } from './config.ts';
+import { type OpenMode, removeLeftovers } from './leftovers.ts';
+import type { ProxyMetrics } from './proxy-metrics.ts';
+
+/** Whose place is taken, and how. */
+export interface TakeoverOptions {
+  readonly mode: ProxyMode;
+  /** The proxy that served this node until now, if it still runs. */
+  readonly succession: Succession;
+  /** Opens other modes, to remove what they left. */
+  readonly openMode: OpenMode;
+  readonly metrics: Pick<ProxyMetrics, 'cleanupFailed'>;
+  readonly log: Logger;
+  /** Ends all waiting. */
+  readonly signal: AbortSignal;
+}
+
+const cleanupBackoff = { initial: 1_000, max: 60_000 };
+
+/**
+ * The way from whoever served this node before to this proxy, without a moment in between in which nobody does: a
+ * predecessor that runs ends after the own rules are in, and what other modes left goes then too.
+ */
+export class Takeover {
+  /** Resolves when no other proxy works on this node: at once when there is none. */
+  readonly alone: Promise<void>;
+  readonly #options: TakeoverOptions;
+  #resolveAlone: () => void = () => {};
+
+  constructor(options: TakeoverOptions) {
+    this.#options = options;
+    const { succession, signal } = options;
+    const predecessorIsGone = new Promise<void>((resolve) => {
+      this.#resolveAlone = resolve;
+    });
+    this.alone = succession.hasPredecessor ? Promise.race([predecessorIsGone, aborted(signal)]) : Promise.resolve();
+  }
+
+  /** To be called when the own rules are in; resolves when nothing of another mode is left. */
+  async complete(): Promise<void> {
+    const { succession, log, signal } = this.#options;
+    if (succession.hasPredecessor) {
+      // Before it ends, so that no rule leads to what ends with it; what it repairs until then is found afterwards.
+      await this.#removeOnce().catch((err) => log.debug({ err }, 'what the predecessor has stays for now'));
+      await Promise.race([succession.ready(), aborted(signal)]);
+      this.#resolveAlone();
+    }
+    // Rules of other modes would go on leading clients to endpoints long gone: tried until it has been done.
+    await retry(() => this.#removeOnce(), {
+      signal,
+      delay: (attempt) => backoffDelay(attempt, cleanupBackoff),
+      onError: (err) => log.warn({ err }, 'what another mode left could not be removed; will try again'),
+    });
+  }
+
+  async #removeOnce(): Promise<void> {
+    const { mode, openMode, log, metrics } = this.#options;
+    const found = await removeLeftovers(openMode, mode);
+    for (const { mode: of, removed } of found) {
+      if (removed.length > 0) log.info({ of, removed }, 'removed what another mode had left');
+    }
+    const failed = found.find(({ error }) => error !== undefined);
+    if (failed === undefined) return;
+    metrics.cleanupFailed(failed.mode);
+    throw failed.error;
+  }
+}
