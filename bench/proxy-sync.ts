@@ -1,11 +1,11 @@
 /**
- * What the node proxy takes to bring Services into the kernel (nftables mode, 2 endpoints a Service): the way through
- * tracker, model and compiler to the kernel's acknowledgement, for a full load, the change of one endpoint and the
- * periodic check; and the whole component from its start, with its memory.
+ * What the node proxy takes to bring Services into the kernel: the way through tracker, model and compiler to the
+ * kernel's acknowledgement, for a full load, the change of one endpoint, the periodic check and a restart over rules
+ * that are there; and the whole component from its start, with its memory.
  *
- *     npm run bench proxy-sync [services…]
+ *     npm run bench proxy-sync [--mode=nftables] [sizes…]
  *
- * It makes tables in the network namespace it runs in, which must be one of its own. A process for each measurement.
+ * A size is a number of Services of two endpoints, or `1x10000`: one of so many. It makes tables in the network namespace it runs in, which must be one of its own. A process for each measurement.
  * `PROXY_NODE_FLAGS` are other options for the Node process that the component is.
  */
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
@@ -16,16 +16,17 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { tableName } from '../src/backends/nftables/names.ts';
 import { writeKubeconfig } from '../src/client/kubeconfig.ts';
+import { createLogger } from '../src/component/log.ts';
+import { openRoutes } from '../src/kernel/links.ts';
 import { openNftables } from '../src/kernel/nftables/table.ts';
 import { ServiceModel } from '../src/model/service-model.ts';
-import { parseProxyConfig } from '../src/proxy/config.ts';
-import { NftablesBackend } from '../src/proxy/nftables/backend.ts';
+import { type ProxyMode, parseProxyConfig } from '../src/proxy/config.ts';
+import { openBackend } from '../src/proxy/modes.ts';
 import { runProxy } from '../src/proxy/run.ts';
 import { ChangeTracker } from '../src/tracker/change-tracker.ts';
 import { formatTable, quantile, timed } from './shared/figures.ts';
-import { endpointSlice, node, service } from './shared/services.ts';
+import { endpointSlice, node, parseSize, type Size, service, sizeText, slicesPerService } from './shared/services.ts';
 
 type Figures = Readonly<Record<string, number>>;
 
@@ -34,11 +35,14 @@ const checks = 3;
 const checkPeriodMs = 1000;
 /** The JavaScript engine looks for what it can give back when it has been idle for some seconds. */
 const settleMs = 15_000;
+const startTimeoutMs = 120_000;
 
 /** One stage after another in this process. Kernel time is the process's system time: netlink works within the call. */
-async function measureStages(services: number): Promise<Figures> {
-  const kernel = openNftables(tableName);
-  const backend = new NftablesBackend(kernel);
+async function measureStages(size: Size, mode: ProxyMode): Promise<Figures> {
+  const { services, endpoints } = size;
+  const slices = slicesPerService(size);
+  const open = () => openBackend[mode]({ config: parseProxyConfig({ mode }), log: createLogger('bench') });
+  const backend = await open();
   const tracker = new ChangeTracker(Date.now());
   const model = new ServiceModel(node, { masqueradeAll: false });
   const sync = () => {
@@ -48,10 +52,11 @@ async function measureStages(services: number): Promise<Figures> {
   const prepared = await usage(() => backend.prepare(node));
   let tracked = 0;
   for (let i = 0; i < services; i++) {
-    const [object, slice] = [service(i), endpointSlice(i)];
+    const object = service(i);
+    const parts = Array.from({ length: slices }, (_, slice) => endpointSlice(i, 0, { endpoints, slice }));
     const [ms] = timed(() => {
       tracker.recordService(`default/service-${i}`, object, 0);
-      tracker.recordSlice(`default/service-${i}-x`, slice, 0);
+      for (const part of parts) tracker.recordSlice(`default/${part.metadata?.name}`, part, 0);
     });
     tracked += ms;
   }
@@ -60,9 +65,11 @@ async function measureStages(services: number): Promise<Figures> {
   const times: number[] = [];
   const changed = await usage(async () => {
     for (let k = 0; k < changes; k++) {
-      const i = (k * 7919) % services;
+      const at = (k * 7919) % (services * slices);
+      const generation = 1 + Math.floor(k / (services * slices));
+      const part = endpointSlice(Math.floor(at / slices), generation, { endpoints, slice: at % slices });
       const start = performance.now();
-      tracker.recordSlice(`default/service-${i}-x`, endpointSlice(i, 1 + Math.floor(k / services)), 0);
+      tracker.recordSlice(`default/${part.metadata?.name}`, part, 0);
       await sync();
       times.push(performance.now() - start);
     }
@@ -80,10 +87,14 @@ async function measureStages(services: number): Promise<Figures> {
     whole.push(await usage(() => backend.check(new AbortController().signal)));
     longestBlock = Math.max(longestBlock, blocks.longest());
   }
-  await backend.cleanup();
   backend.close();
+  const successor = await open();
+  const restarted = await usage(() => successor.sync(node, model.servicePorts));
+  await successor.cleanup();
+  successor.close();
   return {
     services,
+    endpoints,
     'empty tables ms': prepared.wall,
     'track ms': tracked,
     'load ms': loaded.wall,
@@ -97,6 +108,8 @@ async function measureStages(services: number): Promise<Figures> {
       0.5,
     ),
     'longest block ms': longestBlock,
+    'restart ms': restarted.wall,
+    'peak MiB': process.resourceUsage().maxRSS / 1024,
   };
 }
 
@@ -133,13 +146,16 @@ function watchBlocks(): { longest(): number } {
 }
 
 /** The whole component, over an API that serves as many Services; every check is a whole one. */
-async function measureComponent(services: number): Promise<Figures> {
+async function measureComponent(size: Size, mode: ProxyMode): Promise<Figures> {
+  const routes = openRoutes();
+  routes.setLink('lo', { up: true });
+  routes.close();
   const folder = mkdtempSync(join(tmpdir(), 'signalbox-bench-'));
   const api = createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://api');
     response.setHeader('content-type', 'application/json');
     if (searchParams.has('watch')) response.flushHeaders();
-    else response.end(listPage(pathname.split('/').at(-1) ?? '', services, searchParams));
+    else response.end(listPage(pathname.split('/').at(-1) ?? '', size, searchParams));
   });
   await once(api.listen(0, '127.0.0.1'), 'listening');
   const kubeconfig = join(folder, 'kubeconfig');
@@ -153,14 +169,22 @@ async function measureComponent(services: number): Promise<Figures> {
   const config = join(folder, 'config.json');
   const periods = { syncPeriod: `${checkPeriodMs}ms` };
   const addresses = { healthzBindAddress: '127.0.0.1:0', metricsBindAddress: '127.0.0.1:0' };
-  const settings = { hostnameOverride: node.name, clusterCIDR: '10.128.0.0/9', nftables: periods, ...addresses };
-  writeFileSync(config, JSON.stringify({ ...settings, clientConnection: { kubeconfig } }));
-  const started = performance.now();
-  const child = fork(ownFile, ['--proxy', config], {
-    stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
-    execArgv: proxyFlags,
-  });
-  const { sync, at } = await firstSync(child);
+  const settings = { mode, hostnameOverride: node.name, clusterCIDR: '10.128.0.0/9', ...addresses };
+  writeFileSync(config, JSON.stringify({ ...settings, nftables: periods, clientConnection: { kubeconfig } }));
+  const start = async () => {
+    const started = performance.now();
+    const child = fork(ownFile, ['--proxy', config], {
+      stdio: ['ignore', 'inherit', 'pipe', 'ipc'],
+      execArgv: proxyFlags,
+    });
+    const { sync, at } = await firstSync(child);
+    return { child, sync, took: at - started };
+  };
+  const stop = async (child: ChildProcess) => {
+    child.kill('SIGTERM');
+    await once(child, 'exit');
+  };
+  const { child, sync, took } = await start();
   const afterLoad = memory(child.pid);
   await sleep(settleMs);
   const settled = memory(child.pid);
@@ -172,18 +196,22 @@ async function measureComponent(services: number): Promise<Figures> {
   }
   others.close();
   const afterChecks = memory(child.pid);
-  child.kill('SIGTERM');
-  await once(child, 'exit');
+  await stop(child);
+  const again = await start();
+  await stop(again.child);
   api.close();
   api.closeAllConnections();
   rmSync(folder, { recursive: true });
-  const tables = openNftables(tableName);
-  for (const family of ['IPv4', 'IPv6'] as const) tables.remove(family);
-  tables.close();
+  const backend = await openBackend[mode]({ config: parseProxyConfig({ mode }), log: createLogger('bench') });
+  await backend.cleanup();
+  backend.close();
   return {
-    services,
-    'start to served ms': at - started,
+    services: size.services,
+    endpoints: size.endpoints,
+    'start to served ms': took,
     'of it first sync ms': sync,
+    'restart to served ms': again.took,
+    'of it sync ms': again.sync,
     'RSS after load MiB': afterLoad.now,
     'settled MiB': settled.now,
     'after checks MiB': afterChecks.now,
@@ -199,22 +227,33 @@ const proxyFlags = (process.env.PROXY_NODE_FLAGS ?? '--max-semi-space-size=4 --h
 const [, ownFile = ''] = process.argv;
 
 /** As much of a list as was asked for, and where to go on. */
-function listPage(plural: string, services: number, asked: URLSearchParams): string {
-  const make = { services: service, endpointslices: endpointSlice }[plural];
+function listPage(plural: string, size: Size, asked: URLSearchParams): string {
+  const { services, endpoints } = size;
+  const slices = slicesPerService(size);
+  const lists = {
+    services: { count: services, item: service },
+    endpointslices: {
+      count: services * slices,
+      item: (i: number) => endpointSlice(Math.floor(i / slices), 0, { endpoints, slice: i % slices }),
+    },
+  };
+  const { count, item } = lists[plural as keyof typeof lists] ?? { count: 0, item: service };
   const from = Number(asked.get('continue') ?? 0);
-  const to = make === undefined ? 0 : Math.min(services, from + Number(asked.get('limit') ?? services));
-  const items = Array.from({ length: to - from }, (_, i) => make?.(from + i));
-  const more = make !== undefined && to < services ? { continue: String(to) } : {};
-  return JSON.stringify({ metadata: { resourceVersion: `${services + 1}`, ...more }, items });
+  const to = Math.min(count, from + Number(asked.get('limit') ?? count));
+  const items = Array.from({ length: to - from }, (_, i) => item(from + i));
+  const more = to < count ? { continue: String(to) } : {};
+  return JSON.stringify({ metadata: { resourceVersion: `${count + 1}`, ...more }, items });
 }
 
 /** Waits for the component's word that it has served all; the word's time, and what it says of the sync. */
 async function firstSync(child: ChildProcess): Promise<{ sync: number; at: number }> {
   let text = '';
+  const timer = setTimeout(() => child.kill('SIGKILL'), startTimeoutMs);
   for await (const chunk of child.stderr ?? []) {
     text += chunk;
     const line = text.split('\n').find((candidate) => candidate.includes('the kernel has all Services'));
     if (line === undefined) continue;
+    clearTimeout(timer);
     child.stderr?.resume();
     return { sync: (JSON.parse(line) as { ms: number }).ms, at: performance.now() };
   }
@@ -229,16 +268,25 @@ function memory(pid: number | undefined): { now: number; most: number } {
 }
 
 /** The figures of one measurement in a process of its own. */
-function inOwnProcess(measurement: string, services: number): Figures {
-  const { stdout, status } = spawnSync(process.execPath, [ownFile, measurement, String(services)], {
+function inOwnProcess(measurement: string, size: Size, mode: string): Figures {
+  const { stdout, status } = spawnSync(process.execPath, [ownFile, measurement, sizeText(size), mode], {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',
   });
-  if (status !== 0) throw new Error(`${measurement} ${services} ended with status ${status}`);
+  if (status !== 0) throw new Error(`${measurement} ${sizeText(size)} ended with status ${status}`);
   return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
 }
 
-const [first = '', second = ''] = process.argv.slice(2);
+/** How much longer one change takes at the larger of two sizes; none where one of them was not measured. */
+function growth(rows: readonly Figures[], column: string): string {
+  const at = (services: number) => rows.find((row) => row.services === services && row.endpoints === 2)?.[column];
+  const [small, large] = [at(1_000), at(10_000)];
+  if (small === undefined || large === undefined) return '';
+  return `${column}: ${(large / small).toFixed(2)} times at 10,000 Services what it is at 1,000\n\n`;
+}
+
+const args = process.argv.slice(2);
+const [first = '', second = '', third = ''] = args;
 if (first === '--proxy') {
   const stop = new AbortController();
   process.once('SIGTERM', () => stop.abort());
@@ -246,12 +294,13 @@ if (first === '--proxy') {
   process.exit(0);
 } else if (first === '--stages' || first === '--component') {
   const measure = first === '--stages' ? measureStages : measureComponent;
-  process.stdout.write(`${JSON.stringify(await measure(Number(second)))}\n`);
+  process.stdout.write(`${JSON.stringify(await measure(parseSize(second), third as ProxyMode))}\n`);
 } else {
-  const given = process.argv.slice(2).map(Number);
-  const sizes = given.length > 0 ? given : [1_000, 10_000, 50_000];
+  const mode = args.find((arg) => arg.startsWith('--mode='))?.slice('--mode='.length) ?? 'nftables';
+  const given = args.filter((arg) => /^\d/.test(arg)).map(parseSize);
+  const sizes = given.length > 0 ? given : ['100', '1000', '10000', '1x10000'].map(parseSize);
   for (const measurement of ['--stages', '--component']) {
-    const rows = sizes.map((size) => inOwnProcess(measurement, size));
-    process.stdout.write(`${formatTable(rows)}\n`);
+    const rows = sizes.map((size) => inOwnProcess(measurement, size, mode));
+    process.stdout.write(`${formatTable(rows)}\n${growth(rows, 'change p50 ms')}`);
   }
 }

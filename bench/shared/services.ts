@@ -2,8 +2,26 @@ import type { EndpointSlice, Service } from '../../src/api/generated/types.ts';
 import type { NodeFacts } from '../../src/model/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
 
-/** Endpoints of each Service of a generated cluster; every third of all is on the node that is measured. */
-const endpointsPerService = 2;
+/** How large a generated cluster is; every third of all endpoints is on the node that is measured. */
+export interface Size {
+  readonly services: number;
+  /** Of each Service. */
+  readonly endpoints: number;
+}
+
+/** `10000`: so many Services of two endpoints; `1x10000`: one Service of so many. */
+export function parseSize(text: string): Size {
+  const [services, endpoints] = text.split('x').map(Number);
+  return { services: services ?? 0, endpoints: endpoints ?? 2 };
+}
+
+/** As `parseSize` reads it. */
+export function sizeText({ services, endpoints }: Size): string {
+  return endpoints === 2 ? String(services) : `${services}x${endpoints}`;
+}
+
+/** Endpoints of a slice: as many as the slice controller puts in one. */
+const endpointsPerSlice = 100;
 
 /** The node that is measured. */
 export const node: NodeFacts = {
@@ -35,21 +53,32 @@ export function service(i: number): Service {
   };
 }
 
-/** Its EndpointSlice; the last endpoint is elsewhere in each generation. */
-export function endpointSlice(i: number, generation = 0): EndpointSlice {
+/** How many EndpointSlices each Service has. */
+export function slicesPerService({ endpoints }: Size): number {
+  return Math.ceil(endpoints / endpointsPerSlice);
+}
+
+/** One of its EndpointSlices; the last endpoint is elsewhere in each generation. */
+export function endpointSlice(
+  i: number,
+  generation = 0,
+  { endpoints, slice }: { readonly endpoints: number; readonly slice: number } = { endpoints: 2, slice: 0 },
+): EndpointSlice {
+  const first = i * endpoints + slice * endpointsPerSlice;
+  const count = Math.min(endpointsPerSlice, endpoints - slice * endpointsPerSlice);
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
     metadata: {
       ...metadata(i),
-      name: `service-${i}-x`,
+      name: sliceName(i, slice),
       labels: { 'kubernetes.io/service-name': `service-${i}` },
     },
     addressType: 'IPv4',
     ports: [{ name: 'http', protocol: 'TCP', port: 8080 }],
-    endpoints: Array.from({ length: endpointsPerService }, (_, k) => {
-      const number = i * endpointsPerService + k;
-      const moved = k === endpointsPerService - 1 ? generation * 0x100000 : 0;
+    endpoints: Array.from({ length: count }, (_, k) => {
+      const number = first + k;
+      const moved = k === count - 1 ? generation * 0x100000 : 0;
       return {
         addresses: [address(10, 128, number + moved + 1)],
         conditions: { ready: true, serving: true, terminating: false },
@@ -58,6 +87,10 @@ export function endpointSlice(i: number, generation = 0): EndpointSlice {
       };
     }),
   };
+}
+
+function sliceName(i: number, slice: number): string {
+  return `service-${i}-x${slice}`;
 }
 
 function metadata(i: number) {
