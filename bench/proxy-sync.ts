@@ -10,15 +10,10 @@
  */
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { writeKubeconfig } from '../src/client/kubeconfig.ts';
 import { createLogger } from '../src/component/log.ts';
-import { openRoutes } from '../src/kernel/links.ts';
 import { openNftables } from '../src/kernel/nftables/table.ts';
 import { ServiceModel } from '../src/model/service-model.ts';
 import { type ProxyMode, parseProxyConfig } from '../src/proxy/config.ts';
@@ -26,6 +21,7 @@ import { openBackend } from '../src/proxy/modes.ts';
 import { runProxy } from '../src/proxy/run.ts';
 import { ChangeTracker } from '../src/tracker/change-tracker.ts';
 import { formatTable, quantile, timed } from './shared/figures.ts';
+import { ProxyApi } from './shared/proxy-api.ts';
 import { endpointSlice, node, parseSize, type Size, service, sizeText, slicesPerService } from './shared/services.ts';
 
 type Figures = Readonly<Record<string, number>>;
@@ -147,30 +143,16 @@ function watchBlocks(): { longest(): number } {
 
 /** The whole component, over an API that serves as many Services; every check is a whole one. */
 async function measureComponent(size: Size, mode: ProxyMode): Promise<Figures> {
-  const routes = openRoutes();
-  routes.setLink('lo', { up: true });
-  routes.close();
-  const folder = mkdtempSync(join(tmpdir(), 'signalbox-bench-'));
-  const api = createServer((request, response) => {
-    const { pathname, searchParams } = new URL(request.url ?? '', 'http://api');
-    response.setHeader('content-type', 'application/json');
-    if (searchParams.has('watch')) response.flushHeaders();
-    else response.end(listPage(pathname.split('/').at(-1) ?? '', size, searchParams));
-  });
-  await once(api.listen(0, '127.0.0.1'), 'listening');
-  const kubeconfig = join(folder, 'kubeconfig');
-  await writeKubeconfig(kubeconfig, {
-    name: 'bench',
-    server: `http://127.0.0.1:${(api.address() as AddressInfo).port}`,
-    certificateAuthority: '',
-    clientCertificate: '',
-    clientKey: '',
-  });
-  const config = join(folder, 'config.json');
+  const api = new ProxyApi(size);
+  await api.open();
+  const config = join(api.folder, 'config.json');
   const periods = { syncPeriod: `${checkPeriodMs}ms` };
   const addresses = { healthzBindAddress: '127.0.0.1:0', metricsBindAddress: '127.0.0.1:0' };
   const settings = { mode, hostnameOverride: node.name, clusterCIDR: '10.128.0.0/9', ...addresses };
-  writeFileSync(config, JSON.stringify({ ...settings, nftables: periods, clientConnection: { kubeconfig } }));
+  writeFileSync(
+    config,
+    JSON.stringify({ ...settings, nftables: periods, clientConnection: { kubeconfig: api.kubeconfig } }),
+  );
   const start = async () => {
     const started = performance.now();
     const child = fork(ownFile, ['--proxy', config], {
@@ -200,8 +182,6 @@ async function measureComponent(size: Size, mode: ProxyMode): Promise<Figures> {
   const again = await start();
   await stop(again.child);
   api.close();
-  api.closeAllConnections();
-  rmSync(folder, { recursive: true });
   const backend = await openBackend[mode]({ config: parseProxyConfig({ mode }), log: createLogger('bench') });
   await backend.cleanup();
   backend.close();
@@ -225,25 +205,6 @@ const proxyFlags = (process.env.PROXY_NODE_FLAGS ?? '--max-semi-space-size=4 --h
   .filter((flag) => flag !== '');
 
 const [, ownFile = ''] = process.argv;
-
-/** As much of a list as was asked for, and where to go on. */
-function listPage(plural: string, size: Size, asked: URLSearchParams): string {
-  const { services, endpoints } = size;
-  const slices = slicesPerService(size);
-  const lists = {
-    services: { count: services, item: service },
-    endpointslices: {
-      count: services * slices,
-      item: (i: number) => endpointSlice(Math.floor(i / slices), 0, { endpoints, slice: i % slices }),
-    },
-  };
-  const { count, item } = lists[plural as keyof typeof lists] ?? { count: 0, item: service };
-  const from = Number(asked.get('continue') ?? 0);
-  const to = Math.min(count, from + Number(asked.get('limit') ?? count));
-  const items = Array.from({ length: to - from }, (_, i) => item(from + i));
-  const more = to < count ? { continue: String(to) } : {};
-  return JSON.stringify({ metadata: { resourceVersion: `${count + 1}`, ...more }, items });
-}
 
 /** Waits for the component's word that it has served all; the word's time, and what it says of the sync. */
 async function firstSync(child: ChildProcess): Promise<{ sync: number; at: number }> {
