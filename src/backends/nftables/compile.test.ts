@@ -8,7 +8,7 @@ import { PacketWalker } from '../../rules/nftables/walk.ts';
 import type { Packet, WalkResult } from '../../rules/packet.ts';
 import { compileBase } from './compile.ts';
 import { compileProgram } from './program.ts';
-import { compileServicePort } from './service.ts';
+import { beforeOf, compileServicePort } from './service.ts';
 
 const addresses = {
   IPv4: {
@@ -403,7 +403,7 @@ describe('compileServicePort, after a change', () => {
   test.each([false, true])('of one endpoint of a thousand changes a few elements, with affinity: %s', (affinity) => {
     const store = new ElementStore();
     const apply = (endpoints: readonly Endpoint[]) => {
-      const held = new Map(store.owners.get('default/web')?.map((group) => [group.claim, group.elements]));
+      const held = beforeOf(store.owners.get('default/web') ?? []);
       const changes = store.replace('default/web', compileServicePort(web(endpoints, affinity), 'IPv4', held));
       const [unit] = elementTransaction({ family: 'ip', table: 'x' }, [changes]).units;
       return { delete: unit?.delete.length ?? 0, add: unit?.add.length ?? 0 };

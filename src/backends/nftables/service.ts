@@ -13,25 +13,40 @@ import { sourceBlocks } from './source-ranges.ts';
  * @param before what is in the kernel under a claim: endpoints keep the index that they have there
  * @throws SignalboxError `TOO_MANY_ENDPOINTS`
  */
-export function compileServicePort(port: ServicePort, family: IpFamily, before?: BeforeClaims): Elements {
+export function compileServicePort(port: ServicePort, family: IpFamily, before: Before = nothing): Elements {
   return new ServicePortCompiler(port, family, before).compile();
 }
 
-/** The elements of a claim, as the kernel has them. */
-export type BeforeClaims = ReadonlyMap<string, readonly Element[]>;
+/** What the kernel has of a Service port. */
+export interface Before {
+  /** By claim of a frontend. */
+  readonly frontends: ReadonlyMap<string, readonly Element[]>;
+  readonly hairpins: Elements;
+}
 
+/** What `compileServicePort` made of a Service port, for the next time. */
+export function beforeOf(elements: Elements): Before {
+  const first = elements.findIndex((group) => group.elements[0]?.set === setNames.hairpin);
+  const end = first === -1 ? elements.length : first;
+  return {
+    frontends: new Map(elements.slice(0, end).map((group) => [group.claim, group.elements])),
+    hairpins: elements.slice(end),
+  };
+}
+
+const nothing: Before = { frontends: new Map(), hairpins: [] };
 const noElements: readonly Element[] = [];
 
 class ServicePortCompiler {
   readonly #port: ServicePort;
   readonly #family: IpFamily;
-  readonly #before: BeforeClaims | undefined;
+  readonly #before: Before;
   readonly #protocol: TransportProtocol;
   readonly #groups: ElementGroup[] = [];
   /** Endpoints by index, of lists that frontends share. */
   readonly #slots = new Map<readonly Endpoint[], readonly Endpoint[]>();
 
-  constructor(port: ServicePort, family: IpFamily, before: BeforeClaims | undefined) {
+  constructor(port: ServicePort, family: IpFamily, before: Before) {
     this.#port = port;
     this.#family = family;
     this.#before = before;
@@ -57,15 +72,20 @@ class ServicePortCompiler {
     if (!this.#groups.some(({ claim }) => claim === group.claim)) this.#groups.push(group);
   }
 
-  /** The endpoints of one frontend are often those of the next, and may be thousands; all else are a few. */
+  /**
+   * The endpoints of one frontend are often those of the next, and may be thousands; all else are a few. In the order of
+   * their indices, so that next to all are where they were before, and stay the same objects.
+   */
   #addHairpins(frontends: readonly Frontend[]): void {
+    const { hairpins } = this.#before;
     const lists = new Set(frontends.flatMap(({ endpoints, inside }) => [endpoints, inside?.endpoints ?? []]));
     const ips = new Set<Ip>();
-    for (const endpoints of lists) for (const { ip } of endpoints) ips.add(ip);
+    for (const endpoints of lists) for (const { ip } of this.#slots.get(endpoints) ?? []) ips.add(ip);
+    let place = 0;
     for (const ip of ips) {
-      const claim = claimNames.hairpin(ip);
-      const elements = this.#before?.get(claim) ?? [{ set: setNames.hairpin, key: [ip, ip] }];
-      this.#groups.push({ claim, elements });
+      const old = hairpins[place++];
+      if (old?.elements[0]?.key[0] === ip) this.#groups.push(old);
+      else this.#groups.push({ claim: claimNames.hairpin(ip), elements: [{ set: setNames.hairpin, key: [ip, ip] }] });
     }
   }
 
@@ -73,7 +93,7 @@ class ServicePortCompiler {
     const { ip, port, inside, sourceRanges } = frontend;
     const key: FrontendKey = [ip, this.#protocol, port];
     const claim = claimNames.frontend(ip, this.#protocol, port);
-    const before = this.#before?.get(claim) ?? noElements;
+    const before = this.#before.frontends.get(claim) ?? noElements;
     const elements: Element[] = [];
     const served = frontend.endpoints.length > 0 || (inside !== undefined && inside.endpoints.length > 0);
     if (served) elements.push({ set: setNames.services, key, comment: this.#port.name });

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { compileBase, type Shape } from '../../backends/nftables/compile.ts';
 import { claimNames, sideNames, tableName } from '../../backends/nftables/names.ts';
-import { type BeforeClaims, compileServicePort } from '../../backends/nftables/service.ts';
+import { type Before, beforeOf, compileServicePort } from '../../backends/nftables/service.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import { isKernelError } from '../../kernel/ffi.ts';
 import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
@@ -156,7 +156,7 @@ export class NftablesTable {
    * Puts updates in the store. What cannot be compiled is refused right here.
    * @param left what an earlier run left in the kernel
    */
-  #replace(updates: ServicePortUpdates, left?: BeforeClaims) {
+  #replace(updates: ServicePortUpdates, left?: Before) {
     const refused: Refused = new Map();
     const before = new Map<string, Held | undefined>();
     const changes: ElementChanges[] = [];
@@ -175,9 +175,9 @@ export class NftablesTable {
     return { changes, before, refused };
   }
 
-  #compile(port: ServicePort, held: Elements | undefined, left: BeforeClaims | undefined): Held {
-    const claims = held === undefined ? left : new Map(held.map(({ claim, elements }) => [claim, elements]));
-    return { elements: compileServicePort(port, this.#family, claims), affinitySeconds: port.affinitySeconds };
+  #compile(port: ServicePort, held: Elements | undefined, left: Before | undefined): Held {
+    const before = held === undefined ? left : beforeOf(held);
+    return { elements: compileServicePort(port, this.#family, before), affinitySeconds: port.affinitySeconds };
   }
 
   #held(name: string): Held | undefined {
@@ -304,7 +304,7 @@ function transition(from: Program, to: Program, elements: Transaction): Transact
 }
 
 /** The endpoints of each frontend in a table, in the order of their indices. */
-function endpointsByClaim(program: Program | undefined): BeforeClaims | undefined {
+function endpointsByClaim(program: Program | undefined): Before | undefined {
   if (program === undefined) return undefined;
   const maps: readonly string[] = [sideNames.any.endpoints, sideNames.inside.endpoints];
   const claims = new Map<string, Element[]>();
@@ -317,7 +317,7 @@ function endpointsByClaim(program: Program | undefined): BeforeClaims | undefine
     else list.push(element);
   }
   for (const list of claims.values()) list.sort((a, b) => Number(a.key.at(-1)) - Number(b.key.at(-1)));
-  return claims;
+  return { frontends: claims, hairpins: [] };
 }
 
 function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {

@@ -39,8 +39,12 @@ export class ElementStore {
   /** Sets, changes or (with `undefined`) removes what an owner wants, and gives what is different thereby. */
   replace(owner: string, elements: Elements | undefined): ElementChanges {
     const changes: ClaimChange[] = [];
-    const left = new Map(this.#owners.get(owner)?.map((group) => [group.claim, group.elements]));
-    for (const { claim, elements: wanted } of elements ?? []) {
+    const old = this.#owners.get(owner) ?? [];
+    // Of an owner of thousands of groups next to all are the same objects in the same places, and done with by that.
+    const different = elements?.filter((group, i) => group !== old[i]) ?? [];
+    const gone = elements === undefined ? old : old.filter((group, i) => group !== elements[i]);
+    const left = new Map(gone.map((group) => [group.claim, group.elements]));
+    for (const { claim, elements: wanted } of different) {
       const before = left.get(claim);
       left.delete(claim);
       if (before === undefined) this.#enter(owner, { claim, before: none, after: wanted }, changes);
