@@ -27,6 +27,12 @@ describe('assignSlots', () => {
     );
   });
 
+  test('tells two ports of one address apart', () => {
+    const [one, other] = [endpoint(1), { ...endpoint(1), port: 8081 }];
+    expect(assignSlots([one, other], [other])).toEqual([other]);
+    expect(assignSlots([one], [other, one])).toEqual([one, other]);
+  });
+
   test('moves as few as come and go', () => {
     fc.assert(
       fc.property(numbers, numbers, (before, after) => {

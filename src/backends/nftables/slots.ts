@@ -10,6 +10,7 @@ type Address = Pick<Endpoint, 'ip' | 'port'>;
  */
 export function assignSlots<E extends Address>(before: readonly (Address | undefined)[], endpoints: readonly E[]): E[] {
   if (before.length === 0) return [...endpoints];
+  const addressText = textOf(before, endpoints);
   const unplaced = new Map(endpoints.map((endpoint) => [addressText(endpoint), endpoint]));
   const slots: (E | undefined)[] = Array.from({ length: unplaced.size }, (_, slot) => {
     const old = before[slot];
@@ -23,8 +24,11 @@ export function assignSlots<E extends Address>(before: readonly (Address | undef
   return slots.map((endpoint) => endpoint ?? next(rest));
 }
 
-function addressText({ ip, port }: Address): string {
-  return `${ip} ${port}`;
+/** What an endpoint is told by: where all have the same port, as nearly always, its address alone. */
+function textOf(before: readonly (Address | undefined)[], endpoints: readonly Address[]): (address: Address) => string {
+  const port = endpoints[0]?.port;
+  const isSame = (address: Address | undefined) => address === undefined || address.port === port;
+  return endpoints.every(isSame) && before.every(isSame) ? ({ ip }) => ip : ({ ip, port }) => `${ip} ${port}`;
 }
 
 /** As many are without a place as places are free. */

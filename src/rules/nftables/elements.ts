@@ -128,20 +128,18 @@ export function elementTransaction(table: TableName, changes: readonly ElementCh
 }
 
 /**
- * The least change from some elements to others. Most are the same objects in both, of a Service of thousands of
- * endpoints all but a few; only the others are compared.
+ * The least change from some elements to others. Most are the same objects in the same places, of a Service of thousands
+ * of endpoints all but a few; only the others are compared.
  */
 function addDifference(
   previous: readonly Element[],
   next: readonly Element[],
   unit: { delete: Element[]; add: Element[] },
 ): void {
-  const old = new Set(previous);
-  const kept = new Set(next);
-  const remaining = new Map<string, Element>();
-  for (const element of previous) if (!kept.has(element)) remaining.set(elementKeyText(element), element);
-  for (const element of next) {
-    if (old.has(element)) continue;
+  const old = previous.filter((element, i) => element !== next[i]);
+  const remaining = new Map(old.map((element) => [elementKeyText(element), element]));
+  for (const [i, element] of next.entries()) {
+    if (element === previous[i]) continue;
     const key = elementKeyText(element);
     const before = remaining.get(key);
     remaining.delete(key);
