@@ -247,6 +247,43 @@ describe.each(families)('NftablesBackend, packets of %s', (family) => {
     expect(await call(first, at.node, 30_080)).toBe('ECONNREFUSED');
   });
 
+  test('what others empty or delete of the memory is put back, and told', async () => {
+    await sync(service(frontend()));
+    const [own] = await answers(5, first, at.service);
+    const word = family === 'IPv4' ? 'ip' : 'ip6';
+    const table = `${word} ${tableName}`;
+    const commands = [
+      ...['sticky', 'inside-sticky', 'remember'].map((chain) => `flush chain ${table} ${chain}`),
+      `flush set ${table} sticky-endpoints`,
+      `delete map ${table} affinity`,
+      `delete set ${table} sticky-10800`,
+    ];
+    const { status, stderr } = spawnSync('nft', [commands.join('; ')], { encoding: 'utf8' });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: '' });
+    const check = async () => (await backend.check(new AbortController().signal)).repaired;
+    const repaired = await check();
+    for (const what of ['chain sticky', 'chain remember', 'set affinity', 'set sticky-10800', 'elements']) {
+      expect(repaired.join('\n')).toContain(what);
+    }
+    expect(await check()).toEqual([]);
+    const again = await answers(10, first, at.service);
+    expect(again.size).toBe(1);
+    expect(at.servers).toContain(own);
+    // A table that is gone as a whole is made anew.
+    spawnSync('nft', ['flush', 'ruleset']);
+    expect(await check()).toContain(`${table}: was missing`);
+    expect((await answers(10, first, at.service)).size).toBe(1);
+  });
+
+  test('what the kernel remembers of clients is nothing to repair', async () => {
+    await sync(service(frontend()));
+    for (const client of at.clients) await call(client, at.service);
+    spawnSync('nft', ['add', 'table', 'ip', 'others']);
+    expect((await backend.check(new AbortController().signal)).repaired).toEqual([]);
+    spawnSync('nft', ['delete', 'table', 'ip', 'others']);
+    expect(remembered()).toBeGreaterThan(0);
+  });
+
   test('a thousand endpoints: many changes of a few, and at a restart none', async () => {
     const host = (i: number) => (family === 'IPv4' ? `10.9.${i >> 8}.${i & 255}` : `fd00:9::${i.toString(16)}`);
     let hosts = Array.from({ length: 1000 }, (_, i) => host(i));
