@@ -8,8 +8,11 @@ type Address = Pick<Endpoint, 'ip' | 'port'>;
  * the gone, and the last move up where there are fewer than before: so as many elements change as endpoints do.
  * @param before by index; there may be holes, and anything besides
  */
-export function assignSlots<E extends Address>(before: readonly (Address | undefined)[], endpoints: readonly E[]): E[] {
-  if (before.length === 0) return [...endpoints];
+export function assignSlots<E extends Address>(
+  before: readonly (Address | undefined)[],
+  endpoints: readonly E[],
+): readonly E[] {
+  if (before.length === 0) return endpoints;
   const addressText = textOf(before, endpoints);
   const unplaced = new Map(endpoints.map((endpoint) => [addressText(endpoint), endpoint]));
   const slots: (E | undefined)[] = Array.from({ length: unplaced.size }, (_, slot) => {
