@@ -15,5 +15,5 @@ const features: { readonly [M in ProxyMode]: readonly KernelFeature[] } = {
  */
 export function requireMode(mode: ProxyMode): void {
   if (mode === 'iptables') requireCommand('iptables');
-  for (const feature of ['conntrack', ...features[mode]] as const) requireKernelFeature(feature);
+  for (const feature of [...features[mode], 'conntrack'] as const) requireKernelFeature(feature);
 }
