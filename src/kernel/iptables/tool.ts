@@ -17,6 +17,8 @@ export interface IptablesOptions {
   readonly variant?: IptablesVariant;
   /** Seconds that the lock of xtables is waited for. */
   readonly lockWait?: number;
+  /** Where the tool is looked for; absent: in the folders of PATH, and where commands of administrators are. */
+  readonly folders?: readonly string[];
 }
 
 const defaultLockWait = 5;
@@ -29,8 +31,9 @@ const words: { readonly [F in IpFamily]: string } = { IPv4: 'iptables', IPv6: 'i
  * @throws SignalboxError `IPTABLES_ABSENT`
  */
 export async function openIptables(options: IptablesOptions = {}): Promise<Iptables> {
-  const variant = options.variant ?? (await variantInUse());
-  return new IptablesTool(variant, options.lockWait ?? defaultLockWait);
+  const find = finder(options.folders ?? defaultFolders());
+  const variant = options.variant ?? (await variantInUse(find));
+  return new IptablesTool({ variant, lockWait: options.lockWait ?? defaultLockWait, find });
 }
 
 class IptablesTool implements Iptables {
@@ -39,11 +42,11 @@ class IptablesTool implements Iptables {
   readonly #lock: LockFile;
   readonly #commands: (name: string) => string;
 
-  constructor(variant: IptablesVariant, lockWait: number) {
+  constructor({ variant, lockWait, find }: { variant: IptablesVariant; lockWait: number; find: Finder }) {
     this.variant = variant;
     this.#wait = ['-w', String(lockWait)];
     this.#lock = openLockFile(variant);
-    this.#commands = commandsOf(variant);
+    this.#commands = commandsOf(variant, find);
   }
 
   async list(family: IpFamily, table: TableName): Promise<ChainTexts> {
@@ -167,11 +170,34 @@ function failed(name: string, status: number, errors: string, input: Restore = [
   });
 }
 
+/** The path of a command, if there is one of the name. */
+type Finder = (name: string) => string | undefined;
+
+function finder(folders: readonly string[]): Finder {
+  return (name) => folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+function defaultFolders(): string[] {
+  const ofAdministrators = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
+  return [...(process.env.PATH ?? '').split(':').filter((folder) => folder !== ''), ...ofAdministrators];
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** The path of a command such as `iptables-restore` in one variant, or of the plain one if that is all there is. */
-function commandsOf(variant: IptablesVariant): (name: string) => string {
+function commandsOf(variant: IptablesVariant, find: Finder): (name: string) => string {
   return (name) => {
     const [tool = name, ...rest] = name.split('-');
-    return findCommand([tool, variant, ...rest].join('-')) ?? requireCommand(name);
+    const path = find([tool, variant, ...rest].join('-')) ?? find(name);
+    if (path === undefined) throw absent(name);
+    return path;
   };
 }
 
@@ -179,19 +205,20 @@ function commandsOf(variant: IptablesVariant): (name: string) => string {
 const hints = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m;
 
 /** The variant that rules of Kubernetes are in already, or the one that the machine means by `iptables`. */
-async function variantInUse(): Promise<IptablesVariant> {
-  const plain = requireCommand('iptables');
-  if (hasLegacyTables() && (await hasHints('legacy'))) return 'legacy';
-  if (await hasHints('nft')) return 'nft';
+async function variantInUse(find: Finder): Promise<IptablesVariant> {
+  const plain = find('iptables');
+  if (plain === undefined) throw absent('iptables');
+  if (hasLegacyTables() && (await hasHints('legacy', find))) return 'legacy';
+  if (await hasHints('nft', find)) return 'nft';
   let version = '';
   await runTool(plain, ['--version'], { onLine: (line) => (version += line) });
   // Before 1.8 there was no other, and none had a word for it.
   return version.includes('nf_tables') ? 'nft' : 'legacy';
 }
 
-async function hasHints(variant: IptablesVariant): Promise<boolean> {
+async function hasHints(variant: IptablesVariant, find: Finder): Promise<boolean> {
   for (const name of ['iptables', 'ip6tables']) {
-    const path = findCommand(`${name}-${variant}-save`);
+    const path = find(`${name}-${variant}-save`);
     let text = '';
     if (path !== undefined) await runTool(path, ['-t', 'mangle'], { onLine: (line) => (text += `${line}\n`) });
     if (hints.test(text)) return true;
