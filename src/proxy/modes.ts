@@ -15,10 +15,11 @@ export interface BackendOptions {
  */
 export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions) => Promise<Backend> } = {
   nftables: async () => (await import('./nftables/backend.ts')).openNftablesBackend(),
-  iptables: async ({ config: { sync, iptables }, log }) =>
-    (await import('./iptables/backend.ts')).openIptablesBackend(
-      { masqueradeBit: sync.masqueradeBit, localhostNodePorts: iptables.localhostNodePorts },
-      log,
-    ),
+  iptables: async ({ config, log }) => {
+    const { masqueradeBit } = config.sync;
+    const { localhostNodePorts } = config.iptables;
+    const { openIptablesBackend } = await import('./iptables/backend.ts');
+    return openIptablesBackend({ masqueradeBit, localhostNodePorts }, log);
+  },
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };

@@ -74,3 +74,18 @@ const ownNames = new Set<string>(Object.values(chainNames));
 export function isOwnChain(name: string): boolean {
   return ownNames.has(name) || /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/.test(name);
 }
+
+/** Chains that ipvs mode has too, by the same names. */
+const sharedWithIpvs = new Set<string>([
+  chainNames.services,
+  chainNames.markMasquerade,
+  chainNames.postrouting,
+  chainNames.forward,
+  chainNames.firewall,
+  chainNames.canary,
+]);
+
+/** Whether a chain is one of this mode's own that ipvs mode has none of. */
+export function isOfNoOtherMode(name: string): boolean {
+  return isOwnChain(name) && !sharedWithIpvs.has(name);
+}

@@ -32,8 +32,17 @@ const words: { readonly [F in IpFamily]: string } = { IPv4: 'iptables', IPv6: 'i
  */
 export async function openIptables(options: IptablesOptions = {}): Promise<Iptables> {
   const find = finder(options.folders ?? defaultFolders());
-  const variant = options.variant ?? (await variantInUse(find));
+  const variant = options.variant ?? (await variantToUse(find));
   return new IptablesTool({ variant, lockWait: options.lockWait ?? defaultLockWait, find });
+}
+
+/**
+ * Makes sure that the machine has the tool.
+ * @throws SignalboxError `IPTABLES_ABSENT`
+ */
+export function requireIptables(): void {
+  const find = finder(defaultFolders());
+  for (const name of Object.values(words)) if (find(name) === undefined) throw absent(name);
 }
 
 class IptablesTool implements Iptables {
@@ -51,6 +60,7 @@ class IptablesTool implements Iptables {
 
   async list(family: IpFamily, table: TableName): Promise<ChainTexts> {
     const chains = new Map<string, RuleText[]>();
+    if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return chains;
     const { status, errors } = await this.#run(`${words[family]}-save`, ['-t', table], {
       onLine: (line) => {
         const said = parseSaveLine(line);
@@ -63,6 +73,7 @@ class IptablesTool implements Iptables {
   }
 
   async has(family: IpFamily, table: TableName, chain: string): Promise<boolean> {
+    if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return false;
     const { status, errors } = await this.#run(words[family], [...this.#wait, '-t', table, '-S', chain], {});
     if (status > 1 && !noTable.test(errors)) throw failed(words[family], status, errors);
     return status === 0;
@@ -201,40 +212,56 @@ function commandsOf(variant: IptablesVariant, find: Finder): (name: string) => s
   };
 }
 
-/** Chains by which kubelet and proxies show which variant they use. */
-const hints = /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY) /m;
+function absent(name: string): SignalboxError {
+  return new SignalboxError('IPTABLES_ABSENT', {
+    object: name,
+    problem: 'is not on this machine',
+    remedy: 'install it (apt-get install iptables), or choose another proxy mode',
+  });
+}
 
 /** The variant that rules of Kubernetes are in already, or the one that the machine means by `iptables`. */
-async function variantInUse(find: Finder): Promise<IptablesVariant> {
+async function variantToUse(find: Finder): Promise<IptablesVariant> {
   const plain = find('iptables');
   if (plain === undefined) throw absent('iptables');
-  if (hasLegacyTables() && (await hasHints('legacy', find))) return 'legacy';
-  if (await hasHints('nft', find)) return 'nft';
+  const [inUse] = await variantsInUse(find);
+  if (inUse !== undefined) return inUse;
   let version = '';
-  await runTool(plain, ['--version'], { onLine: (line) => (version += line) });
+  await runTool(plain, ['--version'], {
+    onLine: (line) => {
+      version += line;
+    },
+  });
   // Before 1.8 there was no other, and none had a word for it.
   return version.includes('nf_tables') ? 'nft' : 'legacy';
 }
 
-async function hasHints(variant: IptablesVariant, find: Finder): Promise<boolean> {
-  for (const name of ['iptables', 'ip6tables']) {
-    const path = find(`${name}-${variant}-save`);
-    let text = '';
-    if (path !== undefined) await runTool(path, ['-t', 'mangle'], { onLine: (line) => (text += `${line}\n`) });
-    if (hints.test(text)) return true;
+/** Chains by which kubelet and proxies show which variant they use. */
+const hints = /^KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY)$/;
+
+/** The variants that chains of Kubernetes in this network namespace were made with. */
+export async function variantsInUse(find: Finder = finder(defaultFolders())): Promise<IptablesVariant[]> {
+  const found: IptablesVariant[] = [];
+  for (const variant of ['legacy', 'nft'] as const) {
+    if (find(`iptables-${variant}`) === undefined) continue;
+    const tool = new IptablesTool({ variant, lockWait: defaultLockWait, find });
+    const chains: string[] = [];
+    for (const family of ['IPv4', 'IPv6'] as const) chains.push(...(await tool.list(family, 'mangle')).keys());
+    tool.close();
+    if (chains.some((chain) => hints.test(chain))) found.push(variant);
   }
-  return false;
+  return found;
 }
 
-/** Whether tables of the legacy variant are in this network namespace; to ask its tool would make them. */
-function hasLegacyTables(): boolean {
-  return ['ip_tables_names', 'ip6_tables_names'].some((name) => {
-    try {
-      return readFileSync(`/proc/net/${name}`, 'utf8').includes('mangle');
-    } catch {
-      return false;
-    }
-  });
+/** Whether a table of the legacy variant is in this network namespace; to ask its tool would make it. */
+function hasLegacyTable(family: IpFamily, table: TableName): boolean {
+  try {
+    const names = readFileSync(`/proc/net/${family === 'IPv4' ? 'ip' : 'ip6'}_tables_names`, 'utf8');
+    return names.split('\n').includes(table);
+  } catch (error) {
+    // It is not there as long as nobody has used the variant since the machine was started.
+    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+  }
 }
 
 interface LockFile {

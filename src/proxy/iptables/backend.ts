@@ -1,15 +1,20 @@
 import { servesLoopback } from '../../backends/iptables/compile.ts';
+import { isOfNoOtherMode, isOwnChain } from '../../backends/iptables/names.ts';
 import type { Logger } from '../../component/log.ts';
 import type { SignalboxError } from '../../errors/error.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
-import { openIptables } from '../../kernel/iptables/tool.ts';
+import { openIptables, variantsInUse } from '../../kernel/iptables/tool.ts';
 import { readSysctl, writeSysctl } from '../../kernel/sysctl.ts';
 import type { NodeFacts } from '../../model/types.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import type { ProxyMode } from '../config.ts';
 import { FamilyRules, type RuleSettings } from './rules.ts';
 
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+
+/** Modes that have some chains of the same names. */
+const sharingModes: readonly (string | undefined)[] = ['ipvs'];
 
 /** What the configuration says of the mode. */
 export type IptablesModeSettings = Omit<RuleSettings, 'dropInvalid'>;
@@ -58,10 +63,15 @@ export class IptablesBackend implements Backend {
     return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 
-  async cleanup(): Promise<readonly string[]> {
+  async cleanup(current?: ProxyMode): Promise<readonly string[]> {
+    const isOurs = sharingModes.includes(current) ? isOfNoOtherMode : isOwnChain;
     const removed: string[] = [];
-    for (const [i, rules] of this.#rules.entries()) {
-      for (const table of await rules.remove()) removed.push(`chains KUBE-* of table ${table} (${families[i]})`);
+    for (const rules of this.#rules) removed.push(...(await rules.remove(isOurs)));
+    for (const variant of await variantsInUse()) {
+      if (variant === this.#iptables.variant) continue;
+      const iptables = await openIptables({ variant });
+      for (const family of families) removed.push(...(await new FamilyRules(iptables, family).remove(isOurs)));
+      iptables.close();
     }
     return removed;
   }
@@ -90,5 +100,5 @@ export class IptablesBackend implements Backend {
 function merge(results: readonly SyncResult[]): SyncResult {
   const refused = new Map<string, SignalboxError>();
   for (const result of results) for (const [name, error] of result.refused) refused.set(name, error);
-  return { refused };
+  return { refused, tables: results.flatMap(({ tables = [] }) => tables) };
 }

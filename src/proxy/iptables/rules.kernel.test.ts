@@ -180,7 +180,9 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
     const before = linesOf(save());
     await sync(everything(family));
     for (const line of before) expect(linesOf(save())).toContain(line);
-    expect(await rules.remove()).toEqual(['mangle', 'nat', 'filter']);
+    expect(await rules.remove()).toEqual(
+      ['mangle', 'nat', 'filter'].map((table) => expect.stringMatching(`^rules in ip6?tables .* table ${table}$`)),
+    );
     const after = linesOf(save());
     for (const line of before) expect(after).toContain(line);
     expect(after.filter((line) => line.includes('KUBE-'))).toEqual([]);

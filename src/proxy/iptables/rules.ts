@@ -9,7 +9,7 @@ import { type ChainChange, chainLedTo, diff, joinEdits, type TableTexts } from '
 import { RuleStore } from '../../rules/iptables/store.ts';
 import { type Program, type TableName, tableNames } from '../../rules/iptables/syntax.ts';
 import { sameValue } from '../../tracker/same-value.ts';
-import type { CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import type { CheckResult, ServicePortUpdates, SyncResult, TableRules } from '../backend.ts';
 import { inSlices } from '../slices.ts';
 import { apply, applyApart, isRefusal } from './apply.ts';
 
@@ -79,8 +79,9 @@ export class FamilyRules {
     try {
       if (!this.#certain || isOther) return await this.#reconcile(undo);
       try {
-        await this.#apply(this.#join(changes));
-        return unchanged;
+        const joined = this.#join(changes);
+        await this.#apply(joined);
+        return { refused: new Map(), tables: this.#tableRules(joined) };
       } catch (error) {
         this.#certain = false;
         if (!isRefusal(error)) throw error;
@@ -108,13 +109,14 @@ export class FamilyRules {
   }
 
   /**
-   * Removes all that is ours, whoever left it there; gives the tables it was in. A chain that rules of others lead to,
+   * Removes all that is ours, whoever left it there; a line for each table it was in. A chain that rules of others lead to,
    * as some do to `KUBE-MARK-MASQ`, cannot go and stays.
+   * @param isOurs which chains are meant
    */
-  async remove(): Promise<TableName[]> {
+  async remove(isOurs = isOwnChain): Promise<string[]> {
     const current = await this.#list();
     const inUse = usedByOthers(current, this.#family);
-    const options = { family: this.#family, isOurs: (chain: string) => isOwnChain(chain) && !inUse.has(chain) };
+    const options = { family: this.#family, isOurs: (chain: string) => isOurs(chain) && !inUse.has(chain) };
     const builtIn = [...current].flatMap(([table, chains]) =>
       builtInChains
         .filter((chain) => chains.has(chain))
@@ -126,7 +128,9 @@ export class FamilyRules {
     this.#context = undefined;
     this.#certain = false;
     this.#nothingLeft = false;
-    return tableNames.filter((table) => changes.some((change) => change.table === table));
+    return tableNames
+      .filter((table) => changes.some((change) => change.table === table))
+      .map((table) => `rules in ${toolName(this.#iptables, this.#family)} table ${table}`);
   }
 
   /** Takes the rules in as they are compiled now; whether they are other than before. */
@@ -182,7 +186,7 @@ export class FamilyRules {
       await this.#leaveOut(undo, refused);
     }
     this.#certain = true;
-    return { repaired: describe(this.#family, changes), refused };
+    return { repaired: describe(this.#family, changes), refused, tables: this.#tableRules(changes) };
   }
 
   /**
@@ -204,6 +208,15 @@ export class FamilyRules {
       }
     }
     await this.#apply(await this.#difference(await this.#list()));
+  }
+
+  #tableRules(changes: readonly ChainChange[]): TableRules[] {
+    return tableNames.map((table) => {
+      const base = this.#base?.find(({ name }) => name === table)?.chains ?? [];
+      const total = base.reduce((sum, { rules }) => sum + rules.length, this.#store.count(table));
+      const written = changes.reduce((sum, change) => (change.table === table ? sum + rulesIn(change) : sum), 0);
+      return { family: this.#family, table, total, written };
+    });
   }
 
   #target() {
@@ -245,6 +258,15 @@ export class FamilyRules {
 
 function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {
   return port?.frontends.some(({ ip }) => familyOf(ip) === family) === true;
+}
+
+function toolName({ variant }: Iptables, family: IpFamily): string {
+  return `${family === 'IPv4' ? 'iptables' : 'ip6tables'} (${variant})`;
+}
+
+function rulesIn(change: ChainChange): number {
+  if (change.kind === 'remove') return 0;
+  return change.kind === 'write' ? change.rules.length : change.insert.length;
 }
 
 /** Our chains that rules in others' chains lead to, of those that they have made themselves. */

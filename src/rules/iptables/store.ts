@@ -20,13 +20,15 @@ interface OwnedTexts {
 export class RuleStore {
   readonly #family: IpFamily;
   readonly #owners = new Map<string, OwnedTexts>();
+  readonly #counts = new Map<TableName, number>();
 
   constructor(family: IpFamily) {
     this.#family = family;
   }
 
-  has(owner: string): boolean {
-    return this.#owners.has(owner);
+  /** How many rules owners have in a table. */
+  count(table: TableName): number {
+    return this.#counts.get(table) ?? 0;
   }
 
   /**
@@ -41,8 +43,16 @@ export class RuleStore {
   }
 
   #put(owner: string, texts: OwnedTexts | undefined): void {
+    this.#count(this.#owners.get(owner), -1);
+    this.#count(texts, 1);
     if (texts === undefined) this.#owners.delete(owner);
     else this.#owners.set(owner, texts);
+  }
+
+  #count({ chains, shared }: OwnedTexts = nothing, sign: 1 | -1): void {
+    const add = (table: TableName, rules: number) => this.#counts.set(table, this.count(table) + sign * rules);
+    for (const { table, rules } of chains) add(table, rules.length);
+    for (const { table } of shared) add(table, 1);
   }
 
   /**
