@@ -21,6 +21,7 @@ export interface Iptables {
    * @throws SignalboxError `IPTABLES_FAILED`, with a `Refusal` as its cause when the input is what is wrong
    */
   restore(family: IpFamily, input: Restore): Promise<void>;
+  /** Ends what still runs or waits. */
   close(): void;
 }
 

@@ -1,6 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
@@ -48,13 +47,14 @@ export function requireIptables(): void {
 class IptablesTool implements Iptables {
   readonly variant: IptablesVariant;
   readonly #wait: readonly string[];
-  readonly #lock: LockFile;
+  readonly #environment: NodeJS.ProcessEnv;
+  readonly #closed = new AbortController();
   readonly #commands: (name: string) => string;
 
   constructor({ variant, lockWait, find }: { variant: IptablesVariant; lockWait: number; find: Finder }) {
     this.variant = variant;
     this.#wait = ['-w', String(lockWait)];
-    this.#lock = openLockFile(variant);
+    this.#environment = lockEnvironment(variant);
     this.#commands = commandsOf(variant, find);
   }
 
@@ -87,11 +87,11 @@ class IptablesTool implements Iptables {
   }
 
   close(): void {
-    this.#lock.close();
+    this.#closed.abort();
   }
 
   #run(name: string, args: readonly string[], io: ToolIo): Promise<ToolResult> {
-    return runTool(this.#commands(name), args, { ...io, env: this.#lock.env });
+    return runTool(this.#commands(name), args, { ...io, env: this.#environment, signal: this.#closed.signal });
   }
 }
 
@@ -102,6 +102,8 @@ interface ToolIo {
   readonly input?: string;
   readonly onLine?: (line: string) => void;
   readonly env?: NodeJS.ProcessEnv;
+  /** Ends it early. */
+  readonly signal?: AbortSignal;
 }
 
 interface ToolResult {
@@ -113,13 +115,14 @@ interface ToolResult {
 const errorsKept = 4096;
 
 /** Runs a command to its end, without a shell; lines of its output are handed over as they come. */
-function runTool(file: string, args: readonly string[], { input, onLine, env }: ToolIo): Promise<ToolResult> {
+function runTool(file: string, args: readonly string[], { input, onLine, env, signal }: ToolIo): Promise<ToolResult> {
   return new Promise((resolve, reject) => {
     const child = spawn(file, args, {
       stdio: ['pipe', 'pipe', 'pipe'],
       env: { ...process.env, LC_ALL: 'C', ...env },
       timeout: timeoutMs,
       killSignal: 'SIGKILL',
+      ...(signal && { signal }),
     });
     let errors = '';
     let rest = '';
@@ -140,9 +143,9 @@ function runTool(file: string, args: readonly string[], { input, onLine, env }: 
     child.stdin.on('error', () => {});
     child.stdin.end(input ?? '');
     child.on('error', (error) => reject(notRun(file, error)));
-    child.on('close', (code, signal) => {
+    child.on('close', (code, killed) => {
       if (thrown !== undefined) reject(thrown);
-      else if (code === null) reject(notRun(file, new Error(`ended by ${signal}`)));
+      else if (code === null) reject(notRun(file, new Error(`ended by ${killed}`)));
       else resolve({ status: code, errors });
     });
   });
@@ -264,26 +267,15 @@ function hasLegacyTable(family: IpFamily, table: TableName): boolean {
   }
 }
 
-interface LockFile {
-  readonly env: NodeJS.ProcessEnv;
-  close(): void;
-}
-
 const systemLock = '/run/xtables.lock';
 
 /**
- * The legacy variant locks a file that belongs to root. Within a user namespace, where nobody else can have it either,
- * a file of this process is as good.
+ * The legacy variant locks a file that belongs to root. Within a user namespace, where that cannot be had, the network
+ * namespace itself is a file that everybody in there can lock.
  */
-function openLockFile(variant: IptablesVariant): LockFile {
-  if (variant === 'nft' || process.env.XTABLES_LOCKFILE !== undefined || canLock(systemLock)) {
-    return { env: {}, close: () => {} };
-  }
-  const folder = mkdtempSync(join(tmpdir(), 'signalbox-xtables-'));
-  return {
-    env: { XTABLES_LOCKFILE: join(folder, 'lock') },
-    close: () => rmSync(folder, { recursive: true, force: true }),
-  };
+function lockEnvironment(variant: IptablesVariant): NodeJS.ProcessEnv {
+  if (variant === 'nft' || process.env.XTABLES_LOCKFILE !== undefined || canLock(systemLock)) return {};
+  return { XTABLES_LOCKFILE: '/proc/self/ns/net' };
 }
 
 function canLock(path: string): boolean {
