@@ -1,5 +1,5 @@
 import type { SignalboxError } from '../errors/error.ts';
-import type { NodeFacts, ServicePort } from '../model/types.ts';
+import type { HealthCheck, NodeFacts, ServicePort } from '../model/types.ts';
 import type { IpFamily } from '../net/ip.ts';
 import type { ProxyMode } from './config.ts';
 
@@ -57,8 +57,14 @@ export interface Backend {
    * Changes Service ports, and what depends on the node, in one transaction where the mode has transactions. The first
    * call has all Service ports there are: what an earlier run left in the kernel is changed into that, without a
    * moment in between in which a Service is gone.
+   * @param healthChecks all that balancers may ask this node about, by Service: a mode that shares its tables with
+   *   others' rules lets that in
    */
-  sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult>;
+  sync(
+    node: NodeFacts,
+    updates: ServicePortUpdates,
+    healthChecks?: ReadonlyMap<string, HealthCheck>,
+  ): Promise<SyncResult>;
   /**
    * Compares with the kernel and repairs. Lets others have the thread every few milliseconds; if the signal aborts it
    * gives up soon, and what it says then is not all.

@@ -154,7 +154,8 @@ export class NodeProxy implements EventSink {
     this.#advance();
     if (retry) this.#requeueRefused();
     const isFirst = this.#syncedNode === undefined;
-    if (isFirst || this.#unsynced.size > 0 || this.#model.node !== this.#syncedNode) {
+    const otherChecks = this.#healthChecksOf === undefined;
+    if (isFirst || otherChecks || this.#unsynced.size > 0 || this.#model.node !== this.#syncedNode) {
       await this.#write();
       this.#observe(isFirst, performance.now() - began);
     }
@@ -199,9 +200,9 @@ export class NodeProxy implements EventSink {
 
   async #write(): Promise<void> {
     const { backend } = this.#options;
-    const { node } = this.#model;
+    const { node, healthChecks } = this.#model;
     const updates = new Map([...this.#unsynced].map(([name, { current }]) => [name, current]));
-    const result = await backend.sync(node, updates);
+    const result = await backend.sync(node, updates, healthChecks);
     this.#syncedNode = node;
     this.#note(result);
     const accepted = [...this.#unsynced.values()].filter(({ name }) => !result.refused.has(name));

@@ -1,4 +1,4 @@
-import type { Destination, Endpoint, Frontend, ServicePort } from '../../model/types.ts';
+import type { Destination, Endpoint, Frontend, HealthCheck, ServicePort } from '../../model/types.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { OwnedRules } from '../../rules/iptables/store.ts';
 import {
@@ -27,6 +27,19 @@ export function compileServicePort(port: ServicePort, context: RuleContext): Own
   const rules = new ServiceRules(port, frontends, context);
   for (const frontend of frontends) rules.add(frontend);
   return rules.owned();
+}
+
+/** Lets balancers ask this node about a Service, whatever comes behind in the chain INPUT. */
+export function compileHealthCheck({ namespace, name, port }: HealthCheck): OwnedRules {
+  const rule: KnownRule = {
+    protocol: { value: 'tcp' },
+    matches: [
+      comment(`${namespace}/${name} health check node port`),
+      { kind: 'ports', protocol: 'tcp', destinationPort: port },
+    ],
+    target: { kind: 'ACCEPT' },
+  };
+  return { chains: [], shared: [{ table: 'filter', chain: chainNames.nodePorts, rule }] };
 }
 
 type Endpoints = readonly Endpoint[];

@@ -5,7 +5,7 @@ import type { SignalboxError } from '../../errors/error.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
 import { openIptables, variantsInUse } from '../../kernel/iptables/tool.ts';
 import { readSysctl, writeSysctl } from '../../kernel/sysctl.ts';
-import type { NodeFacts } from '../../model/types.ts';
+import type { HealthCheck, NodeFacts } from '../../model/types.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
 import type { ProxyMode } from '../config.ts';
@@ -49,11 +49,15 @@ export class IptablesBackend implements Backend {
     for (const rules of this.#rules) await rules.prepare(node, this.#ruleSettings());
   }
 
-  async sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult> {
+  async sync(
+    node: NodeFacts,
+    updates: ServicePortUpdates,
+    healthChecks: ReadonlyMap<string, HealthCheck> = new Map(),
+  ): Promise<SyncResult> {
     this.#routeLoopback(node);
     const settings = this.#ruleSettings();
     const results: SyncResult[] = [];
-    for (const rules of this.#rules) results.push(await rules.sync({ node, settings, updates }));
+    for (const rules of this.#rules) results.push(await rules.sync({ node, settings, updates, healthChecks }));
     return merge(results);
   }
 

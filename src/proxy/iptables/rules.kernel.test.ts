@@ -137,7 +137,7 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
   const run = (...args: string[]) => execFileSync(tool, ['-w', ...args], quiet);
   const save = () => execFileSync(`${tool}-save`, quiet);
   const sync = (ports: readonly ServicePort[]) =>
-    rules.sync({ node, settings, updates: new Map(ports.map((port) => [port.name, port])) });
+    rules.sync({ node, settings, healthChecks: new Map(), updates: new Map(ports.map((port) => [port.name, port])) });
 
   it('has in the kernel what it means, whatever Services there are, and finds it again', async () => {
     expect((await sync(everything(family))).refused.size).toBe(0);
@@ -154,7 +154,8 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
     await sync([]);
     const empty = withoutDates(save());
     for (const port of ports) await sync([port]);
-    for (const { name } of ports) await rules.sync({ node, settings, updates: new Map([[name, undefined]]) });
+    for (const { name } of ports)
+      await rules.sync({ node, settings, healthChecks: new Map(), updates: new Map([[name, undefined]]) });
     expect(withoutDates(save())).toEqual(empty);
   });
 
@@ -167,7 +168,12 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
     await sync(many);
     expect(iptables.restored).toHaveLength(variant === 'nft' ? 4 : 1);
     expect((await rules.check(idle)).repaired).toEqual([]);
-    await rules.sync({ node, settings, updates: new Map(many.map(({ name }) => [name, undefined])) });
+    await rules.sync({
+      node,
+      settings,
+      healthChecks: new Map(),
+      updates: new Map(many.map(({ name }) => [name, undefined])),
+    });
     expect((await rules.check(idle)).repaired).toEqual([]);
     expect(save()).not.toContain('KUBE-SVC-');
   });

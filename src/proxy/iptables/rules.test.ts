@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { FakeIptables } from '../../kernel/iptables/fake.ts';
-import type { Frontend, NodeFacts, ServicePort } from '../../model/types.ts';
+import type { Frontend, HealthCheck, NodeFacts, ServicePort } from '../../model/types.ts';
 import { parseCidr } from '../../net/cidr.ts';
 import { parseIp } from '../../net/ip.ts';
 import { printRestore } from '../../rules/iptables/print.ts';
@@ -16,6 +16,7 @@ const node: NodeFacts = {
   localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16')] },
 };
 const settings: RuleSettings = { masqueradeBit: 14, localhostNodePorts: false, dropInvalid: true };
+const healthChecks: ReadonlyMap<string, HealthCheck> = new Map();
 const idle = new AbortController().signal;
 
 function port(name: string, frontend: Partial<Frontend> = {}, rest: Partial<ServicePort> = {}): ServicePort {
@@ -53,6 +54,7 @@ describe('FamilyRules', () => {
     rules.sync({
       node,
       settings,
+      healthChecks,
       updates: new Map(
         ports.map((given) => (typeof given === 'string' ? [`default/${given}`, undefined] : [given.name, given])),
       ),
@@ -66,7 +68,12 @@ describe('FamilyRules', () => {
   /** What a fresh load of these alone makes, chains and rules sorted: orders that are of no matter differ. */
   const loaded = async (...ports: readonly ServicePort[]) => {
     const other = new FakeIptables();
-    await new FamilyRules(other, 'IPv4').sync({ node, settings, updates: new Map(ports.map((p) => [p.name, p])) });
+    await new FamilyRules(other, 'IPv4').sync({
+      node,
+      settings,
+      healthChecks,
+      updates: new Map(ports.map((p) => [p.name, p])),
+    });
     return sorted(other);
   };
   const sorted = (of: FakeIptables) => of.dump('IPv4').split('\n').sort();
@@ -123,7 +130,7 @@ describe('FamilyRules', () => {
   it('follows the node in all Services', async () => {
     await sync(port('a'));
     const other: NodeFacts = { ...node, localTraffic: { by: 'interface', name: 'cni0' } };
-    await rules.sync({ node: other, settings, updates: new Map() });
+    await rules.sync({ node: other, settings, healthChecks, updates: new Map() });
     expect(iptables.dump('IPv4')).toContain('! -i cni0');
     expect(iptables.dump('IPv4')).not.toContain('10.244.0.0/16');
   });
@@ -245,10 +252,28 @@ describe('FamilyRules', () => {
     expect(sorted(iptables)).toEqual(await loaded(changed));
   });
 
+  it('lets health checks in as long as their Service has them', async () => {
+    const check: HealthCheck = { namespace: 'default', name: 'a', port: 32_000, localEndpoints: 1 };
+    const withChecks = (checks: readonly HealthCheck[]) =>
+      rules.sync({ node, settings, updates: new Map(), healthChecks: new Map(checks.map((one) => [one.name, one])) });
+    await sync(port('a'));
+    const before = sorted(iptables);
+    inputs();
+    await withChecks([check]);
+    expect(inputs()).toEqual([
+      '-I KUBE-NODEPORTS -p tcp -m comment --comment "default/a health check node port" -m tcp --dport 32000 -j ACCEPT',
+    ]);
+    await withChecks([{ ...check, localEndpoints: 0 }]);
+    expect(inputs()).toEqual([]);
+    expect(await rules.check(idle)).toMatchObject({ repaired: [] });
+    await withChecks([]);
+    expect(sorted(iptables)).toEqual(before);
+  });
+
   it('makes nothing of a family that the node has not', async () => {
     const six = new FamilyRules(iptables, 'IPv6');
     await six.prepare(node, settings);
-    await six.sync({ node, settings, updates: new Map([['default/a', port('a')]]) });
+    await six.sync({ node, settings, healthChecks, updates: new Map([['default/a', port('a')]]) });
     expect(iptables.dump('IPv6')).toBe('');
   });
 });

@@ -1,9 +1,9 @@
 import { compileBase, type RuleContext } from '../../backends/iptables/compile.ts';
 import { chainNames, isOwnChain, isSharedChain } from '../../backends/iptables/names.ts';
-import { compileServicePort } from '../../backends/iptables/service.ts';
+import { compileHealthCheck, compileServicePort } from '../../backends/iptables/service.ts';
 import type { SignalboxError } from '../../errors/error.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
-import type { NodeFacts, ServicePort } from '../../model/types.ts';
+import type { HealthCheck, NodeFacts, ServicePort } from '../../model/types.ts';
 import { familyOf, type IpFamily } from '../../net/ip.ts';
 import { type ChainChange, chainLedTo, diff, joinEdits, type TableTexts } from '../../rules/iptables/diff.ts';
 import { RuleStore } from '../../rules/iptables/store.ts';
@@ -24,6 +24,8 @@ export interface RuleInput {
   readonly node: NodeFacts;
   readonly settings: RuleSettings;
   readonly updates: ServicePortUpdates;
+  /** By Service. */
+  readonly healthChecks: ReadonlyMap<string, HealthCheck>;
 }
 
 /** What an owner of rules had before, and how it gets that back. */
@@ -40,6 +42,8 @@ export class FamilyRules {
   readonly #family: IpFamily;
   readonly #store: RuleStore;
   readonly #ports = new Map<string, ServicePort>();
+  /** By Service, the port that its health checks come to. */
+  readonly #healthPorts = new Map<string, number>();
   #context: RuleContext | undefined;
   /** The chains without Services; none as long as nothing of the family is there. */
   #base: Program | undefined;
@@ -61,7 +65,7 @@ export class FamilyRules {
    * known. Nothing is made of a family that the node has no addresses of.
    */
   async prepare(node: NodeFacts, settings: RuleSettings): Promise<void> {
-    if (await this.#isDispensable({ node, settings, updates: new Map() })) return;
+    if (await this.#isDispensable(node, new Map())) return;
     if (await this.#iptables.has(this.#family, 'nat', chainNames.services)) return;
     this.#recompile(node, settings);
     await this.#apply(await this.#difference(await this.#list()));
@@ -73,9 +77,10 @@ export class FamilyRules {
    * all chains are compared, and what an earlier run left, or kube-proxy, becomes what should be.
    */
   async sync(input: RuleInput): Promise<SyncResult> {
-    if (await this.#isDispensable(input)) return unchanged;
+    if (await this.#isDispensable(input.node, input.updates)) return unchanged;
     const isOther = this.#recompile(input.node, input.settings);
     const { changes, undo } = this.#replace(isOther ? new Map([...this.#ports, ...input.updates]) : input.updates);
+    this.#replaceHealthChecks(input.healthChecks, { changes, undo });
     try {
       if (!this.#certain || isOther) return await this.#reconcile(undo);
       try {
@@ -143,7 +148,7 @@ export class FamilyRules {
   }
 
   /** Whether nothing of the family is there: neither addresses of the node, nor frontends, nor chains. */
-  async #isDispensable({ node, updates }: RuleInput): Promise<boolean> {
+  async #isDispensable(node: NodeFacts, updates: ServicePortUpdates): Promise<boolean> {
     if (this.#base !== undefined) return false;
     if (node.addresses.some((ip) => familyOf(ip) === this.#family)) return false;
     for (const port of updates.values()) if (hasFrontend(port, this.#family)) return false;
@@ -168,6 +173,27 @@ export class FamilyRules {
       for (const change of step.changes) changes.push(change);
     }
     return { changes, undo };
+  }
+
+  #replaceHealthChecks(checks: RuleInput['healthChecks'], { changes, undo }: { changes: ChainChange[]; undo: Undo }) {
+    const gone = [...this.#healthPorts.keys()].filter((service) => !checks.has(service));
+    for (const service of [...gone, ...checks.keys()]) {
+      const check = checks.get(service);
+      const before = this.#healthPorts.get(service);
+      if (check?.port === before) continue;
+      const owner = `health check of ${service}`;
+      const step = this.#store.replace(owner, check && compileHealthCheck(check));
+      const keep = (port: number | undefined) => {
+        if (port === undefined) this.#healthPorts.delete(service);
+        else this.#healthPorts.set(service, port);
+      };
+      keep(check?.port);
+      undo.set(owner, () => {
+        step.undo();
+        keep(before);
+      });
+      changes.push(...step.changes);
+    }
   }
 
   #keep(name: string, port: ServicePort | undefined): void {
