@@ -12,7 +12,6 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const debianPackages = [
   { name: 'nftables', command: 'nft', without: 'tests that compare our rules with what `nft` prints' },
   { name: 'iptables', command: 'iptables', without: 'proxy mode iptables, and its tests' },
-  { name: 'ipset', command: 'ipset', without: 'tests of rules that ask sets' },
   { name: 'bind9-dnsutils', command: 'dig', without: 'DNS tests with dig' },
   { name: 'curl', command: 'curl', without: 'end-to-end tests with curl' },
   { name: 'kubernetes-client', command: 'kubectl', without: 'tests with kubectl' },
