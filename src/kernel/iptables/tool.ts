@@ -1,13 +1,12 @@
 import { spawn } from 'node:child_process';
-import { accessSync, closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { closeSync, constants, openSync, readFileSync } from 'node:fs';
 import { SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import type { ChainTexts } from '../../rules/iptables/diff.ts';
 import { parseSaveLine } from '../../rules/iptables/parse.ts';
 import { commandAtLine, printRestore } from '../../rules/iptables/print.ts';
 import type { Restore, RuleText, TableName } from '../../rules/iptables/syntax.ts';
-import { findCommand, requireCommand } from './command.ts';
+import { commandFolders, findCommand, requireCommand } from './command.ts';
 import { type Iptables, type IptablesVariant, Refusal } from './interface.ts';
 
 /** How the tool is found and used. */
@@ -30,18 +29,9 @@ const words: { readonly [F in IpFamily]: string } = { IPv4: 'iptables', IPv6: 'i
  * @throws SignalboxError `IPTABLES_ABSENT`
  */
 export async function openIptables(options: IptablesOptions = {}): Promise<Iptables> {
-  const find = finder(options.folders ?? defaultFolders());
-  const variant = options.variant ?? (await variantToUse(find));
-  return new IptablesTool({ variant, lockWait: options.lockWait ?? defaultLockWait, find });
-}
-
-/**
- * Makes sure that the machine has the tool.
- * @throws SignalboxError `IPTABLES_ABSENT`
- */
-export function requireIptables(): void {
-  const find = finder(defaultFolders());
-  for (const name of Object.values(words)) if (find(name) === undefined) throw absent(name);
+  const { folders = commandFolders(), lockWait = defaultLockWait } = options;
+  const variant = options.variant ?? (await variantToUse(folders));
+  return new IptablesTool({ variant, lockWait, folders });
 }
 
 class IptablesTool implements Iptables {
@@ -51,11 +41,11 @@ class IptablesTool implements Iptables {
   readonly #closed = new AbortController();
   readonly #commands: (name: string) => string;
 
-  constructor({ variant, lockWait, find }: { variant: IptablesVariant; lockWait: number; find: Finder }) {
+  constructor({ variant, lockWait, folders }: Required<IptablesOptions>) {
     this.variant = variant;
     this.#wait = ['-w', String(lockWait)];
     this.#environment = lockEnvironment(variant);
-    this.#commands = commandsOf(variant, find);
+    this.#commands = commandsOf(variant, folders);
   }
 
   async list(family: IpFamily, table: TableName): Promise<ChainTexts> {
@@ -184,50 +174,18 @@ function failed(name: string, status: number, errors: string, input: Restore = [
   });
 }
 
-/** The path of a command, if there is one of the name. */
-type Finder = (name: string) => string | undefined;
-
-function finder(folders: readonly string[]): Finder {
-  return (name) => folders.map((folder) => join(folder, name)).find(isExecutable);
-}
-
-function defaultFolders(): string[] {
-  const ofAdministrators = ['/usr/sbin', '/sbin', '/usr/local/sbin'];
-  return [...(process.env.PATH ?? '').split(':').filter((folder) => folder !== ''), ...ofAdministrators];
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 /** The path of a command such as `iptables-restore` in one variant, or of the plain one if that is all there is. */
-function commandsOf(variant: IptablesVariant, find: Finder): (name: string) => string {
+function commandsOf(variant: IptablesVariant, folders: readonly string[]): (name: string) => string {
   return (name) => {
     const [tool = name, ...rest] = name.split('-');
-    const path = find([tool, variant, ...rest].join('-')) ?? find(name);
-    if (path === undefined) throw absent(name);
-    return path;
+    return findCommand([tool, variant, ...rest].join('-'), folders) ?? requireCommand(name, folders);
   };
 }
 
-function absent(name: string): SignalboxError {
-  return new SignalboxError('IPTABLES_ABSENT', {
-    object: name,
-    problem: 'is not on this machine',
-    remedy: 'install it (apt-get install iptables), or choose another proxy mode',
-  });
-}
-
 /** The variant that rules of Kubernetes are in already, or the one that the machine means by `iptables`. */
-async function variantToUse(find: Finder): Promise<IptablesVariant> {
-  const plain = find('iptables');
-  if (plain === undefined) throw absent('iptables');
-  const [inUse] = await variantsInUse(find);
+async function variantToUse(folders: readonly string[]): Promise<IptablesVariant> {
+  const plain = requireCommand('iptables', folders);
+  const [inUse] = await variantsInUse(folders);
   if (inUse !== undefined) return inUse;
   let version = '';
   await runTool(plain, ['--version'], {
@@ -243,11 +201,11 @@ async function variantToUse(find: Finder): Promise<IptablesVariant> {
 const hints = /^KUBE-(?:IPTABLES-HINT|KUBELET-CANARY|PROXY-CANARY)$/;
 
 /** The variants that chains of Kubernetes in this network namespace were made with. */
-export async function variantsInUse(find: Finder = finder(defaultFolders())): Promise<IptablesVariant[]> {
+export async function variantsInUse(folders: readonly string[] = commandFolders()): Promise<IptablesVariant[]> {
   const found: IptablesVariant[] = [];
   for (const variant of ['legacy', 'nft'] as const) {
-    if (find(`iptables-${variant}`) === undefined) continue;
-    const tool = new IptablesTool({ variant, lockWait: defaultLockWait, find });
+    if (findCommand(`iptables-${variant}`, folders) === undefined) continue;
+    const tool = new IptablesTool({ variant, lockWait: defaultLockWait, folders });
     const chains: string[] = [];
     for (const family of ['IPv4', 'IPv6'] as const) chains.push(...(await tool.list(family, 'mangle')).keys());
     tool.close();
