@@ -1,5 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { serviceChainName } from '../../backends/iptables/names.ts';
 import type { Iptables, IptablesVariant } from '../../kernel/iptables/interface.ts';
 import { openIptables } from '../../kernel/iptables/tool.ts';
 import type { Destination, Frontend, NodeFacts, ServicePort } from '../../model/types.ts';
@@ -149,6 +150,20 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
     expect(iptables.restored).toEqual([]);
   });
 
+  it('takes over the rules of kube-proxy, without writing a chain of a Service', async () => {
+    const [port] = everything(family);
+    if (port === undefined) throw new Error('there is no Service');
+    const frontends = port.frontends.slice(0, 1);
+    const service = { ...port, frontends };
+    execFileSync(`${tool}-restore`, ['--noflush'], { input: kubeProxyInput(service, family) });
+    await rules.prepare(node, settings);
+    await sync([service]);
+    const written = iptables.restored.flatMap((input) => input.flatMap(({ commands }) => commands));
+    expect(written.filter(({ chain }) => /^KUBE-(SVC|SEP)-/.test(chain))).toEqual([]);
+    expect(written.filter(({ verb }) => verb === 'delete' || verb === 'delete-chain')).toEqual([]);
+    expect((await rules.check(idle)).repaired).toEqual([]);
+  });
+
   it('changes one Service after another, and comes to nothing', async () => {
     const ports = everything(family);
     await sync([]);
@@ -226,6 +241,36 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
     expect((await rules.check(idle)).repaired).toEqual([]);
   });
 });
+
+/** What kube-proxy gives iptables-restore for a Service port with a cluster IP, in its order and spelling. */
+function kubeProxyInput(port: ServicePort, family: IpFamily): string {
+  const [frontend] = port.frontends;
+  if (frontend === undefined) throw new Error('there is no cluster IP');
+  const { ip, endpoints } = frontend;
+  const text = (i: number) => (family === 'IPv4' ? `${endpoints[i]?.ip}:8080` : `[${endpoints[i]?.ip}]:8080`);
+  const chain = (kind: 'SVC' | 'SEP', of?: string) => serviceChainName(kind, port, of);
+  const cluster = `-m comment --comment "${port.name} cluster IP" -m tcp -p tcp -d ${ip} --dport 80`;
+  return [
+    '*nat',
+    ...['KUBE-SERVICES', 'KUBE-MARK-MASQ', chain('SVC'), ...endpoints.map((_, i) => chain('SEP', text(i)))].map(
+      (name) => `:${name} - [0:0]`,
+    ),
+    '-A KUBE-MARK-MASQ -j MARK --or-mark 0x4000',
+    `-A KUBE-SERVICES ${cluster} -j ${chain('SVC')}`,
+    `-A ${chain('SVC')} ${cluster} ! -s ${networks[family].block} -j KUBE-MARK-MASQ`,
+    ...endpoints.flatMap(({ ip: endpoint }, i) => {
+      const left = endpoints.length - i;
+      const chance = left === 1 ? '' : ` -m statistic --mode random --probability ${(1 / left).toFixed(10)}`;
+      return [
+        `-A ${chain('SVC')} -m comment --comment "${port.name} -> ${text(i)}"${chance} -j ${chain('SEP', text(i))}`,
+        `-A ${chain('SEP', text(i))} -m comment --comment ${port.name} -s ${endpoint} -j KUBE-MARK-MASQ`,
+        `-A ${chain('SEP', text(i))} -m comment --comment ${port.name} -m tcp -p tcp -j DNAT --to-destination ${text(i)}`,
+      ];
+    }),
+    'COMMIT',
+    '',
+  ].join('\n');
+}
 
 function withoutDates(text: string): string {
   return text
