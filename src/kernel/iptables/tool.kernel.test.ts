@@ -95,6 +95,36 @@ describe('openIptables', () => {
     iptables.close();
   });
 
+  it('says that others have made of a table what iptables cannot list', async () => {
+    const nft = (...args: string[]) => execFileSync('nft', args, { stdio: 'pipe' });
+    const iptables = await openIptables({ variant: 'nft' });
+    await iptables.restore('IPv4', [{ table: 'mangle', commands: [{ verb: 'declare', chain }] }]);
+    nft('add', 'chain', 'ip', 'mangle', 'others');
+    nft(
+      'add',
+      'rule',
+      'ip',
+      'mangle',
+      'others',
+      'ip',
+      'daddr',
+      '1.2.3.4',
+      'meta',
+      'mark',
+      'set',
+      'numgen',
+      'random',
+      'mod',
+      '2',
+    );
+    await expect(iptables.list('IPv4', 'mangle')).rejects.toMatchObject({
+      code: 'IPTABLES_FAILED',
+      message: expect.stringContaining('made by nft'),
+    });
+    nft('delete', 'table', 'ip', 'mangle');
+    iptables.close();
+  });
+
   it('names the package where there is no iptables', async () => {
     await expect(openIptables({ folders: ['/nowhere'] })).rejects.toMatchObject({
       code: 'IPTABLES_ABSENT',

@@ -53,6 +53,7 @@ class IptablesTool implements Iptables {
     if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return chains;
     const { status, errors } = await this.#run(`${words[family]}-save`, ['-t', table], {
       onLine: (line) => {
+        if (line.includes("' is incompatible")) throw unlistable(family, table);
         const said = parseSaveLine(line);
         if (said?.kind === 'chain') chains.set(said.name, []);
         else if (said?.kind === 'rule') chains.get(said.chain)?.push(said.rule);
@@ -83,6 +84,15 @@ class IptablesTool implements Iptables {
   #run(name: string, args: readonly string[], io: ToolIo): Promise<ToolResult> {
     return runTool(this.#commands(name), args, { ...io, env: this.#environment, signal: this.#closed.signal });
   }
+}
+
+/** The nft variant lists nothing of a table in which somebody has rules that are no rules of iptables. */
+function unlistable(family: IpFamily, table: TableName): SignalboxError {
+  return new SignalboxError('IPTABLES_FAILED', {
+    object: `table ${table} of ${words[family]}`,
+    problem: 'has rules in it that were made by nft and that iptables cannot list',
+    remedy: `move them to a table of their own: see “nft list table ${family === 'IPv4' ? 'ip' : 'ip6'} ${table}”`,
+  });
 }
 
 /** Said where the kernel has no such table, or nothing of the family at all. */

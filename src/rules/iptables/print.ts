@@ -101,7 +101,7 @@ function not({ negated }: { readonly negated?: true }): string {
 }
 
 /** Begins with a space, as everything behind the first word of a rule. */
-export function printMatch(match: Match, family: IpFamily): string {
+function printMatch(match: Match, family: IpFamily): string {
   switch (match.kind) {
     case 'comment':
       return ` -m comment --comment ${quote(match.text)}`;
