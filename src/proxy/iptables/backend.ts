@@ -1,7 +1,7 @@
 import { servesLoopback } from '../../backends/iptables/compile.ts';
 import { isOfNoOtherMode, isOwnChain } from '../../backends/iptables/names.ts';
 import type { Logger } from '../../component/log.ts';
-import type { SignalboxError } from '../../errors/error.ts';
+import { SignalboxError } from '../../errors/error.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
 import { openIptables, variantsInUse } from '../../kernel/iptables/tool.ts';
 import { readSysctl, writeSysctl } from '../../kernel/sysctl.ts';
@@ -86,7 +86,7 @@ export class IptablesBackend implements Backend {
 
   /** Whether connection tracking places every packet of TCP is the node's own setting; others may change it. */
   #ruleSettings(): RuleSettings {
-    return { ...this.#settings, dropInvalid: readSysctl('net.netfilter.nf_conntrack_tcp_be_liberal') === '0' };
+    return { ...this.#settings, dropInvalid: !placesEveryPacket() };
   }
 
   /** Answers to 127.0.0.1 come from Pods, and the kernel drops what comes for that network from elsewhere unless told. */
@@ -98,6 +98,16 @@ export class IptablesBackend implements Backend {
     } catch (error) {
       this.#log.warn({ err: error }, 'node ports are not served on 127.0.0.1');
     }
+  }
+}
+
+function placesEveryPacket(): boolean {
+  try {
+    return readSysctl('net.netfilter.nf_conntrack_tcp_be_liberal') !== '0';
+  } catch (error) {
+    // The parameter comes with the first rule that needs connection tracking.
+    if (error instanceof SignalboxError) return false;
+    throw error;
   }
 }
 
