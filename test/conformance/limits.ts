@@ -29,6 +29,21 @@ export const limits: readonly Limit[] = [
     reason: 'Node.js has no SCTP sockets',
     skips: ({ services }) => services.some(({ protocol }) => protocol === 'SCTP'),
   },
+  {
+    mode: 'iptables',
+    what: 'A port of a cluster IP that no Service has is not refused',
+    reason: 'there is no rule for it, as in kube-proxy: such a packet is routed like any',
+  },
+  {
+    mode: 'iptables',
+    what: 'Session affinity is for 100 clients of an endpoint at the same time',
+    reason: 'the module `xt_recent` holds as many if it is not told otherwise (`ip_list_tot`), and forgets the oldest',
+  },
+  {
+    mode: 'nftables',
+    what: 'Session affinity is for 262,144 clients of a family on a node at the same time',
+    reason: 'the map that remembers them has a bound; further clients are spread like others',
+  },
   ...(['nftables', 'userspace'] as const).map((mode) => ({
     mode,
     what: 'No node ports on 127.0.0.1',
