@@ -1,4 +1,7 @@
+import { type Attempt, predict } from '../../src/model/predict.ts';
+import type { NodeModel } from '../../src/model/types.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
+import { outcomeText } from './objects.ts';
 import { allAsNode, type Scenario } from './scenario.ts';
 
 /** Something that a mode cannot do. The table in docs/proxy-modes.md has the same lines. */
@@ -12,7 +15,13 @@ export interface Limit {
   /** Tests in changes.kernel.test.ts, by name, that cannot. */
   readonly skipsChanges?: readonly string[];
   /** What is to be expected in the place of what the model predicts, in the words of `Call.expect`. */
-  readonly instead?: (predicted: string) => string;
+  readonly instead?: (predicted: string, of: Predicted) => string;
+}
+
+/** What a prediction is about. */
+export interface Predicted {
+  readonly model: NodeModel;
+  readonly attempt: Attempt;
 }
 
 /** All limits there are; the only reason for which a mode does other than the model predicts, or is not asked. */
@@ -29,6 +38,21 @@ export const limits: readonly Limit[] = [
     reason: 'Node.js has no SCTP sockets',
     skips: ({ services }) => services.some(({ protocol }) => protocol === 'SCTP'),
   },
+  {
+    mode: 'iptables',
+    what: 'A port of a cluster IP that no Service has is not refused',
+    reason: 'there is no rule for it, as in kube-proxy: such a packet is routed like any',
+  },
+  {
+    mode: 'iptables',
+    what: 'Session affinity is for 100 clients of an endpoint at the same time',
+    reason: 'the module `xt_recent` holds as many if it is not told otherwise (`ip_list_tot`), and forgets the oldest',
+  },
+  {
+    mode: 'nftables',
+    what: 'Session affinity is for 262,144 clients of a family on a node at the same time',
+    reason: 'the map that remembers them has a bound; further clients are spread like others',
+  },
   ...(['nftables', 'userspace'] as const).map((mode) => ({
     mode,
     what: 'No node ports on 127.0.0.1',
@@ -37,10 +61,11 @@ export const limits: readonly Limit[] = [
   })),
 ];
 
-/** What the mode is expected to do where the model predicts this. */
-export function expectedOf(mode: ProxyMode, predicted: string): string {
+/** What becomes of an attempt in this mode: what the model predicts, but for limits. In the words of `Call.expect`. */
+export function expectedOf(mode: ProxyMode, of: Predicted): string {
   const ofMode = limits.filter((limit) => limit.mode === mode);
-  return ofMode.reduce((text, { instead }) => instead?.(text) ?? text, predicted);
+  const predicted = outcomeText(predict(of.model, of.attempt));
+  return ofMode.reduce((text, { instead }) => instead?.(text, of) ?? text, predicted);
 }
 
 /** Why a mode is not asked for a scenario; `undefined` where it is. */

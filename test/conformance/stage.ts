@@ -11,7 +11,7 @@ import { type ProxyMode, parseProxyConfig } from '../../src/proxy/config.ts';
 import { openBackend } from '../../src/proxy/modes.ts';
 import { type CallOutcome, effortFor, judge, readWord } from './judge.ts';
 import { expectedOf } from './limits.ts';
-import { attemptOf, modelOf, nodeFactsOf, outcomeText, ownAddresses, targetOf } from './objects.ts';
+import { attemptOf, modelOf, nodeFactsOf, ownAddresses, targetOf } from './objects.ts';
 import { addresses, families, manyAddresses } from './places.ts';
 import { allAsNode, type Call, type Scenario } from './scenario.ts';
 import { type Command, crowdSize, Topology } from './topology.ts';
@@ -125,9 +125,10 @@ export class Stage {
 
   async #try(callIn: CallIn, model: ServiceModel): Promise<string[]> {
     const { scenario, family, call } = callIn;
-    const outcome = predict(model, attemptOf(scenario, family, call));
+    const attempt = attemptOf(scenario, family, call);
+    const outcome = predict(model, attempt);
     const isRemembered = outcome.kind === 'served' && outcome.affinitySeconds !== undefined;
-    const ofMode = expectedOf(this.mode, outcomeText(outcome));
+    const ofMode = expectedOf(this.mode, { model, attempt });
     // A process of the node has one of the node's addresses in any case.
     const expected = call.from === 'node' ? allAsNode(ofMode) : ofMode;
     const expectation = { expected, isRemembered, many: call.many === true };

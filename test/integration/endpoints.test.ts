@@ -43,6 +43,27 @@ const started = async (name: string) => {
 };
 
 describe('endpointSliceController', () => {
+  test('endpointSliceController follows the wish of a Service for endpoints nearby, and its end', async () => {
+    await plane.client.create('services', service('hello'));
+    await plane.client.create('pods', pod('a'));
+    const nodeName = (await started('a')).spec?.nodeName;
+    const hints = async () => (await endpointsOf('hello')).map((endpoint) => endpoint.hints);
+    await expect.poll(hints).toEqual([undefined]);
+    const wish = (trafficDistribution: string | null) =>
+      plane.client.patch(
+        'services',
+        { namespace, name: 'hello' },
+        { type: 'merge', body: { spec: { trafficDistribution } } },
+      );
+    await wish('PreferSameNode');
+    const forZones = [{ name: nodeName === 'node-1' ? 'zone-0' : 'zone-1' }];
+    await expect.poll(hints).toEqual([{ forNodes: [{ name: nodeName }], forZones }]);
+    await wish('PreferSameZone');
+    await expect.poll(hints).toEqual([{ forZones }]);
+    await wish(null);
+    await expect.poll(hints).toEqual([undefined]);
+  });
+
   test('endpointSliceController follows the Pods of a Service: new, ready, no longer selected, gone', async () => {
     await plane.client.create('services', service('hello'));
     await expect.poll(async () => (await slices('hello')).length).toBe(1);
