@@ -20,5 +20,7 @@ export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions)
       { masqueradeBit: sync.masqueradeBit, localhostNodePorts: iptables.localhostNodePorts },
       log,
     ),
+  ipvs: async ({ config: { sync, ipvs }, log }) =>
+    (await import('./ipvs/backend.ts')).openIpvsBackend({ ...ipvs, masqueradeBit: sync.masqueradeBit }, log),
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };
