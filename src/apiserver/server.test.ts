@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { Agent, request } from 'node:https';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseIp } from '../net/ip.ts';
 import { openLmdbStore } from '../store/lmdb-store.ts';
@@ -51,6 +52,53 @@ test('startApiServer ends watches cleanly when it stops, and keeps what was ackn
   expect(JSON.parse(await text(await open('GET', `${configMaps}/kept`)))).toEqual(made);
 });
 
+test('startApiServer answers every request under way when it stops, and soon, whoever watches and comes again', async () => {
+  const { admin } = server;
+  const { port } = new URL(admin.server);
+  const tls = { ca: admin.certificateAuthority, cert: admin.clientCertificate, key: admin.clientKey };
+  const agent = new Agent({ keepAlive: true, maxSockets: 32, ...tls });
+  /** The status code; nothing when there was no connection. */
+  const send = (method: string, path: string, body?: object) =>
+    new Promise<number | undefined>((resolve) => {
+      const headers = { 'content-type': 'application/json' };
+      request({ agent, port, host: '127.0.0.1', method, path, headers }, (answer) => {
+        answer.resume().once('end', () => resolve(answer.statusCode));
+      })
+        .once('error', () => resolve(undefined))
+        .end(body === undefined ? undefined : JSON.stringify(body));
+    });
+  let stopped = false;
+  const watchAgain = async () => {
+    while (!stopped) if ((await send('GET', `${configMaps}?watch=1`)) === undefined) await setTimeout(5);
+  };
+  const codes = new Set<number | undefined>();
+  const created: string[] = [];
+  const write = async (worker: number) => {
+    for (let i = 0; !stopped; i++) {
+      const name = `w-${worker}-${i}`;
+      const code = await send('POST', configMaps, configMap(name));
+      codes.add(code);
+      if (code === 201) created.push(name);
+      if (code === undefined) await setTimeout(5);
+    }
+  };
+  const clients = [...Array.from({ length: 8 }, watchAgain), ...Array.from({ length: 16 }, (_, i) => write(i))];
+  await expect.poll(() => created.length, { timeout: 20_000 }).toBeGreaterThan(100);
+  const begin = performance.now();
+  await server.api.close();
+  expect(performance.now() - begin).toBeLessThan(4_000);
+  stopped = true;
+  await Promise.all(clients);
+  agent.destroy();
+  expect([201, 503, undefined]).toEqual(expect.arrayContaining([...codes]));
+  await server.restart();
+  const { items } = JSON.parse(await text(await open('GET', configMaps))) as {
+    items: { metadata: { name: string } }[];
+  };
+  const names = new Set(items.map(({ metadata }) => metadata.name));
+  expect(created.filter((name) => !names.has(name))).toEqual([]);
+});
+
 test('a watch from before what the store still knows ends with 410', async () => {
   const made = JSON.parse(await text(await open('POST', configMaps, configMap('old'))));
   await text(await open('DELETE', `${configMaps}/old`));
@@ -98,8 +146,9 @@ test('runApiServer resolves when its signal aborts', async () => {
     apiServerAddress: { ip: parseIp('10.0.0.1'), port: 6443 },
   };
   const running = runApiServer(config, stop.signal);
-  setTimeout(() => stop.abort(), 100);
+  const stopping = setTimeout(100).then(() => stop.abort());
   await running;
+  await stopping;
 });
 
 test('startApiServer names the address that is taken', async () => {
