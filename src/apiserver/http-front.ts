@@ -7,6 +7,7 @@ import type { Authenticator, User } from './authentication.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
 import { answerMalformed, readTarget, receiveBody, sendAnswer, sendStatus } from './http-messages.ts';
 import { InFlight } from './in-flight.ts';
+import { readResourceRequest } from './request-info.ts';
 import { type ApiRequest, streamed } from './requests.ts';
 import { internalError, StatusError, tooManyRequests, unavailable } from './status.ts';
 
@@ -159,11 +160,12 @@ export class HttpFront {
     const { method = 'GET', headers } = request;
     const target = readTarget(request.url ?? '/');
     const user = await this.#authenticate(request);
-    const leave = this.#inFlight.enter({ method, ...target, user });
+    const info = readResourceRequest(method, target.path, target.query);
+    const leave = this.#inFlight.enter({ method, ...target, user, info });
     if (leave === undefined) throw tooManyRequests();
     if (place.destroyed) leave();
     else place.once('close', leave);
-    return { admitted: { method, ...target, headers, response }, user };
+    return { admitted: { method, ...target, info, headers, response }, user };
   }
 }
 

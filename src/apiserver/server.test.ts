@@ -53,7 +53,9 @@ test('startApiServer ends watches cleanly when it stops, and keeps what was ackn
   expect(JSON.parse(await text(await open('GET', `${configMaps}/kept`)))).toEqual(made);
 });
 
-test('startApiServer answers every request under way when it stops, and soon, whoever watches and comes again', async () => {
+test('startApiServer answers what is under way when it stops, and soon, whoever comes again', {
+  timeout: 60_000,
+}, async () => {
   const { admin } = server;
   const { port } = new URL(admin.server);
   const tls = { ca: admin.certificateAuthority, cert: admin.clientCertificate, key: admin.clientKey };
