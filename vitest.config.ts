@@ -17,6 +17,8 @@ export default defineConfig({
           pool: 'forks',
           testTimeout: 60_000,
           hookTimeout: 60_000,
+          // Of what other parts do in their own time.
+          expect: { poll: { timeout: 20_000 } },
         },
       },
       {

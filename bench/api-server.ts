@@ -1,6 +1,6 @@
 /**
  * What an API server does, over LMDB and over etcd (Debian: `etcd-server`) in one run: creates of Services a second
- * from 16 connections, a list of all of them, one change until 500 watchers have it, memory. Server and load are two
+ * from 16 connections and what they cost, a list of all of them, one change until 500 watchers have it, memory. Server and load are two
  * processes on the same machine.
  *
  *     npm run bench api-server -- [services]
@@ -18,17 +18,21 @@ const services = '/api/v1/namespaces/default/services';
 
 interface Figures {
   readonly createsPerSecond: number;
+  /** Of all threads of the server, in ms: what is left of the creates on a machine that does other things too. */
+  readonly cpuOfThousand: number;
   readonly listMs: number;
   readonly fanOutMs: number;
   readonly serverMb: number;
 }
 
-/** Answers with the client's configuration, and on every later message with the memory in use. */
+/** Answers with the client's configuration, and on later messages with the memory in use, in MB, or the CPU used, in ms. */
 async function serve(endpoint: string): Promise<void> {
   const store = endpoint === '' ? {} : { store: { etcd: { endpoints: [endpoint], prefix: '/bench' } } };
   const server = await startTestServer(store);
   process.on('message', (message) => {
+    const { user, system } = process.cpuUsage();
     if (message === 'memory') process.send?.(process.memoryUsage().rss / 1e6);
+    else if (message === 'cpu') process.send?.((user + system) / 1000);
     else void server.close().then(() => process.exit());
   });
   process.send?.(server.admin);
@@ -41,11 +45,13 @@ async function measure(count: number, endpoint: string): Promise<Figures> {
   const client = clientOf(admin);
   try {
     await client.send('GET', services);
+    const before = await ask(child, 'cpu');
     const createsPerSecond = await createAll(client, count);
+    const cpuOfThousand = (((await ask(child, 'cpu')) - before) / count) * 1000;
     const lists: number[] = [];
     for (let i = 0; i < 5; i++) lists.push(await timed(() => client.send('GET', services)));
     const fanOutMs = await fanOut(client);
-    return { createsPerSecond, listMs: median(lists), fanOutMs, serverMb: await ask(child, 'memory') };
+    return { createsPerSecond, cpuOfThousand, listMs: median(lists), fanOutMs, serverMb: await ask(child, 'memory') };
   } finally {
     client.agent.destroy();
     child.send('stop');
@@ -148,6 +154,7 @@ async function run(count: number): Promise<void> {
     );
   console.log(`${'over'.padEnd(44)} ${'LMDB'.padStart(7)} ${'etcd'.padStart(7)}     ratio`);
   row(`creates from ${connections} connections`, 'createsPerSecond', '/s');
+  row('CPU of the server for 1,000 creates', 'cpuOfThousand', 'ms');
   row(`list of ${count} Services`, 'listMs', 'ms');
   row(`one change to the last of ${watchers} watchers`, 'fanOutMs', 'ms');
   row('memory of the server at the end', 'serverMb', 'MB');

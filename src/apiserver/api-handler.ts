@@ -19,7 +19,7 @@ import type { ApiServerMetrics } from './metrics.ts';
 import { isPodStream } from './node-api/pod-streams.ts';
 import { present } from './presentation.ts';
 import { Registry, type RegistryEnvironment } from './registry.ts';
-import { isReview, type ResourceRequest, readResourceRequest } from './request-info.ts';
+import { isReview, type ResourceRequest } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, formatWarning, jsonAnswer, streamed } from './requests.ts';
 import { handleResource } from './resource-handlers.ts';
 import {
@@ -70,7 +70,7 @@ export class ApiHandler {
 
   /** Never rejects: what goes wrong is an answer too. */
   async handle(request: ApiRequest): Promise<ApiAnswer | typeof streamed> {
-    const info = readResourceRequest(request.method, request.path, request.query);
+    const { info } = request;
     const end = this.#parts.metrics.begin(info, request.method);
     try {
       const routed = await this.#route(request, info);

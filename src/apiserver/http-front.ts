@@ -7,10 +7,12 @@ import type { Authenticator, User } from './authentication.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
 import { answerMalformed, readTarget, receiveBody, sendAnswer, sendStatus } from './http-messages.ts';
 import { InFlight } from './in-flight.ts';
+import { readResourceRequest } from './request-info.ts';
 import { type ApiRequest, streamed } from './requests.ts';
-import { internalError, StatusError, tooManyRequests } from './status.ts';
+import { internalError, StatusError, tooManyRequests, unavailable } from './status.ts';
 
 const stopMs = 5_000;
+const idleSweepMs = 10;
 
 /** How long clients may take, in milliseconds. */
 const patience = {
@@ -32,6 +34,7 @@ export class HttpFront {
   readonly #inFlight: InFlight;
   /** Connections that are no longer HTTP: the servers do not know them any more. */
   readonly #upgraded = new Set<Socket>();
+  #isClosing = false;
 
   constructor(handler: ApiHandler, authenticate: Authenticator, config: ApiServerConfig) {
     this.#config = config;
@@ -49,16 +52,24 @@ export class HttpFront {
     return Promise.all(this.#config.listen.map((where, i) => listen(this.#servers[i], where)));
   }
 
-  /** Takes no more connections, and ends those there are when they are idle or 5 seconds have gone. */
+  /**
+   * Takes no more connections and requests, and ends the connections there are when they are idle or 5 seconds have
+   * gone. Requests under way are answered.
+   */
   async close(): Promise<void> {
+    this.#isClosing = true;
     const closed = this.#servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve())));
-    for (const server of this.#servers) server.closeIdleConnections();
+    // Watches that were ended leave their connections idle a little later.
+    const sweep = setInterval(() => {
+      for (const server of this.#servers) server.closeIdleConnections();
+    }, idleSweepMs);
     const timer = setTimeout(() => {
       for (const server of this.#servers) server.closeAllConnections();
     }, stopMs);
     // The streams of Pods have no end of their own.
     for (const socket of this.#upgraded) socket.destroy();
     await Promise.all(closed);
+    clearInterval(sweep);
     clearTimeout(timer);
   }
 
@@ -135,21 +146,26 @@ export class HttpFront {
 
   /**
    * Finds out who asks, and whether there is room for one more request, which takes it until `place` is closed.
-   * @throws StatusError 400, 429
+   * @throws StatusError 400, 429, 503
    */
   async #admit(
     request: IncomingMessage,
     response: ServerResponse,
     place: ServerResponse | Socket,
   ): Promise<{ admitted: Omit<ApiRequest, 'user' | 'body'>; user: User | undefined }> {
+    if (this.#isClosing) {
+      response.shouldKeepAlive = false;
+      throw unavailable('the server is shutting down');
+    }
     const { method = 'GET', headers } = request;
     const target = readTarget(request.url ?? '/');
     const user = await this.#authenticate(request);
-    const leave = this.#inFlight.enter({ method, ...target, user });
+    const info = readResourceRequest(method, target.path, target.query);
+    const leave = this.#inFlight.enter({ method, ...target, user, info });
     if (leave === undefined) throw tooManyRequests();
     if (place.destroyed) leave();
     else place.once('close', leave);
-    return { admitted: { method, ...target, headers, response }, user };
+    return { admitted: { method, ...target, info, headers, response }, user };
   }
 }
 

@@ -1,5 +1,5 @@
 import type { User } from './authentication.ts';
-import { isHealthPath, isTrue, readResourceRequest } from './request-info.ts';
+import { isHealthPath, isTrue, type ResourceRequest } from './request-info.ts';
 
 /** How many requests are answered at the same time, and how long one may take to arrive. */
 export interface RequestLimits {
@@ -21,6 +21,7 @@ export interface CountedRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly user: User | undefined;
+  readonly info: ResourceRequest | undefined;
 }
 
 type Room = 'reads' | 'writes' | 'streams';
@@ -51,8 +52,7 @@ export class InFlight {
   }
 }
 
-function roomOf({ method, path, query }: CountedRequest): Room {
-  const info = readResourceRequest(method, path, query);
+function roomOf({ method, query, info }: CountedRequest): Room {
   if (info?.verb === 'watch') return 'streams';
   switch (info?.subresource) {
     case 'exec':

@@ -1,4 +1,5 @@
 import { randomInt, randomUUID } from 'node:crypto';
+import type { ObjectMeta } from '../api/generated/types.ts';
 import type { ApiObject } from './stored-object.ts';
 
 // Without vowels and what looks like one, so that no word comes about.
@@ -6,9 +7,14 @@ const suffixAlphabet = 'bcdfghjklmnpqrstvwxz2456789';
 const suffixLength = 5;
 const maxGeneratedPrefix = 63 - suffixLength;
 
-/** Now, as Kubernetes writes times: whole seconds, UTC. */
-export function kubernetesTime(at = new Date()): string {
-  return `${at.toISOString().slice(0, 19)}Z`;
+let second = { at: Number.NaN, text: '' };
+
+/** A time, by default now, as Kubernetes writes times: whole seconds, UTC. */
+export function kubernetesTime(at: Date | number = Date.now()): string {
+  const seconds = Math.floor(Number(at) / 1_000);
+  // Thousands of objects may be made in one second.
+  if (seconds !== second.at) second = { at: seconds, text: `${new Date(seconds * 1_000).toISOString().slice(0, 19)}Z` };
+  return second.text;
 }
 
 /** A name from `generateName`: the prefix and five random characters. */
@@ -20,20 +26,30 @@ export function generateName(prefix: string): string {
 
 /** The new object with the metadata that the server gives it. */
 export function withNewMetadata(object: ApiObject, namespace: string | undefined, counted: boolean): ApiObject {
-  const { resourceVersion: _, selfLink: __, managedFields: ___, ...given } = object.metadata;
-  const { deletionTimestamp: ____, deletionGracePeriodSeconds: _____, generation: ______, ...metadata } = given;
-  const name = metadata.name || (metadata.generateName ? generateName(metadata.generateName) : '');
-  return {
-    ...object,
-    metadata: {
-      ...metadata,
-      name,
-      ...(namespace === undefined ? {} : { namespace }),
-      uid: randomUUID(),
-      creationTimestamp: kubernetesTime(),
-      ...(counted ? { generation: 1 } : {}),
-    },
-  };
+  const metadata = withoutServerFields(object.metadata);
+  metadata.name ||= metadata.generateName ? generateName(metadata.generateName) : '';
+  if (namespace !== undefined) metadata.namespace = namespace;
+  metadata.uid = randomUUID();
+  metadata.creationTimestamp = kubernetesTime();
+  if (counted) metadata.generation = 1;
+  return { ...object, metadata };
+}
+
+/** What of a new object's metadata is not the client's to say. */
+const serverFields: ReadonlySet<string> = new Set([
+  'resourceVersion',
+  'selfLink',
+  'managedFields',
+  'deletionTimestamp',
+  'deletionGracePeriodSeconds',
+  'generation',
+]);
+
+/** A copy, which shares what is below. A loop, because the language's own way of leaving out is slow. */
+function withoutServerFields(metadata: ObjectMeta): ObjectMeta {
+  const given: { [field: string]: unknown } = {};
+  for (const field in metadata) if (!serverFields.has(field)) given[field] = metadata[field as keyof ObjectMeta];
+  return given;
 }
 
 /** An update's object with the metadata that no client may change taken from the stored one. */

@@ -110,10 +110,11 @@ export class Registry {
     const typed = { ...object, kind: this.resource.kind, apiVersion: apiVersionOf(this.resource) };
     // What is chosen for an object may be taken by the time it is to be stored.
     const mayLose = this.#environment.store.isShared || this.resource === resources.services;
+    // An address chosen for a try that failed must not be what the next one asks for. Text is the cheapest copy.
+    const asked = mayLose ? JSON.stringify(typed) : '';
     for (let attempt = 0; ; attempt++) {
-      // An address chosen for a try that failed must not be what the next one asks for.
       const draft = withNewMetadata(
-        mayLose ? structuredClone(typed) : typed,
+        attempt > 0 && mayLose ? (JSON.parse(asked) as typeof typed) : typed,
         namespace,
         this.strategy.generationOf !== undefined,
       );

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import type { User } from './authentication.ts';
+import type { ResourceRequest } from './request-info.ts';
 import type { StatusError } from './status.ts';
 
 /** One request, as the handlers see it. */
@@ -8,6 +9,8 @@ export interface ApiRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
+  /** What path and method ask for, when that is a resource. */
+  readonly info: ResourceRequest | undefined;
   readonly headers: IncomingMessage['headers'];
   /** Empty when there is none. */
   readonly body: Buffer;

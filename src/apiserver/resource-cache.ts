@@ -28,6 +28,7 @@ export class ResourceCache {
   /** Everything after this revision is in the history. */
   #historyStart = 0;
   #sortedKeys: readonly string[] | undefined;
+  #isEnding = false;
 
   constructor(resource: Resource) {
     this.resource = resource;
@@ -81,9 +82,10 @@ export class ResourceCache {
     return this.#historyStart;
   }
 
-  /** Tells a listener of all events from now on; `onClose` is called when there will be no more. Returns the end. */
+  /** Tells a listener of all events from now on; `onClose` is called when watches are to end. Returns the end. */
   listen(listener: CacheListener, onClose: () => void = () => {}): () => void {
     this.#listeners.add(listener);
+    if (this.#isEnding) queueMicrotask(onClose);
     this.#closers.add(onClose);
     return () => {
       this.#listeners.delete(listener);
@@ -91,8 +93,14 @@ export class ResourceCache {
     };
   }
 
-  close(): void {
+  /** Asks those who watch to end, now and from now on. Nothing else changes. */
+  endWatches(): void {
+    this.#isEnding = true;
     for (const close of [...this.#closers]) close();
+  }
+
+  close(): void {
+    this.endWatches();
     this.#listeners.clear();
     this.#closers.clear();
   }

@@ -84,7 +84,8 @@ export async function startApiServer(config: ApiServerConfig): Promise<ApiServer
     const front = new HttpFront(handler, config.authenticate ?? authenticateWith(tokens), config);
     stops.push(() => front.close());
     const urls = await front.listen();
-    stops.push(() => cache.stop());
+    // Before requests under way are waited for; the cache itself follows on, since each write waits to be seen in it.
+    stops.push(() => cache.endWatches());
     return { urls, failed, close };
   } catch (error) {
     await close();

@@ -67,9 +67,11 @@ function withResourceVersion(text: string, at: number, revision: number): string
  * the text without making it anew.
  */
 export function storageText(resource: Resource, object: ApiObject): string {
-  const { kind: _, apiVersion: __, metadata, ...rest } = object;
-  const { resourceVersion: ___, ...storedMetadata } = metadata;
-  return JSON.stringify({ kind: resource.kind, apiVersion: apiVersionOf(resource), metadata: storedMetadata, ...rest });
+  const { resourceVersion } = object.metadata;
+  const metadata = resourceVersion === undefined ? object.metadata : { ...object.metadata, resourceVersion: undefined };
+  const first = { kind: resource.kind, apiVersion: apiVersionOf(resource), metadata };
+  // A field keeps the place where it stood first; what is undefined is not written.
+  return JSON.stringify(Object.assign({ ...first }, object, first));
 }
 
 /** Folder of a resource in the store, with the slash. */

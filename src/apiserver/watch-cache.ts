@@ -51,6 +51,11 @@ export class WatchCache {
     await this.waitUntil(current);
   }
 
+  /** Ends all watches, and those that come still. Reads and writes go on. */
+  endWatches(): void {
+    for (const cache of this.#caches.values()) cache.endWatches();
+  }
+
   stop(): void {
     this.#stop();
     for (const cache of this.#caches.values()) cache.close();

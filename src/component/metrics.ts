@@ -127,7 +127,10 @@ export class Family<S extends Sample> {
   }
 
   #key(values: readonly string[]): string {
-    return this.#labels.map((label, i) => `${label}="${escapeLabel(values[i] ?? '')}"`).join(',');
+    let key = '';
+    for (let i = 0; i < this.#labels.length; i++)
+      key += `${i === 0 ? '' : ','}${this.#labels[i]}="${escapeLabel(values[i] ?? '')}"`;
+    return key;
   }
 }
 

@@ -26,10 +26,29 @@ export function parseIp(text: string): Ip {
 
 /** As `parseIp`, `undefined` instead of an error. */
 export function tryParseIp(text: string): Ip | undefined {
-  if (ipaddr.IPv4.isValidFourPartDecimal(text))
-    return text.split('.').some((o) => o.length > 1 && o.startsWith('0')) ? undefined : (text as Ip);
+  if (isDottedQuad(text)) return text as Ip;
   if (!text.includes(':') || text.includes('%') || !ipaddr.IPv6.isValid(text)) return undefined;
   return ipaddr.IPv6.parse(text).toRFC5952String() as Ip;
+}
+
+// Past the library here and below: a full sync does this for every map element, a write of a Service several times.
+function isDottedQuad(text: string): boolean {
+  let octet = -1;
+  let dots = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c === 46) {
+      if (octet < 0 || ++dots > 3) return false;
+      octet = -1;
+    } else {
+      const digit = c - 48;
+      // A digit after a lone zero would be one after a leading zero.
+      if (digit < 0 || digit > 9 || octet === 0) return false;
+      octet = octet < 0 ? digit : octet * 10 + digit;
+      if (octet > 255) return false;
+    }
+  }
+  return dots === 3 && octet >= 0;
 }
 
 /** The family of a parsed address. */
@@ -43,20 +62,22 @@ export function ipToBytes(ip: Ip): Uint8Array {
   return Uint8Array.from(ipaddr.IPv6.parse(ip).toByteArray());
 }
 
-// Past the library: this runs for every map element of a full sync.
 function ipv4ToBytes(ip: Ip): Uint8Array {
-  const bytes = new Uint8Array(4);
+  const n = ipv4ToNumber(ip);
+  return Uint8Array.of(n >>> 24, n >>> 16, n >>> 8, n);
+}
+
+function ipv4ToNumber(ip: Ip): number {
+  let n = 0;
   let octet = 0;
-  let at = 0;
   for (let i = 0; i < ip.length; i++) {
     const c = ip.charCodeAt(i);
     if (c === 46) {
-      bytes[at++] = octet;
+      n = n * 256 + octet;
       octet = 0;
     } else octet = octet * 10 + c - 48;
   }
-  bytes[at] = octet;
-  return bytes;
+  return n * 256 + octet;
 }
 
 /**
@@ -76,12 +97,17 @@ export function ipFromBytes(bytes: Uint8Array): Ip {
 
 /** The address as an integer: below 2^32 or 2^128. */
 export function ipToBigInt(ip: Ip): bigint {
+  if (familyOf(ip) === 'IPv4') return BigInt(ipv4ToNumber(ip));
   return ipToBytes(ip).reduce((n, byte) => (n << 8n) | BigInt(byte), 0n);
 }
 
 /** The inverse of `ipToBigInt`. */
 export function ipFromBigInt(value: bigint, family: IpFamily): Ip {
-  const bytes = new Uint8Array(family === 'IPv4' ? 4 : 16);
+  if (family === 'IPv4') {
+    const n = Number(value & 0xffff_ffffn);
+    return `${n >>> 24}.${(n >>> 16) & 255}.${(n >>> 8) & 255}.${n & 255}` as Ip;
+  }
+  const bytes = new Uint8Array(16);
   for (let i = bytes.length - 1, rest = value; i >= 0; i--, rest >>= 8n) bytes[i] = Number(rest & 0xffn);
   return ipFromBytes(bytes);
 }

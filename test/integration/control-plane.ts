@@ -67,14 +67,28 @@ export async function simulateAgents(client: ApiClient, nodes: readonly string[]
       started.add(metadata.uid);
       const index = nodes.indexOf(spec?.nodeName ?? '') + 1;
       const podIP = `10.244.${index}.${++lastOctet}`;
-      const running = { ...current, status: { ...current.status, phase: 'Running', podIP, podIPs: [{ ip: podIP }] } };
-      void persistently(() =>
-        client.update('pods', withReadiness(running, agents.autoReady), { subresource: 'status' }),
-      );
+      const addresses = { podIP, podIPs: [{ ip: podIP }] };
+      const say = (pod: Stored<Pod>) => {
+        const running = { ...pod, status: { ...pod.status, phase: 'Running', ...addresses } };
+        return client.update('pods', withReadiness(running, agents.autoReady), { subresource: 'status' });
+      };
+      void persistently(() => say(current).catch((error) => sayAgain(client, current, { error, say })));
     }
   });
   await pods.synced;
   return agents;
+}
+
+/** Another may write the Pod meanwhile: then its agent says the same of it as it has become, unless it is gone. */
+async function sayAgain(
+  client: ApiClient,
+  { metadata: { namespace, name, uid } }: Stored<Pod>,
+  { error, say }: { readonly error: unknown; readonly say: (pod: Stored<Pod>) => Promise<unknown> },
+): Promise<void> {
+  if (!(error instanceof ApiError) || error.code !== 409) throw error;
+  const pod = await client.get('pods', { namespace, name });
+  if (pod.metadata.uid !== uid) return;
+  await say(pod).catch((error) => sayAgain(client, pod, { error, say }));
 }
 
 async function registerNode(client: ApiClient, name: string, index: number): Promise<void> {

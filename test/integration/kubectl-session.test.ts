@@ -75,6 +75,8 @@ function normalise(text: string): string {
     .replaceAll(/\w{3}, \d\d \w{3} \d{4} \d\d:\d\d:\d\d \+0000/g, 'TIME')
     .replaceAll(/\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b/g, 'UID')
     .replaceAll(/(resourceVersion"?: ?)"\d+"/g, '$1"N"')
+    // Which Pod came first, and whether one came that was not needed in the end, is not said here.
+    .replaceAll(/\b10\.244\.\d+\.\d+\b/g, 'POD-ADDRESS')
     .replaceAll(/https:\/\/127\.0\.0\.1:\d+/g, 'https://SERVER')
     .replaceAll(/\/\S*\/(LIVE|MERGED)-\d+/g, '$1')
     .replaceAll(/\b([a-z]+-[bcdfghjklmnpqrstvwxz2456789]{6,10})-[bcdfghjklmnpqrstvwxz2456789]{5}\b/g, '$1-RANDOM')

@@ -207,12 +207,19 @@ export function fieldsOfNew(typeName: string, object: object, leavesOut: (step: 
     const value = (object as Json)[name];
     if (value === undefined || leavesOut(place.step)) continue;
     const written = newFields(place, value, place.always);
-    if (name === 'metadata') {
-      delete written['.'];
-      for (const step of Object.keys(written)) if (leavesOut(`f:metadata ${step}`)) delete written[step];
-      if (Object.keys(written).length === 0) continue;
-    }
-    fields[place.step] = written;
+    const left = name === 'metadata' ? ownedOf(written, leavesOut) : written;
+    if (left !== undefined) fields[place.step] = left;
+  }
+  return fields;
+}
+
+/** What of the metadata's fields has an owner; nothing when none has. */
+function ownedOf(metadata: Json, leavesOut: (step: string) => boolean): Json | undefined {
+  let fields: Json | undefined;
+  for (const step in metadata) {
+    if (step === '.' || leavesOut(`f:metadata ${step}`)) continue;
+    fields ??= {};
+    fields[step] = metadata[step];
   }
   return fields;
 }
@@ -221,22 +228,28 @@ function newFields(place: Place, value: unknown, always: boolean): Json {
   const fields: Json = {};
   const shape = shapeOf(place, value);
   if (shape === 'leaf') return fields;
-  if (!always) fields['.'] = {};
+  let isFirst = !always;
+  const add = (step: string, part: Place, below: { readonly value: unknown; readonly always: boolean }) => {
+    // Only beside others does the field itself stand there.
+    if (isFirst) fields['.'] = {};
+    isFirst = false;
+    fields[step] = newFields(part, below.value, below.always);
+  };
   if (shape === 'fields' && place.type.form === 'object') {
     // In the schema's order, which is that of the alphabet.
     for (const [name, field] of placesOf(place.type.name)) {
       const part = (value as Json)[name];
-      if (part !== undefined) fields[field.step] = newFields(field, part, field.always);
+      if (part !== undefined) add(field.step, field, { value: part, always: field.always });
     }
   } else {
-    const parts = partsOf(place, value);
-    for (const step of [...parts.keys()].sort()) {
-      const part = parts.get(step);
-      if (part !== undefined) fields[step] = newFields(part.place, part.value, false);
-    }
+    for (const [step, part] of [...partsOf(place, value)].sort(byStep))
+      add(step, part.place, { value: part.value, always: false });
   }
-  if (Object.keys(fields).length === 1) delete fields['.'];
   return fields;
+}
+
+function byStep([a]: readonly [string, Part], [b]: readonly [string, Part]): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /**
