@@ -13,11 +13,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Responder } from '../src/dns/answer.ts';
+import { kubernetesDefaults, reverseZones } from '../src/dns/config/defaults.ts';
 import { lookupNothing } from '../src/dns/forward/address.ts';
+import { KubernetesHandler } from '../src/dns/handlers/kubernetes.ts';
+import { inOrder } from '../src/dns/handlers/order.ts';
 import { DnsMetrics } from '../src/dns/metrics.ts';
 import { listenUdp } from '../src/dns/server/udp.ts';
 import { recordType } from '../src/dns/wire/constants.ts';
-import { type Name, parseName } from '../src/dns/wire/name.ts';
+import { type Name, parseName, rootName } from '../src/dns/wire/name.ts';
 import { ClusterZone } from '../src/dns/zone.ts';
 import { parseIp } from '../src/net/ip.ts';
 
@@ -48,10 +51,9 @@ interface Usage {
 /** Serves a cluster of so many Services; tells its parent the port, and its use of the machine whenever asked. */
 async function serve(services: number): Promise<void> {
   const zone = new ClusterZone({
-    domain: parseName('cluster.local') as Name,
-    ttl: 5,
-    pods: 'insecure',
-    nameServer: 'kube-system/kube-dns',
+    ...kubernetesDefaults,
+    zones: [parseName('cluster.local') as Name, ...reverseZones],
+    fallthrough: [],
   });
   zone.setNamespace('bench', true);
   for (let i = 0; i < services; i++) {
@@ -68,12 +70,18 @@ async function serve(services: number): Promise<void> {
       endpoints: Array.from({ length: endpointsEach }, (_, e) => ({ addresses: [`10.244.${i}.${e + 1}`] })),
     });
   }
+  const metrics = new DnsMetrics();
+  const handlers = inOrder({
+    kubernetes: [new KubernetesHandler({ zone, isReady: () => true, loadbalance: true })],
+  });
   const responder = new Responder({
-    zone,
-    isReady: () => true,
-    forwarder: undefined,
+    blocks: [{ zones: [{ apex: rootName, metrics: metrics.queries('dns://:53', '.') }], handlers }],
     maxUdpSize: 4096,
-    metrics: new DnsMetrics('dns://:53'),
+    isRecursive: false,
+    dropped: metrics.queries('dns://:53', 'dropped'),
+    onCrash: (error) => {
+      throw error;
+    },
   });
   const listener = await listenUdp({ ip: parseIp('127.0.0.1'), port: 0 }, responder, pino({ level: 'silent' }));
   process.on('message', () => process.send?.(usage()));

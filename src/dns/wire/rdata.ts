@@ -28,6 +28,9 @@ export interface SrvData {
   readonly target: Name;
 }
 
+/** Where the weight's 16 bits are in an SRV record's data. */
+export const srvWeightOffset = 2;
+
 /** Where the target's name begins in an SRV record's data. */
 export const srvTargetOffset = 6;
 
@@ -36,6 +39,11 @@ export function srvRdata(data: SrvData): Rdata {
   const numbers = [data.priority, data.weight, data.port].flatMap((value) => [value >> 8, value & 0xff]);
   // Joined, not added up: record data are kept, and a string that was added up keeps its parts too.
   return [String.fromCharCode(...numbers), data.target].join('') as Rdata;
+}
+
+/** The data of an SRV record with another weight. */
+export function withSrvWeight(rdata: Rdata, weight: number): Rdata {
+  return (rdata.slice(0, srvWeightOffset) + twoOctets(weight) + rdata.slice(srvWeightOffset + 2)) as Rdata;
 }
 
 /** A zone's start of authority; times in seconds (RFC 1035 §3.3.13). */

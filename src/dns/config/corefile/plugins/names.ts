@@ -1,0 +1,82 @@
+import { tryParseIp } from '../../../../net/ip.ts';
+import { parseServerAddress, type ServerAddress } from '../../../forward/address.ts';
+import { rootName } from '../../../wire/name.ts';
+import type { HostsSettings } from '../../types.ts';
+import { argumentOf, argumentsOf, durationOf, readOptions, ttlOf, zonesOr } from '../arguments.ts';
+import { corefileError } from '../error.ts';
+import type { Directive } from '../parse.ts';
+import type { Token } from '../tokens.ts';
+import type { Draft, Plugin } from './plugin.ts';
+
+const maxTtl = 0x7fff_ffff;
+
+/** `hosts [FILE [ZONE…]] { … }`: names of a file, and of the lines in its braces. */
+export const hosts: Plugin = {
+  read(directive, { block, zones }) {
+    const [file, ...named] = directive.args;
+    const inline: string[] = [];
+    const settings: Draft<HostsSettings> = {
+      file: file?.text ?? '/etc/hosts',
+      inline,
+      zones: zonesOr(named, zones),
+      ttl: 3600,
+      reverse: true,
+      reloadMs: 5_000,
+      fallthrough: [],
+    };
+    const options: Directive[] = [];
+    for (const line of directive.block ?? []) {
+      if (tryParseIp(line.name.text) === undefined) options.push(line);
+      else inline.push([line.name, ...argumentsOf(line, 1)].map(({ text }) => text).join(' '));
+    }
+    readOptions(
+      { ...directive, block: options },
+      {
+        ttl: (option) => {
+          settings.ttl = ttlOf(argumentOf(option), maxTtl);
+        },
+        no_reverse: (option) => {
+          argumentsOf(option, 0, 0);
+          settings.reverse = false;
+        },
+        reload: (option) => {
+          settings.reloadMs = durationOf(argumentOf(option));
+        },
+        fallthrough: (option) => {
+          settings.fallthrough = zonesOr(option.args, [rootName]);
+        },
+      },
+    );
+    block.hosts = settings;
+  },
+};
+
+/** `transfer [ZONE…] { to ADDRESS… }`: who may have zones as a whole, and is told of their changes. */
+export const transfer: Plugin = {
+  repeats: true,
+  read(directive, { block, zones }) {
+    const notify: ServerAddress[] = [];
+    let isForAll = false;
+    readOptions(directive, {
+      to: (option) => {
+        for (const peer of argumentsOf(option, 1)) {
+          if (peer.text === '*') isForAll = true;
+          else notify.push(peerOf(peer));
+        }
+      },
+    });
+    if (!isForAll && notify.length === 0)
+      throw corefileError(directive.name, 'transfer names no client', 'put to ADDRESS… in its braces');
+    const to = isForAll ? '*' : notify.map(({ ip }) => ip);
+    block.transfer = [...block.transfer, { zones: zonesOr(directive.args, zones), to, notify }];
+  },
+};
+
+/** A client's address, and the port at which it is told of changes. */
+function peerOf(token: Token): ServerAddress {
+  try {
+    return parseServerAddress(token.text);
+  } catch {
+    throw corefileError(token, `${token.text} is not an address`, 'write it as 192.0.2.1, or * for everybody');
+  }
+}
