@@ -14,10 +14,13 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { Responder } from '../src/dns/answer.ts';
 import { lookupNothing } from '../src/dns/forward/address.ts';
+import { KubernetesHandler } from '../src/dns/handlers/kubernetes.ts';
+import { inOrder } from '../src/dns/handlers/order.ts';
+import { TransferHandler } from '../src/dns/handlers/transfer.ts';
 import { DnsMetrics } from '../src/dns/metrics.ts';
 import { listenUdp } from '../src/dns/server/udp.ts';
 import { recordType } from '../src/dns/wire/constants.ts';
-import { type Name, parseName } from '../src/dns/wire/name.ts';
+import { type Name, parseName, rootName } from '../src/dns/wire/name.ts';
 import { ClusterZone } from '../src/dns/zone.ts';
 import { parseIp } from '../src/net/ip.ts';
 
@@ -68,12 +71,16 @@ async function serve(services: number): Promise<void> {
       endpoints: Array.from({ length: endpointsEach }, (_, e) => ({ addresses: [`10.244.${i}.${e + 1}`] })),
     });
   }
+  const metrics = new DnsMetrics();
+  const handlers = inOrder({
+    transfer: [new TransferHandler()],
+    kubernetes: [new KubernetesHandler({ zone, isReady: () => true, loadbalance: true })],
+  });
   const responder = new Responder({
-    zone,
-    isReady: () => true,
-    forwarder: undefined,
+    blocks: [{ zones: [{ apex: rootName, metrics: metrics.queries('dns://:53', '.') }], handlers }],
     maxUdpSize: 4096,
-    metrics: new DnsMetrics('dns://:53'),
+    isRecursive: false,
+    dropped: metrics.queries('dns://:53', 'dropped'),
   });
   const listener = await listenUdp({ ip: parseIp('127.0.0.1'), port: 0 }, responder, pino({ level: 'silent' }));
   process.on('message', () => process.send?.(usage()));

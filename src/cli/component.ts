@@ -25,7 +25,7 @@ const components = {
     return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal, ownSuccession());
   },
   dns: async () => {
-    const { parseDnsConfig } = await import('../dns/config.ts');
+    const { parseDnsConfig } = await import('../dns/config/fields.ts');
     const { runDns } = await import('../dns/run.ts');
     return (config: unknown, signal: AbortSignal) => runDns(parseDnsConfig(config), signal);
   },

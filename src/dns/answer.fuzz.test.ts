@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { Responder } from './answer.ts';
-import { DnsMetrics } from './metrics.ts';
-import { questionPacket } from './testing/ask.ts';
+import { questionPacket, someone } from './testing/ask.ts';
 import { exampleZone } from './testing/cluster.ts';
+import { responderOf } from './testing/responder.ts';
 import { headerLength, rcode } from './wire/constants.ts';
 import { parseQuery } from './wire/query.ts';
 import { readResponse } from './wire/response.ts';
@@ -11,13 +10,7 @@ import { readResponse } from './wire/response.ts';
 const packets = Number(process.env.DNS_FUZZ_PACKETS ?? 100_000);
 const maxUdpSize = 1232;
 
-const responder = new Responder({
-  zone: exampleZone(),
-  isReady: () => true,
-  forwarder: undefined,
-  maxUdpSize,
-  metrics: new DnsMetrics('dns://:53'),
-});
+const responder = responderOf({ zone: exampleZone(), maxUdpSize });
 
 const seeds = [
   questionPacket({ name: 'hello-service.default.svc.cluster.local', type: 'A' }),
@@ -69,7 +62,7 @@ describe('Responder', () => {
     for (let i = 0; i < packets; i++) {
       const packet = mutated(draw);
       let replies = 0;
-      const comes = responder.answer(packet, { transport: 'udp', family: 'IPv4' }, (reply) => {
+      const comes = responder.answer(packet, someone, (reply) => {
         replies++;
         const wrong = complaint(packet, reply);
         if (wrong !== undefined) expect.fail(`${wrong}: ${packet.toString('hex')} → ${reply.toString('hex')}`);

@@ -1,24 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { Responder } from './answer.ts';
-import { DnsMetrics } from './metrics.ts';
-import { answerTo, ask, lines, questionPacket, rcodeOf } from './testing/ask.ts';
+import { answerTo, ask, lines, questionPacket, rcodeOf, someone } from './testing/ask.ts';
 import { exampleZone } from './testing/cluster.ts';
 import { emptyZone, service, slice } from './testing/objects.ts';
+import { responderOf } from './testing/responder.ts';
 import { rcode } from './wire/constants.ts';
-import type { ClusterZone } from './zone.ts';
 
-function responderOf(zone: ClusterZone, rest: { isReady?: boolean; maxUdpSize?: number } = {}): Responder {
-  const { isReady = true, maxUdpSize = 1232 } = rest;
-  return new Responder({
-    zone,
-    isReady: () => isReady,
-    forwarder: undefined,
-    maxUdpSize,
-    metrics: new DnsMetrics('dns://:53'),
-  });
-}
-
-const responder = responderOf(exampleZone());
+const responder = responderOf({ zone: exampleZone() });
 const soa = 'cluster.local SOA ns.dns.cluster.local hostmaster.cluster.local';
 
 /** Expands the abbreviations of the tables: `~` is the cluster's Services, `%` the cluster domain. */
@@ -303,7 +290,7 @@ describe('Responder', () => {
   });
 
   test('fails for its own names until it has seen all objects', async () => {
-    const early = responderOf(exampleZone(), { isReady: false });
+    const early = responderOf({ zone: exampleZone(), isReady: false });
     for (const name of ['hello-service.default.svc.cluster.local', 'foo.cluster.local', '1.0.96.10.in-addr.arpa'])
       expect(rcodeOf(await ask(early, { name, type: 'A' }))).toBe('SERVFAIL');
   });
@@ -353,19 +340,19 @@ describe('Responder: protocol', () => {
     [65_535, 1232],
   ])('keeps to %s octets offered: %i', async (udpSize, limit) => {
     const asked = { name, type: 'A', ...(udpSize === undefined ? {} : { udpSize }) };
-    const reply = await answerTo(responderOf(big), questionPacket(asked));
+    const reply = await answerTo(responderOf({ zone: big }), questionPacket(asked));
     expect(reply?.length).toBeLessThanOrEqual(limit);
     expect(reply?.length).toBeGreaterThan(limit - 16);
-    const decoded = await ask(responderOf(big), asked);
+    const decoded = await ask(responderOf({ zone: big }), asked);
     expect(decoded.flag_tc).toBe(true);
     expect(new Set(lines(decoded.answers)).size).toBe(decoded.answers?.length);
   });
 
   test('gives all over TCP', async () => {
-    const reply = await ask(responderOf(big), { name, type: 'A', transport: 'tcp' });
+    const reply = await ask(responderOf({ zone: big }), { name, type: 'A', transport: 'tcp' });
     expect(reply.flag_tc).toBe(false);
     expect(new Set(lines(reply.answers)).size).toBe(100);
-    const srv = await ask(responderOf(big), { name, type: 'SRV', transport: 'tcp' });
+    const srv = await ask(responderOf({ zone: big }), { name, type: 'SRV', transport: 'tcp' });
     expect([srv.answers?.length, srv.additionals?.length]).toEqual([100, 100]);
   });
 
@@ -374,7 +361,7 @@ describe('Responder: protocol', () => {
     zone.setService('default/some', service(['None'], 'http:80'));
     const hosts = Array.from({ length: 7 }, (_, i) => `10.244.1.${i}@host-${i}`);
     zone.setEndpointSlice('default/some-a', slice('some', hosts, 'http:80'));
-    const reply = await ask(responderOf(zone), { name: '_http._tcp.some.default.svc.cluster.local', type: 'SRV' });
+    const reply = await ask(responderOf({ zone }), { name: '_http._tcp.some.default.svc.cluster.local', type: 'SRV' });
     expect(reply.answers).toHaveLength(7);
     expect(reply.additionals?.length).toBeLessThan(7);
     expect(reply.flag_tc).toBe(false);
@@ -417,10 +404,10 @@ describe('Responder: protocol', () => {
   test('gives its memory away where asked', async () => {
     const packet = questionPacket({ name: 'kubernetes.default.svc.cluster.local', type: 'A' });
     const replies: Buffer[] = [];
-    const client = { transport: 'udp', family: 'IPv4' } as const;
+
     for (let id = 0; id < 2; id++) {
       packet.writeUInt16BE(id, 0);
-      responder.answer(packet, client, (reply) => {
+      responder.answer(packet, someone, (reply) => {
         replies.push(reply);
         responder.keepReply();
       });

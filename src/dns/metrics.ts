@@ -1,14 +1,16 @@
 import { type Counter, type Family, type Histogram, MetricRegistry } from '../component/metrics.ts';
 import { recordType } from './wire/constants.ts';
 
-/** How a query came. */
+/** How a query came, and from where. DNS over TLS is TCP. */
 export interface Client {
   readonly transport: 'udp' | 'tcp';
   readonly family: 'IPv4' | 'IPv6';
+  readonly address: string;
+  readonly port: number;
 }
 
 /** Who answered. CoreDNS' word for it is a plugin. */
-export type AnswerSource = 'kubernetes' | 'forward' | 'cache' | '';
+export type AnswerSource = 'kubernetes' | 'hosts' | 'transfer' | 'forward' | 'cache' | '';
 
 /** One query and its answer, for the books. Sizes in octets. */
 export interface Exchange {
@@ -40,75 +42,14 @@ interface RequestSamples {
 /** The metrics of the DNS server, under the names CoreDNS' users have on their dashboards. */
 export class DnsMetrics {
   readonly registry = new MetricRegistry();
-  readonly #server: string;
-  readonly #requestSamples = new Map<number, RequestSamples>();
-  readonly #responseSamples = new Map<string, Counter>();
-  readonly #requests: Family<Counter>;
-  readonly #dnssecRequests: Family<Counter>;
-  readonly #responses: Family<Counter>;
-  readonly #requestSize: Family<Histogram>;
-  readonly #responseSize: Family<Histogram>;
-  readonly #duration: Histogram;
-  readonly #cacheHits: Family<Counter>;
-  readonly #cacheMisses: Counter;
-  readonly #upstreamDuration: Family<Histogram>;
-  readonly #upstreamFailures: Family<Counter>;
-  readonly #rejects: Counter;
+  readonly #queries: QueryFamilies;
+  readonly #forwarding: ForwardingFamilies;
   readonly #programming: Family<Histogram>;
 
-  /** `server` is the label CoreDNS gives: `dns://:53`. */
-  constructor(server: string) {
-    this.#server = server;
+  constructor() {
     const { registry } = this;
-    const byProtocol = ['server', 'zone', 'view', 'proto'];
-    this.#requests = registry.counters({
-      name: 'coredns_dns_requests_total',
-      help: 'Queries that came, by family and type.',
-      labels: [...byProtocol, 'family', 'type'],
-    });
-    this.#dnssecRequests = registry.counters({
-      name: 'coredns_dns_do_requests_total',
-      help: 'Queries that asked for DNSSEC records.',
-      labels: ['server', 'zone', 'view'],
-    });
-    this.#responses = registry.counters({
-      name: 'coredns_dns_responses_total',
-      help: 'Answers given, by response code and by who had it.',
-      labels: ['server', 'zone', 'view', 'rcode', 'plugin'],
-    });
-    const sizes = (name: string, help: string) => registry.histograms({ name, help, labels: byProtocol }, sizeBounds);
-    this.#requestSize = sizes('coredns_dns_request_size_bytes', 'Size of queries.');
-    this.#responseSize = sizes('coredns_dns_response_size_bytes', 'Size of answers.');
-    const duration = { name: 'coredns_dns_request_duration_seconds', help: 'Time from a query to its answer.' };
-    this.#duration = registry
-      .histograms({ ...duration, labels: ['server', 'zone', 'view'] }, secondsBounds)
-      .of(server, '.', '');
-    const cached = { labels: ['server', 'type', 'zones', 'view'] };
-    this.#cacheHits = registry.counters({
-      ...cached,
-      name: 'coredns_cache_hits_total',
-      help: 'Answers from the cache.',
-    });
-    this.#cacheMisses = registry
-      .counters({ name: 'coredns_cache_misses_total', help: 'Not in the cache.', labels: ['server', 'zones', 'view'] })
-      .of(server, '.', '');
-    this.#upstreamDuration = registry.histograms(
-      {
-        name: 'coredns_proxy_request_duration_seconds',
-        help: 'Time an upstream took to answer.',
-        labels: ['proxy_name', 'to', 'rcode'],
-      },
-      secondsBounds,
-    );
-    this.#upstreamFailures = registry.counters({
-      name: 'coredns_proxy_healthcheck_failures_total',
-      help: 'Queries an upstream did not answer.',
-      labels: ['proxy_name', 'to'],
-    });
-    this.#rejects = registry.counter({
-      name: 'coredns_forward_max_concurrent_rejects_total',
-      help: 'Queries refused because too many were under way.',
-    });
+    this.#queries = queryFamilies(registry);
+    this.#forwarding = forwardingFamilies(registry);
     this.#programming = registry.histograms(
       {
         name: 'coredns_kubernetes_dns_programming_duration_seconds',
@@ -117,6 +58,156 @@ export class DnsMetrics {
       },
       Array.from({ length: 20 }, (_, i) => 0.001 * 2 ** i),
     );
+  }
+
+  /** The books of the queries for names in one zone at one listening address, named as CoreDNS does: `dns://:53`, `.`. */
+  queries(server: string, zone: string): QueryMetrics {
+    return new QueryMetrics(this.#queries, server, zone);
+  }
+
+  /** The books of what is asked of other servers, and of their answers kept, for a block's listening address and zone. */
+  forwarding(server: string, zone: string): ForwardMetrics {
+    return new ForwardMetrics(this.#forwarding, server, zone);
+  }
+
+  /** Notes how long a change of a headless Service took to get here. */
+  observeProgramming(seconds: number): void {
+    this.#programming.of('headless_with_selector').observe(seconds);
+  }
+}
+
+interface ForwardingFamilies {
+  readonly cacheHits: Family<Counter>;
+  readonly cacheMisses: Family<Counter>;
+  readonly upstreamDuration: Family<Histogram>;
+  readonly upstreamFailures: Family<Counter>;
+  readonly rejects: Counter;
+}
+
+function forwardingFamilies(registry: MetricRegistry): ForwardingFamilies {
+  return {
+    cacheHits: registry.counters({
+      name: 'coredns_cache_hits_total',
+      help: 'Answers from the cache.',
+      labels: ['server', 'type', 'zones', 'view'],
+    }),
+    cacheMisses: registry.counters({
+      name: 'coredns_cache_misses_total',
+      help: 'Not in the cache.',
+      labels: ['server', 'zones', 'view'],
+    }),
+    upstreamDuration: registry.histograms(
+      {
+        name: 'coredns_proxy_request_duration_seconds',
+        help: 'Time an upstream took to answer.',
+        labels: ['proxy_name', 'to', 'rcode'],
+      },
+      secondsBounds,
+    ),
+    upstreamFailures: registry.counters({
+      name: 'coredns_proxy_healthcheck_failures_total',
+      help: 'Queries an upstream did not answer.',
+      labels: ['proxy_name', 'to'],
+    }),
+    rejects: registry.counter({
+      name: 'coredns_forward_max_concurrent_rejects_total',
+      help: 'Queries refused because too many were under way.',
+    }),
+  };
+}
+
+/** The books of what is asked of other servers, and of their answers kept. */
+export class ForwardMetrics {
+  readonly #families: ForwardingFamilies;
+  readonly #labels: readonly [server: string, zone: string];
+
+  constructor(families: ForwardingFamilies, server: string, zone: string) {
+    this.#families = families;
+    this.#labels = [server, zone];
+  }
+
+  /** Counts an answer that was in the cache. */
+  countCacheHit(isDenial: boolean): void {
+    const [server, zone] = this.#labels;
+    this.#families.cacheHits.of(server, isDenial ? 'denial' : 'success', zone, '').add();
+  }
+
+  /** Counts one that was not. */
+  countCacheMiss(): void {
+    this.#families.cacheMisses.of(...this.#labels, '').add();
+  }
+
+  /** Counts an upstream's answer. */
+  countUpstream(upstream: string, code: number, seconds: number): void {
+    this.#families.upstreamDuration.of('forward', upstream, rcodeName(code)).observe(seconds);
+  }
+
+  /** Counts an upstream's silence. */
+  countUpstreamFailure(upstream: string): void {
+    this.#families.upstreamFailures.of('forward', upstream).add();
+  }
+
+  /** Counts a query refused for want of room. */
+  countReject(): void {
+    this.#families.rejects.add();
+  }
+}
+
+/** The metrics that queries are counted in, by labels of which the first are `server`, `zone` and `view`. */
+interface QueryFamilies {
+  readonly requests: Family<Counter>;
+  readonly dnssecRequests: Family<Counter>;
+  readonly responses: Family<Counter>;
+  readonly requestSize: Family<Histogram>;
+  readonly responseSize: Family<Histogram>;
+  readonly duration: Family<Histogram>;
+}
+
+function queryFamilies(registry: MetricRegistry): QueryFamilies {
+  const byZone = ['server', 'zone', 'view'];
+  const byProtocol = [...byZone, 'proto'];
+  const sizes = (name: string, help: string) => registry.histograms({ name, help, labels: byProtocol }, sizeBounds);
+  return {
+    requests: registry.counters({
+      name: 'coredns_dns_requests_total',
+      help: 'Queries that came, by family and type.',
+      labels: [...byProtocol, 'family', 'type'],
+    }),
+    dnssecRequests: registry.counters({
+      name: 'coredns_dns_do_requests_total',
+      help: 'Queries that asked for DNSSEC records.',
+      labels: byZone,
+    }),
+    responses: registry.counters({
+      name: 'coredns_dns_responses_total',
+      help: 'Answers given, by response code and by who had it.',
+      labels: [...byZone, 'rcode', 'plugin'],
+    }),
+    requestSize: sizes('coredns_dns_request_size_bytes', 'Size of queries.'),
+    responseSize: sizes('coredns_dns_response_size_bytes', 'Size of answers.'),
+    duration: registry.histograms(
+      {
+        name: 'coredns_dns_request_duration_seconds',
+        help: 'Time from a query to its answer.',
+        labels: byZone,
+      },
+      secondsBounds,
+    ),
+  };
+}
+
+/** The books of the queries for names in one zone at one listening address. */
+export class QueryMetrics {
+  readonly #families: QueryFamilies;
+  readonly #labels: readonly [server: string, zone: string, view: string];
+  readonly #duration: Histogram;
+  readonly #requestSamples = new Map<number, RequestSamples>();
+  readonly #responseSamples = new Map<string, Counter>();
+
+  constructor(families: QueryFamilies, server: string, zone: string) {
+    this.#families = families;
+    this.#labels = [server, zone, ''];
+    this.#duration = families.duration.of(...this.#labels);
   }
 
   /** Counts a query and its answer. */
@@ -130,40 +221,10 @@ export class DnsMetrics {
     const key = `${exchange.rcode}${exchange.source}`;
     let responses = this.#responseSamples.get(key);
     if (responses === undefined) {
-      responses = this.#responses.of(this.#server, '.', '', rcodeName(exchange.rcode), exchange.source);
+      responses = this.#families.responses.of(...this.#labels, rcodeName(exchange.rcode), exchange.source);
       this.#responseSamples.set(key, responses);
     }
     responses.add();
-  }
-
-  /** Counts an answer that was in the cache. */
-  countCacheHit(isDenial: boolean): void {
-    this.#cacheHits.of(this.#server, isDenial ? 'denial' : 'success', '.', '').add();
-  }
-
-  /** Counts one that was not. */
-  countCacheMiss(): void {
-    this.#cacheMisses.add();
-  }
-
-  /** Counts an upstream's answer. */
-  countUpstream(upstream: string, code: number, seconds: number): void {
-    this.#upstreamDuration.of('forward', upstream, rcodeName(code)).observe(seconds);
-  }
-
-  /** Counts an upstream's silence. */
-  countUpstreamFailure(upstream: string): void {
-    this.#upstreamFailures.of('forward', upstream).add();
-  }
-
-  /** Counts a query refused for want of room. */
-  countReject(): void {
-    this.#rejects.add();
-  }
-
-  /** Notes how long a change of a headless Service took to get here. */
-  observeProgramming(seconds: number): void {
-    this.#programming.of('headless_with_selector').observe(seconds);
   }
 
   #requestSamplesOf({ client, type }: Exchange): RequestSamples {
@@ -172,12 +233,13 @@ export class DnsMetrics {
     let samples = this.#requestSamples.get(key);
     if (samples === undefined) {
       const family = client.family === 'IPv4' ? '1' : '2';
-      const labels = [this.#server, '.', '', client.transport] as const;
+      const { requests, dnssecRequests, requestSize, responseSize } = this.#families;
+      const labels = [...this.#labels, client.transport] as const;
       samples = {
-        requests: this.#requests.of(...labels, family, typeNames.get(known) ?? 'other'),
-        dnssecRequests: this.#dnssecRequests.of(this.#server, '.', ''),
-        requestSize: this.#requestSize.of(...labels),
-        responseSize: this.#responseSize.of(...labels),
+        requests: requests.of(...labels, family, typeNames.get(known) ?? 'other'),
+        dnssecRequests: dnssecRequests.of(...this.#labels),
+        requestSize: requestSize.of(...labels),
+        responseSize: responseSize.of(...labels),
       };
       this.#requestSamples.set(key, samples);
     }

@@ -7,7 +7,7 @@ import { type DecodedPacket, decode } from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
-import { parseDnsConfig } from './config.ts';
+import { parseDnsConfig } from './config/fields.ts';
 import { formatServerAddress } from './forward/address.ts';
 import { type DnsServer, runDns, startDns } from './run.ts';
 import { SmallApi } from './testing/api.ts';

@@ -6,26 +6,14 @@ import { createLogger, type Logger } from '../component/log.ts';
 import { metricsContentType } from '../component/metrics.ts';
 import { type Pages, servePages } from '../component/pages.ts';
 import { Responder } from './answer.ts';
-import { type DnsConfig, type HttpAddress, readUpstreams } from './config.ts';
-import { feedZone } from './feed.ts';
+import { type OpenBlock, openBlock } from './blocks.ts';
+import type { DnsConfig, HttpAddress, ListenAddress } from './config/types.ts';
 import { formatServerAddress, type ServerAddress } from './forward/address.ts';
-import { Forwarder } from './forward/forwarder.ts';
 import { DnsMetrics } from './metrics.ts';
-import { defaultTcpLimits, listenTcp } from './server/tcp.ts';
-import { type Listener, listenUdp } from './server/udp.ts';
+import { serverLabel } from './server/label.ts';
+import { listenAt } from './server/listen.ts';
+import type { Listener } from './server/udp.ts';
 import { formatName } from './wire/name.ts';
-import { ClusterZone } from './zone.ts';
-
-/** Bounds of asking other servers. A client's own time-out is 5 s as a rule: an answer after that is for nobody. */
-const forwarding = {
-  timeoutMs: 2_000,
-  deadlineMs: 4_500,
-  maxInFlight: 1_000,
-  cache: { entries: 10_000, bytes: 16 << 20, maxTtl: 30 },
-};
-
-/** When upstreams are probed for loops, in milliseconds after the start: some are not up when we are. */
-const probeTimes = [0, 2_000, 10_000, 30_000];
 
 /**
  * Runs the cluster's DNS server until the signal aborts and all sockets are closed. It answers SERVFAIL for the
@@ -56,8 +44,9 @@ export interface DnsParts {
 export interface DnsServer {
   /** Where it listens, UDP and TCP alike, in the order of the configuration. */
   readonly addresses: readonly ServerAddress[];
+  /** 0 for a page that is not served. */
   readonly ports: { readonly health: number; readonly ready: number; readonly metrics: number };
-  /** Resolves when the zone is whole. */
+  /** Resolves when the zones are whole. */
   readonly synced: Promise<void>;
   close(): Promise<void>;
 }
@@ -67,57 +56,74 @@ export interface DnsServer {
  * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`
  */
 export async function startDns({ config, client, log }: DnsParts): Promise<DnsServer> {
-  const metrics = new DnsMetrics(`dns://:${config.listen[0]?.port ?? 53}`);
-  const zone = new ClusterZone({
-    domain: config.clusterDomain,
-    ttl: config.ttl,
-    pods: config.pods,
-    nameServer: config.nameServer,
-  });
-  const upstreams = await readUpstreams(config);
-  const forwarder = upstreams.length === 0 ? undefined : new Forwarder({ ...forwarding, upstreams, metrics, log });
+  const metrics = new DnsMetrics();
   const closers: { close(): unknown }[] = [];
   const close = async () => {
     // Last opened, first closed: what asks goes before what is asked.
     for (const part of closers.splice(0).reverse()) await part.close();
   };
   try {
-    if (forwarder !== undefined) closers.push(forwarder, probing(forwarder));
-    const feed = feedZone({ zone, client, log, metrics });
-    closers.push(feed);
-    const responder = new Responder({
-      zone,
-      isReady: feed.isReady,
-      forwarder,
-      maxUdpSize: config.maxUdpSize,
-      metrics,
-    });
-    const listeners = await listen(config.listen, { responder, log }, closers);
-    exposeGauges(metrics, zone, forwarder);
-    const ports = await openPages(config, { metrics, isReady: feed.isReady }, closers);
-    log.info({ listen: listeners.map(formatServerAddress), domain: formatName(config.clusterDomain) }, 'serving');
-    return { addresses: listeners, ports, synced: feed.synced, close };
+    const blocks: OpenBlock[] = [];
+    for (const settings of config.servers) {
+      const block = await openBlock(settings, { config, client, log, metrics });
+      blocks.push(block);
+      closers.push(block);
+    }
+    const addresses = await listen(blocks, { config, metrics, log }, closers);
+    exposeGauges(metrics, blocks);
+    const clusters = blocks.flatMap(({ cluster }) => cluster ?? []);
+    const isReady = () => clusters.every(({ feed }) => feed.isReady());
+    const ports = await openPages(config, { metrics, isReady }, closers);
+    log.info({ listen: addresses.map(formatServerAddress), zones: blocks.flatMap(zonesOf) }, 'serving');
+    const synced = Promise.all(clusters.map(({ feed }) => feed.synced)).then(() => undefined);
+    synced.catch(() => undefined);
+    return { addresses, ports, synced, close };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
+function zonesOf({ settings }: OpenBlock): string[] {
+  return settings.zones.map(formatName);
+}
+
+/** Opens the sockets: one responder for each listening address, with the blocks that are served there. */
 async function listen(
-  addresses: readonly ServerAddress[],
-  { responder, log }: { responder: Responder; log: Logger },
+  blocks: readonly OpenBlock[],
+  { config, metrics, log }: { config: DnsConfig; metrics: DnsMetrics; log: Logger },
   closers: { close(): unknown }[],
 ): Promise<ServerAddress[]> {
+  const addresses = new Map<ListenAddress, OpenBlock[]>();
+  for (const block of blocks) {
+    for (const address of block.settings.listen) {
+      const same = [...addresses.keys()].find((other) => isSameAddress(address, other)) ?? address;
+      addresses.set(same, [...(addresses.get(same) ?? []), block]);
+    }
+  }
   const bound: ServerAddress[] = [];
-  for (const address of addresses) {
-    const tcp = await listenTcp(address, { responder, limits: defaultTcpLimits, log });
-    closers.push(tcp);
-    // The same port for both, where the system chose one.
-    const udp: Listener = await listenUdp(tcp.address, responder, log);
-    closers.push(udp);
-    bound.push(udp.address);
+  for (const [address, served] of addresses) {
+    const label = serverLabel(address);
+    const responder = new Responder({
+      blocks: served.map(({ settings, handlers }) => ({
+        zones: settings.zones.map((apex) => ({ apex, metrics: metrics.queries(label, formatName(apex)) })),
+        handlers,
+      })),
+      maxUdpSize: config.maxUdpSize,
+      isRecursive: served.some(({ forwarders }) => forwarders.length > 0),
+      dropped: metrics.queries(label, 'dropped'),
+    });
+    const opened: Listener[] = [];
+    closers.push({ close: () => Promise.all(opened.map((listener) => listener.close())) });
+    await listenAt(address, { responder, log }, opened);
+    bound.push(...opened.slice(0, 1).map((listener) => listener.address));
   }
   return bound;
+}
+
+/** Port 0 takes a free one: two of these are two addresses. */
+function isSameAddress(a: ListenAddress, b: ListenAddress): boolean {
+  return a.ip === b.ip && a.port === b.port && a.transport === b.transport && a.port !== 0;
 }
 
 async function openPages(
@@ -125,34 +131,33 @@ async function openPages(
   { metrics, isReady }: { metrics: DnsMetrics; isReady: () => boolean },
   closers: { close(): unknown }[],
 ): Promise<DnsServer['ports']> {
-  const open = async ({ ip, port }: HttpAddress, pages: Pages) => {
-    const server = await servePages({ host: ip, port }, pages);
+  const open = async (address: HttpAddress | undefined, pages: Pages) => {
+    if (address === undefined) return 0;
+    const server = await servePages({ host: address.ip, port: address.port }, pages);
     closers.push(server);
     return server.port;
   };
-  return {
-    health: await open(config.health, { '/health': () => ({ body: 'OK' }) }),
-    ready: await open(config.ready, {
-      '/ready': () => (isReady() ? { body: 'OK' } : { status: 503, body: 'kubernetes' }),
-    }),
-    metrics: await open(config.metrics, {
-      '/metrics': () => ({ type: metricsContentType, body: metrics.registry.text() }),
-    }),
-  };
+  const health = await open(config.health, { '/health': () => ({ body: 'OK' }) });
+  const ready = await open(config.ready, {
+    '/ready': () => (isReady() ? { body: 'OK' } : { status: 503, body: 'kubernetes' }),
+  });
+  const metricsPorts: number[] = [];
+  for (const address of config.metrics) {
+    const page = () => ({ type: metricsContentType, body: metrics.registry.text() });
+    metricsPorts.push(await open(address, { '/metrics': page }));
+  }
+  return { health, ready, metrics: metricsPorts[0] ?? 0 };
 }
 
-function exposeGauges({ registry }: DnsMetrics, zone: ClusterZone, forwarder: Forwarder | undefined): void {
+function exposeGauges({ registry }: DnsMetrics, blocks: readonly OpenBlock[]): void {
+  const zones = blocks.flatMap(({ cluster }) => cluster?.zone ?? []);
   registry.readGauge({ name: 'signalbox_dns_zone_names', help: 'Names that exist in the zones served.' }, () =>
-    zone.zones.reduce((sum, { tree }) => sum + tree.size, 0),
+    zones.flatMap((zone) => zone.zones).reduce((sum, { tree }) => sum + tree.size, 0),
   );
-  registry.readGauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () => zone.serial);
-  registry.readGauge(
-    { name: 'coredns_cache_entries', help: "Other servers' answers kept." },
-    () => forwarder?.cacheSize ?? 0,
+  registry.readGauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () =>
+    Math.max(0, ...zones.map(({ serial }) => serial)),
   );
-}
-
-function probing(forwarder: Forwarder): { close(): void } {
-  const timers = probeTimes.map((ms) => setTimeout(() => forwarder.probeForLoops(), ms));
-  return { close: () => timers.forEach(clearTimeout) };
+  registry.readGauge({ name: 'coredns_cache_entries', help: "Other servers' answers kept." }, () =>
+    blocks.flatMap(({ forwarders }) => forwarders).reduce((sum, { cacheSize }) => sum + cacheSize, 0),
+  );
 }

@@ -1,10 +1,11 @@
 import { type Answer, type DecodedPacket, encode } from 'dns-packet';
 import { afterEach, describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
-import { Responder } from '../answer.ts';
+import type { Responder } from '../answer.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { ask, lines, rcodeOf } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
+import { responderOf } from '../testing/responder.ts';
 import { a, otherServer, type Reply, silent, soa } from '../testing/servers.ts';
 import type { ServerAddress } from './address.ts';
 import { Forwarder, type ForwarderOptions } from './forwarder.ts';
@@ -21,19 +22,19 @@ async function serverWith(reply: Reply) {
 }
 
 function forwarding(upstreams: readonly ServerAddress[], rest: Partial<ForwarderOptions> = {}) {
-  const metrics = new DnsMetrics('dns://:53');
+  const metrics = new DnsMetrics();
   const forwarder = new Forwarder({
     upstreams,
     timeoutMs: 150,
     deadlineMs: 1_000,
     maxInFlight: 10,
     cache: { entries: 100, bytes: 1 << 20, maxTtl: 30 },
-    metrics,
+    metrics: metrics.forwarding('dns://:53', '.'),
     log: silent,
     ...rest,
   });
   closers.push(() => forwarder.close());
-  const responder = new Responder({ zone: exampleZone(), isReady: () => true, forwarder, maxUdpSize: 1232, metrics });
+  const responder = responderOf({ zone: exampleZone(), forwarder, metrics });
   return { forwarder, responder, metrics };
 }
 

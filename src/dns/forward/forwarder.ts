@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../component/log.ts';
-import type { DnsMetrics } from '../metrics.ts';
+import type { ForwardMetrics } from '../metrics.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import { joinName, type Name } from '../wire/name.ts';
 import type { Response } from '../wire/response.ts';
@@ -20,7 +20,7 @@ export interface ForwarderOptions {
   /** Different questions under way at once; more are refused. */
   readonly maxInFlight: number;
   readonly cache: CacheOptions;
-  readonly metrics: DnsMetrics;
+  readonly metrics: ForwardMetrics;
   readonly log: Logger;
 }
 

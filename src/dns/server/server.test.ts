@@ -7,12 +7,13 @@ import { promisify } from 'node:util';
 import { decode } from 'dns-packet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
-import { Responder } from '../answer.ts';
+import type { Responder } from '../answer.ts';
 import { Forwarder } from '../forward/forwarder.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { lines, questionPacket } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
 import { service, slice } from '../testing/objects.ts';
+import { responderOf } from '../testing/responder.ts';
 import { a, anyPort, type OtherServer, otherServer, silent } from '../testing/servers.ts';
 import { listenTcp } from './tcp.ts';
 import { type Listener, listenUdp } from './udp.ts';
@@ -28,7 +29,7 @@ let udp: Listener;
 let metrics: DnsMetrics;
 
 beforeAll(async () => {
-  metrics = new DnsMetrics('dns://:53');
+  metrics = new DnsMetrics();
   // Slow for names that say so, otherwise at once.
   upstream = await otherServer(({ questions, id }) => {
     const name = questions?.[0]?.name ?? '';
@@ -40,14 +41,14 @@ beforeAll(async () => {
     deadlineMs: 500,
     maxInFlight: 100,
     cache: { entries: 10, bytes: 1 << 16, maxTtl: 30 },
-    metrics,
+    metrics: metrics.forwarding('dns://:53', '.'),
     log: silent,
   });
   const zone = exampleZone();
   const hosts = Array.from({ length: 250 }, (_, i) => `10.244.9.${i + 1}`);
   zone.setService('default/big', service(['None'], 'http:80'));
   zone.setEndpointSlice('default/big-a', slice('big', hosts, 'http:80'));
-  const responder = new Responder({ zone, isReady: () => true, forwarder, maxUdpSize: 1232, metrics });
+  const responder = responderOf({ zone, forwarder, metrics });
   tcp = await listenTcp(anyPort, { responder, limits, log: silent });
   udp = await listenUdp(tcp.address, responder, silent);
 });
@@ -275,7 +276,7 @@ const hasIpv6 = Object.values(networkInterfaces()).some((all = []) => all.some((
 describe.skipIf(!hasIpv6)('over IPv6 (skipped where ::1 is not up)', () => {
   test('answers UDP and TCP', async () => {
     const zone = exampleZone();
-    const responder = new Responder({ zone, isReady: () => true, forwarder: undefined, maxUdpSize: 1232, metrics });
+    const responder = responderOf({ zone, metrics });
     const tcp6 = await listenTcp({ ip: parseIp('::1'), port: 0 }, { responder, limits, log: silent });
     const udp6 = await listenUdp(tcp6.address, responder, silent);
     const socket = createSocket('udp6');

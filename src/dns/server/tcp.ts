@@ -41,10 +41,10 @@ interface Service {
  */
 export async function listenTcp(address: ServerAddress, service: Service): Promise<Listener> {
   const family = familyOf(address.ip);
-  const client: Client = { transport: 'tcp', family };
   const connections = new Set<Connection>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
-    const connection = new Connection(socket, client, service);
+    const { remoteAddress: from = '', remotePort = 0 } = socket;
+    const connection = new Connection(socket, { transport: 'tcp', family, address: from, port: remotePort }, service);
     connections.add(connection);
     socket.on('close', () => connections.delete(connection));
   });

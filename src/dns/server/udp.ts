@@ -5,7 +5,6 @@ import { portTaken } from '../../component/port-taken.ts';
 import { familyOf } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, lookupNothing, type ServerAddress, socketType } from '../forward/address.ts';
-import type { Client } from '../metrics.ts';
 
 /** A socket that answers, and how to end it. */
 export interface Listener {
@@ -29,7 +28,6 @@ export async function listenUdp(address: ServerAddress, responder: Responder, lo
     ipv6Only: family === 'IPv6',
     lookup: lookupNothing,
   });
-  const client: Client = { transport: 'udp', family };
   let isClosed = false;
   const listening = once(socket, 'listening');
   socket.bind(address.port, address.ip);
@@ -43,7 +41,7 @@ export async function listenUdp(address: ServerAddress, responder: Responder, lo
   socket.on('message', (packet, { port, address: from }) => {
     // Nobody sends from port 0; answering it is an error of the socket.
     if (port === 0) return;
-    responder.answer(packet, client, (reply) => {
+    responder.answer(packet, { transport: 'udp', family, address: from, port }, (reply) => {
       // An answer from elsewhere may come when nobody is left to send it.
       if (isClosed || socket.getSendQueueSize() > maxQueued) return;
       socket.send(reply, port, from);

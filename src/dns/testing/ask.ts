@@ -1,5 +1,6 @@
 import { type DecodedPacket, decode, encode, type Packet, type RecordType } from 'dns-packet';
 import type { Responder } from '../answer.ts';
+import type { Client } from '../metrics.ts';
 
 /** For tests: a question as its text, and what may be said besides. */
 export interface Asked {
@@ -24,6 +25,9 @@ export function questionPacket({ name, type, udpSize }: Asked, rest: Partial<Pac
   });
 }
 
+/** For tests: a client. */
+export const someone: Client = { transport: 'udp', family: 'IPv4', address: '127.0.0.1', port: 4711 };
+
 /** For tests: the raw answer to a packet, `undefined` where there is none. */
 export function answerTo(
   responder: Responder,
@@ -31,7 +35,7 @@ export function answerTo(
   transport: 'udp' | 'tcp' = 'udp',
 ): Promise<Buffer | undefined> {
   return new Promise((resolve) => {
-    const comes = responder.answer(packet, { transport, family: 'IPv4' }, (reply) => resolve(Buffer.from(reply)));
+    const comes = responder.answer(packet, { ...someone, transport }, (reply) => resolve(Buffer.from(reply)));
     if (!comes) resolve(undefined);
   });
 }

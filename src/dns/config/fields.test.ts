@@ -1,26 +1,35 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseDnsConfig, readUpstreams } from './config.ts';
-import { formatServerAddress, parseServerAddress } from './forward/address.ts';
-import { name } from './testing/objects.ts';
+import { formatServerAddress, parseServerAddress } from '../forward/address.ts';
+import { name } from '../testing/objects.ts';
+import { rootName } from '../wire/name.ts';
+import { parseDnsConfig } from './fields.ts';
 
 describe('parseDnsConfig', () => {
   test('has a default for everything', () => {
-    expect(parseDnsConfig({})).toEqual({
-      listen: [{ ip: '0.0.0.0', port: 53 }],
-      clusterDomain: name('cluster.local'),
-      ttl: 5,
-      pods: 'insecure',
-      nameServer: 'kube-system/kube-dns',
-      upstreams: '/etc/resolv.conf',
+    const config = parseDnsConfig({});
+    expect(config).toMatchObject({
       maxUdpSize: 1232,
-      health: { ip: undefined, port: 8080 },
+      health: { ip: undefined, port: 8080, lameduckMs: 0 },
       ready: { ip: undefined, port: 8181 },
-      metrics: { ip: undefined, port: 9153 },
+      metrics: [{ ip: undefined, port: 9153 }],
+      reload: undefined,
+      workers: 1,
       kubeconfig: undefined,
     });
+    expect(config.servers).toMatchObject([
+      {
+        zones: [rootName],
+        listen: [{ ip: '0.0.0.0', port: 53, transport: 'dns' }],
+        kubernetes: {
+          zones: [name('cluster.local'), name('in-addr.arpa'), name('ip6.arpa')],
+          ttl: 5,
+          pods: 'insecure',
+          fallthrough: [name('in-addr.arpa'), name('ip6.arpa')],
+          nameServer: 'kube-system/kube-dns',
+        },
+        forward: [{ from: rootName, to: [{ kind: 'resolvConf', path: '/etc/resolv.conf' }] }],
+      },
+    ]);
   });
 
   test('takes what is given', () => {
@@ -39,20 +48,33 @@ describe('parseDnsConfig', () => {
       kubeconfig: '/etc/kubeconfig',
     });
     expect(config).toMatchObject({
-      listen: [
-        { ip: '10.0.0.1', port: 5353 },
-        { ip: '::', port: 53 },
+      servers: [
+        {
+          listen: [
+            { ip: '10.0.0.1', port: 5353 },
+            { ip: '::', port: 53 },
+          ],
+          kubernetes: { ttl: 30, pods: 'disabled', nameServer: 'dns/server' },
+          forward: [
+            {
+              to: [
+                { ip: '192.0.2.1', port: 53 },
+                { ip: '192.0.2.2', port: 5353 },
+                { ip: '2001:db8::1', port: 53 },
+              ],
+            },
+          ],
+        },
       ],
-      clusterDomain: name('example.test'),
-      ttl: 30,
-      upstreams: [
-        { ip: '192.0.2.1', port: 53 },
-        { ip: '192.0.2.2', port: 5353 },
-        { ip: '2001:db8::1', port: 53 },
-      ],
+      maxUdpSize: 4096,
       health: { ip: '127.0.0.1', port: 0 },
+      kubeconfig: '/etc/kubeconfig',
     });
-    expect(parseDnsConfig({ resolvConf: '/x' }).upstreams).toBe('/x');
+    expect(config.servers[0]?.kubernetes?.zones[0]).toBe(name('example.test'));
+    expect(parseDnsConfig({ resolvConf: '/x' }).servers[0]?.forward[0]?.to).toEqual([
+      { kind: 'resolvConf', path: '/x' },
+    ]);
+    expect(parseDnsConfig({ upstreams: [] }).servers[0]?.forward).toEqual([]);
   });
 
   test.each([
@@ -85,31 +107,5 @@ describe('parseDnsConfig', () => {
 describe('parseServerAddress', () => {
   test.each(['192.0.2.1:53', '[2001:db8::1]:5353'])('is the inverse of formatServerAddress for %s', (text) => {
     expect(formatServerAddress(parseServerAddress(text))).toBe(text);
-  });
-});
-
-describe('readUpstreams', () => {
-  const upstreamsOf = async (object: object) => (await readUpstreams(parseDnsConfig(object))).map(formatServerAddress);
-
-  test('leaves this server itself out', async () => {
-    const upstreams = ['127.0.0.1', '127.0.0.53', '127.0.0.1:5353', '192.0.2.1', '10.0.0.1'];
-    expect(await upstreamsOf({ upstreams })).toEqual(['127.0.0.1:5353', '192.0.2.1:53', '10.0.0.1:53']);
-    const listen = [{ address: '10.0.0.1', port: 53 }];
-    expect(await upstreamsOf({ upstreams, listen })).toEqual(
-      upstreams.slice(0, -1).map((u) => formatServerAddress(parseServerAddress(u))),
-    );
-  });
-
-  test('reads a resolv.conf, and says which it cannot read', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'dns-config-'));
-    await writeFile(join(folder, 'resolv.conf'), 'nameserver 127.0.0.53\nnameserver 192.0.2.1\n');
-    expect(await upstreamsOf({ resolvConf: join(folder, 'resolv.conf') })).toEqual(['192.0.2.1:53']);
-    const many = Array.from({ length: 20 }, (_, i) => `nameserver 198.51.100.${i}`);
-    await writeFile(join(folder, 'resolv.conf'), many.join('\n'));
-    expect(await upstreamsOf({ resolvConf: join(folder, 'resolv.conf') })).toHaveLength(15);
-    await expect(upstreamsOf({ resolvConf: join(folder, 'gone') })).rejects.toThrow(
-      /gone cannot be read.*INVALID_CONFIG/,
-    );
-    await rm(folder, { recursive: true });
   });
 });

@@ -1,0 +1,46 @@
+import { type Name, parseName, rootName } from '../wire/name.ts';
+import type { CacheSettings, ForwardSettings, KubernetesSettings } from './types.ts';
+
+/** The zones of addresses' names. */
+export const reverseZones: readonly Name[] = ['in-addr.arpa', 'ip6.arpa'].map((text) => parseName(text) as Name);
+
+/** What holds where nothing else is said; zones and targets always are. */
+export const kubernetesDefaults: Omit<KubernetesSettings, 'zones' | 'fallthrough'> = {
+  // As long as clients may keep what has gone; it is what CoreDNS gives too.
+  ttl: 5,
+  pods: 'disabled',
+  endpointPodNames: false,
+  namespaces: [],
+  namespaceLabels: undefined,
+  labels: undefined,
+  noEndpoints: false,
+  ignoreEmptyService: false,
+  nameServer: 'kube-system/kube-dns',
+};
+
+/** CoreDNS' figures. */
+export const cacheDefaults: Omit<CacheSettings, 'zones'> = {
+  success: { capacity: 9984, maxTtl: 3600, minTtl: 5 },
+  denial: { capacity: 9984, maxTtl: 1800, minTtl: 5 },
+  servfailMs: 5_000,
+  prefetch: undefined,
+  serveStale: undefined,
+  disableSuccess: [],
+  disableDenial: [],
+  keepTtl: false,
+};
+
+/** CoreDNS' figures. */
+export const forwardDefaults: Omit<ForwardSettings, 'from' | 'to'> = {
+  except: [],
+  tls: { certFile: undefined, keyFile: undefined, caFile: undefined, serverName: undefined },
+  policy: 'random',
+  maxFails: 2,
+  healthCheckMs: 500,
+  healthCheckRecursion: true,
+  healthCheckDomain: rootName,
+  expireMs: 10_000,
+  maxConcurrent: 0,
+  forceTcp: false,
+  preferUdp: false,
+};

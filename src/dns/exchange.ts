@@ -1,0 +1,97 @@
+import type { ServedZone } from './handlers/order.ts';
+import type { AnswerSource, Client } from './metrics.ts';
+import type { Name } from './wire/name.ts';
+import type { Query } from './wire/query.ts';
+import { questionOffset, type RecordBody, type ReplyWriter } from './wire/reply-writer.ts';
+
+/** A query as it came, and the way back. */
+export interface Incoming {
+  readonly packet: Buffer;
+  readonly query: Query;
+  readonly client: Client;
+  /** Takes the reply, which is valid during the call only. */
+  readonly send: (reply: Buffer) => void;
+}
+
+/** The server an exchange is at. */
+export interface ExchangeServer {
+  /** Where replies are written, one at a time: from `begin` to `finish` nobody else may. */
+  readonly writer: ReplyWriter;
+  /** Starts the exchange's reply. */
+  begin(exchange: Exchange): void;
+  /** Sends what was written. */
+  finish(exchange: Exchange, code: number, source: AnswerSource): void;
+  /** Has the exchange's name, which is another one now, answered by whoever has it. */
+  resolve(exchange: Exchange): void;
+}
+
+/** Aliases that lead to aliases: followed so far. */
+const maxAliases = 8;
+const noAliases: readonly RecordBody[] = [];
+
+/** One query on its way to its answer. */
+export class Exchange {
+  readonly incoming: Incoming;
+  readonly query: Query;
+  /** Milliseconds, by the process's clock. */
+  readonly started: number;
+  readonly #server: ExchangeServer;
+  /** The zone the query came to, where it is counted; aliases do not change it. */
+  zone: ServedZone | undefined;
+  #name: Name;
+  #aliases: readonly RecordBody[] = noAliases;
+
+  constructor(server: ExchangeServer, incoming: Incoming) {
+    this.#server = server;
+    this.incoming = incoming;
+    this.query = incoming.query;
+    this.started = performance.now();
+    this.#name = incoming.query.name;
+    this.zone = undefined;
+  }
+
+  /** The name to answer for: the query's, or the one its aliases lead to. */
+  get name(): Name {
+    return this.#name;
+  }
+
+  /** Whether aliases have been followed. */
+  get isAliased(): boolean {
+    return this.#aliases.length > 0;
+  }
+
+  get writer(): ReplyWriter {
+    return this.#server.writer;
+  }
+
+  /** Starts the reply, with the aliases that led here; returns where `name` stands in it. */
+  begin(): number {
+    this.#server.begin(this);
+    let at = questionOffset;
+    for (const alias of this.#aliases) at = this.writer.record('answer', at, alias);
+    return at;
+  }
+
+  /** Ends and sends the reply that was begun. */
+  finish(code: number, source: AnswerSource): void {
+    this.#server.finish(this, code, source);
+  }
+
+  /** Replies with a response code and no records. */
+  fail(code: number, source: AnswerSource): void {
+    this.#server.begin(this);
+    this.#server.finish(this, code, source);
+  }
+
+  /**
+   * Goes on at the target of a CNAME that `name` has: it becomes the name to answer for, by whoever has it. `false`,
+   * and nothing is done, when too many led here already.
+   */
+  follow(cname: RecordBody): boolean {
+    if (this.#aliases.length === maxAliases) return false;
+    this.#aliases = [...this.#aliases, cname];
+    this.#name = cname.rdata as string as Name;
+    this.#server.resolve(this);
+    return true;
+  }
+}

@@ -1,0 +1,83 @@
+import type { Exchange } from '../exchange.ts';
+import type { Forwarded, Forwarder } from '../forward/forwarder.ts';
+import { flag, rcode, recordType } from '../wire/constants.ts';
+import { isWithin, type Name } from '../wire/name.ts';
+import { detachRecord } from '../wire/response.ts';
+import type { Handler } from './order.ts';
+
+/** Which names are asked of whom. */
+export interface ForwardHandlerOptions {
+  readonly from: Name;
+  readonly except: readonly Name[];
+  readonly forwarder: Forwarder;
+}
+
+/** Answers with what other servers say. */
+export class ForwardHandler implements Handler {
+  readonly #options: ForwardHandlerOptions;
+
+  constructor(options: ForwardHandlerOptions) {
+    this.#options = options;
+  }
+
+  handle(exchange: Exchange): boolean {
+    const { query, name } = exchange;
+    const { from, except, forwarder } = this.#options;
+    if (!isWithin(name, from) || except.some((zone) => isWithin(name, zone))) return false;
+    if (query.type === recordType.HINFO && forwarder.sawProbe(name)) {
+      exchange.fail(rcode.REFUSED, '');
+      return true;
+    }
+    const dnssecOk = query.edns?.dnssecOk === true;
+    const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk });
+    if (answer instanceof Promise) answer.then((forwarded) => pass(exchange, forwarded));
+    else pass(exchange, answer);
+    return true;
+  }
+}
+
+type ForwardedAnswer = Extract<Forwarded, { readonly kind: 'answer' }>;
+
+/** Passes another server's answer on. */
+function pass(exchange: Exchange, forwarded: Forwarded): void {
+  if (forwarded.kind === 'failure') {
+    exchange.fail(forwarded.rcode, 'forward');
+    return;
+  }
+  const owner = exchange.begin();
+  if (exchange.isAliased) {
+    // The name that was asked for is the cluster's own, and so is the answer's first part.
+    exchange.writer.setFlags(flag.AA);
+    writeContinued(exchange, forwarded, owner);
+  } else writeMessage(exchange, forwarded);
+  exchange.writer.setFlags(forwarded.response.flags & flag.TC);
+  exchange.finish(forwarded.response.rcode, forwarded.cached ? 'cache' : 'forward');
+}
+
+function writeMessage({ writer }: Exchange, { response, age }: ForwardedAnswer): void {
+  const { answer, authority, additional, message, end } = response;
+  writer.sectionsOf(message, end, {
+    answer: answer.length,
+    authority: authority.length,
+    additional: additional.length,
+  });
+  if (writer.isTruncated) return;
+  for (const { owner, ownerAt } of answer) if (owner === response.question.name) writer.repeatCase(ownerAt);
+  if (age === 0) return;
+  for (const section of [answer, authority, additional])
+    for (const { ttl, ttlAt } of section) writer.overwrite(ttlAt, Math.max(0, ttl - age));
+}
+
+/** What another server says of the name that aliases of ours led to, which stands at `owner`. */
+function writeContinued({ writer }: Exchange, { response, age }: ForwardedAnswer, owner: number): void {
+  const known = new Map<Name, number>([[response.question.name, owner]]);
+  for (const section of ['answer', 'authority'] as const) {
+    for (const placed of response[section]) {
+      const body = detachRecord(response.message, placed);
+      if (body === undefined) continue;
+      const aged = { ...body, ttl: Math.max(0, body.ttl - age) };
+      const data = writer.record(section, known.get(placed.owner) ?? placed.owner, aged);
+      if (body.type === recordType.CNAME) known.set(body.rdata as string as Name, data);
+    }
+  }
+}

@@ -1,0 +1,99 @@
+import type { Exchange } from '../exchange.ts';
+import type { NameNode, RecordSet } from '../name-tree.ts';
+import { flag, rcode, recordType } from '../wire/constants.ts';
+import type { Name } from '../wire/name.ts';
+import { srvTargetOffset } from '../wire/rdata.ts';
+import type { ReplyWriter } from '../wire/reply-writer.ts';
+import type { ClusterZone, Zone } from '../zone.ts';
+import type { Handler } from './order.ts';
+
+/** What a cluster's names are answered from, and how. */
+export interface KubernetesHandlerOptions {
+  readonly zone: ClusterZone;
+  /** Whether the zone is whole. Before, what it has says nothing about what there is. */
+  readonly isReady: () => boolean;
+  /** Whether the records of an answer take turns at being first. */
+  readonly loadbalance: boolean;
+}
+
+/** Answers for a cluster's names. All is read when asked and written straight to the wire: no answer is older than the zone. */
+export class KubernetesHandler implements Handler {
+  readonly #options: KubernetesHandlerOptions;
+  readonly #zone: ClusterZone;
+  #turn = 0;
+
+  constructor(options: KubernetesHandlerOptions) {
+    this.#options = options;
+    this.#zone = options.zone;
+  }
+
+  handle(exchange: Exchange): boolean {
+    const { name, query } = exchange;
+    const zone = this.#zone.zoneOf(name);
+    if (zone === undefined) return false;
+    if (!this.#options.isReady()) {
+      exchange.fail(rcode.SERVFAIL, 'kubernetes');
+      return true;
+    }
+    const node = zone.tree.find(name);
+    if (zone.fallthrough && (node === undefined || node.sets.length === 0)) return false;
+    const cname = query.type === recordType.CNAME ? undefined : node?.set(recordType.CNAME);
+    if (cname !== undefined && query.type !== recordType.ANY) {
+      const body = { type: cname.type, ttl: cname.ttl, rdata: cname.at(0) };
+      if (!exchange.follow(body)) exchange.fail(rcode.SERVFAIL, 'kubernetes');
+      return true;
+    }
+    const code = this.#writeNode(exchange, zone, node);
+    exchange.finish(code, 'kubernetes');
+    return true;
+  }
+
+  /** Writes what the zone has at the exchange's name, and returns the response code. */
+  #writeNode(exchange: Exchange, zone: Zone, node: NameNode | undefined): number {
+    const { name, query, writer } = exchange;
+    const owner = exchange.begin();
+    writer.setFlags(flag.AA);
+    if (query.type === recordType.SOA && name === zone.apex) {
+      writer.record('answer', owner, this.#zone.soa(zone));
+      return rcode.NOERROR;
+    }
+    // RFC 8482: one set is answer enough for who asks for any.
+    const set = query.type === recordType.ANY ? node?.sets[0] : node?.set(query.type);
+    if (set !== undefined) {
+      this.#writeSet(exchange, set, owner);
+      return rcode.NOERROR;
+    }
+    const pod = node === undefined ? this.#zone.podRecord(name) : undefined;
+    if (pod !== undefined && (pod.type === query.type || query.type === recordType.ANY)) {
+      writer.record('answer', owner, pod);
+      return rcode.NOERROR;
+    }
+    writer.record('authority', owner + name.length - zone.apex.length, this.#zone.soa(zone));
+    return node === undefined && pod === undefined ? rcode.NXDOMAIN : rcode.NOERROR;
+  }
+
+  /** Writes all records of a set, and the addresses of the hosts they name. */
+  #writeSet({ writer }: Exchange, set: RecordSet, owner: number): void {
+    const { size, type, ttl } = set;
+    const targetOffset = type === recordType.SRV ? srvTargetOffset : type === recordType.NS ? 0 : -1;
+    const targets = targetOffset < 0 ? undefined : new Map<Name, number>();
+    const start = size === 1 || !this.#options.loadbalance ? 0 : this.#turn++ % size;
+    for (let i = 0; i < size; i++) {
+      const position = start + i;
+      const rdata = set.at(position < size ? position : position - size);
+      const data = writer.record('answer', owner, { type, ttl, rdata });
+      if (data === 0) return;
+      targets?.set(rdata.slice(targetOffset) as Name, data + targetOffset);
+    }
+    if (targets === undefined) return;
+    for (const [target, at] of targets) this.#writeAddresses(writer, target, at);
+  }
+
+  #writeAddresses(writer: ReplyWriter, host: Name, owner: number): void {
+    for (const set of this.#zone.find(host)?.sets ?? []) {
+      if (set.type !== recordType.A && set.type !== recordType.AAAA) continue;
+      for (let i = 0; i < set.size; i++)
+        writer.record('additional', owner, { type: set.type, ttl: set.ttl, rdata: set.at(i) });
+    }
+  }
+}

@@ -1,0 +1,34 @@
+import { Responder } from '../answer.ts';
+import type { Forwarder } from '../forward/forwarder.ts';
+import { ForwardHandler } from '../handlers/forward.ts';
+import { KubernetesHandler } from '../handlers/kubernetes.ts';
+import { inOrder } from '../handlers/order.ts';
+import { TransferHandler } from '../handlers/transfer.ts';
+import { DnsMetrics } from '../metrics.ts';
+import { rootName } from '../wire/name.ts';
+import type { ClusterZone } from '../zone.ts';
+
+/** For tests: what a responder with one block, for all names, is made of. */
+export interface ResponderParts {
+  readonly zone: ClusterZone;
+  readonly forwarder?: Forwarder;
+  readonly isReady?: boolean;
+  readonly maxUdpSize?: number;
+  readonly metrics?: DnsMetrics;
+}
+
+/** For tests: a responder with one block for all names: a cluster's, and others where there is a forwarder. */
+export function responderOf(parts: ResponderParts): Responder {
+  const { zone, forwarder, isReady = true, maxUdpSize = 1232, metrics = new DnsMetrics() } = parts;
+  const handlers = inOrder({
+    transfer: [new TransferHandler()],
+    kubernetes: [new KubernetesHandler({ zone, isReady: () => isReady, loadbalance: true })],
+    forward: forwarder === undefined ? [] : [new ForwardHandler({ from: rootName, except: [], forwarder })],
+  });
+  return new Responder({
+    blocks: [{ zones: [{ apex: rootName, metrics: metrics.queries('dns://:53', '.') }], handlers }],
+    maxUdpSize,
+    isRecursive: forwarder !== undefined,
+    dropped: metrics.queries('dns://:53', 'dropped'),
+  });
+}
