@@ -44,3 +44,6 @@ export const forwardDefaults: Omit<ForwardSettings, 'from' | 'to'> = {
   forceTcp: false,
   preferUdp: false,
 };
+
+/** What passes any link unfragmented: the figure DNS servers have agreed on in 2020. */
+export const defaultUdpSize = 1232;

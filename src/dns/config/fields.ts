@@ -13,13 +13,11 @@ import {
 import { parseIp } from '../../net/ip.ts';
 import { parseServerAddress } from '../forward/address.ts';
 import { type Name, parseName, rootName } from '../wire/name.ts';
-import { cacheDefaults, forwardDefaults, kubernetesDefaults, reverseZones } from './defaults.ts';
+import { cacheDefaults, defaultUdpSize, forwardDefaults, kubernetesDefaults, reverseZones } from './defaults.ts';
 import type { DnsConfig, ForwardTarget, HttpAddress, KubernetesSettings, ListenAddress, ServerBlock } from './types.ts';
 
 const anyIpv4 = parseIp('0.0.0.0');
 const defaultDomain = parseName('cluster.local') as Name;
-/** What passes any link unfragmented: the figure DNS servers have agreed on in 2020. */
-const defaultUdpSize = 1232;
 /** Half a minute spares the upstreams nearly all there is to spare. */
 const keptShortly = { capacity: 9984, maxTtl: 30, minTtl: 0 };
 

@@ -1,0 +1,114 @@
+import { parseServerAddress } from '../../../forward/address.ts';
+import { parseName } from '../../../wire/name.ts';
+import { forwardDefaults } from '../../defaults.ts';
+import type { ClientTlsSettings, ForwardSettings, ForwardTarget } from '../../types.ts';
+import {
+  argumentOf,
+  argumentsOf,
+  choiceOf,
+  durationOf,
+  integerOf,
+  type OptionReaders,
+  parsedOf,
+  readOptions,
+  zonesOf,
+} from '../arguments.ts';
+import { corefileError } from '../error.ts';
+import type { Directive } from '../parse.ts';
+import type { Token } from '../tokens.ts';
+import type { Draft, Plugin } from './plugin.ts';
+
+/** More than any resolver library reads, and as many as CoreDNS takes. */
+const maxTargets = 15;
+
+/** `forward FROM TO… { … }`: names asked of other servers. */
+export const forward: Plugin = {
+  repeats: true,
+  read(directive, { block }) {
+    const [from = directive.name, ...to] = argumentsOf(directive, 2, 1 + maxTargets);
+    const targets = to.map(targetOf);
+    const settings: Draft<Omit<ForwardSettings, 'from'>> = { ...forwardDefaults, to: targets };
+    readOptions(directive, { ...transportOptions(settings), ...upstreamOptions(settings) });
+    block.forward = [...block.forward, ...zonesOf(from).map((zone) => ({ ...settings, from: zone }))];
+  },
+};
+
+/** How upstreams are spoken to. */
+function transportOptions(settings: Draft<Omit<ForwardSettings, 'from'>>): OptionReaders {
+  return {
+    force_tcp: (option) => {
+      argumentsOf(option, 0, 0);
+      settings.forceTcp = true;
+    },
+    prefer_udp: (option) => {
+      argumentsOf(option, 0, 0);
+      settings.preferUdp = true;
+    },
+    expire: (option) => {
+      settings.expireMs = durationOf(argumentOf(option), 1);
+    },
+    tls: (option) => {
+      settings.tls = { ...settings.tls, ...tlsFilesOf(option) };
+    },
+    tls_servername: (option) => {
+      settings.tls = { ...settings.tls, serverName: argumentOf(option).text };
+    },
+  };
+}
+
+/** Which names are asked for, and of which upstream. */
+function upstreamOptions(settings: Draft<Omit<ForwardSettings, 'from'>>): OptionReaders {
+  return {
+    except: (option) => {
+      settings.except = [...settings.except, ...argumentsOf(option, 1).flatMap(zonesOf)];
+    },
+    max_fails: (option) => {
+      settings.maxFails = integerOf(argumentOf(option), 0, 1e9);
+    },
+    health_check: (option) => {
+      readHealthCheck(option, settings);
+    },
+    policy: (option) => {
+      settings.policy = choiceOf(argumentOf(option), ['random', 'round_robin', 'sequential']);
+    },
+    max_concurrent: (option) => {
+      settings.maxConcurrent = integerOf(argumentOf(option), 0, 1e9);
+    },
+  };
+}
+
+/** `health_check DURATION [no_rec] [domain NAME]`. */
+function readHealthCheck(option: Directive, settings: Draft<Omit<ForwardSettings, 'from'>>): void {
+  const [interval = option.name, ...rest] = argumentsOf(option, 1, 4);
+  // More often than this is a load, and no health check.
+  settings.healthCheckMs = durationOf(interval, 10);
+  for (let i = 0; i < rest.length; i++) {
+    const word = choiceOf(rest[i] ?? option.name, ['no_rec', 'domain']);
+    if (word === 'no_rec') settings.healthCheckRecursion = false;
+    else {
+      const token = rest[++i];
+      const domain = token === undefined ? undefined : parseName(token.text);
+      if (domain === undefined)
+        throw corefileError(token ?? option.name, 'health_check has no name after domain', 'put one there');
+      settings.healthCheckDomain = domain;
+    }
+  }
+}
+
+/** `tls [CA]` or `tls CERT KEY [CA]`. */
+function tlsFilesOf(option: Directive): Omit<ClientTlsSettings, 'serverName'> {
+  const files = argumentsOf(option, 0, 3).map(({ text }) => text);
+  const [certFile, keyFile] = files.length > 1 ? files : [];
+  const caFile = files.length === 1 ? files[0] : files[2];
+  return { certFile, keyFile, caFile };
+}
+
+/** An address, perhaps with `dns://` or `tls://` before it, or the path of a resolv.conf. */
+function targetOf(token: Token): ForwardTarget {
+  const [, scheme, rest = token.text] = /^([a-z\d]+):\/\/(.*)$/.exec(token.text) ?? [];
+  if (scheme === undefined && token.text.includes('/')) return { kind: 'resolvConf', path: token.text };
+  const transport = scheme === undefined ? 'dns' : choiceOf({ ...token, text: scheme }, ['dns', 'tls']);
+  const address = parsedOf({ ...token, text: rest }, parseServerAddress);
+  const hasPort = /^\[.*\]:\d+$|^[^:]+:\d+$/.test(rest);
+  return { kind: 'server', ...address, port: hasPort || transport === 'dns' ? address.port : 853, transport };
+}

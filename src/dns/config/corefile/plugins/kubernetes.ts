@@ -1,0 +1,89 @@
+import { parseLabelSelector, SelectorError } from '../../../../api/label-selector.ts';
+import { isWithin, rootName } from '../../../wire/name.ts';
+import { kubernetesDefaults, reverseZones } from '../../defaults.ts';
+import type { KubernetesSettings } from '../../types.ts';
+import {
+  argumentOf,
+  argumentsOf,
+  choiceOf,
+  integerOf,
+  type OptionReaders,
+  readOptions,
+  zonesOr,
+} from '../arguments.ts';
+import { corefileError } from '../error.ts';
+import type { Directive } from '../parse.ts';
+import type { Draft, Plugin } from './plugin.ts';
+
+/** `kubernetes [ZONE…] { … }`: a cluster's names. */
+export const kubernetes: Plugin = {
+  read(directive, { block, server, zones }) {
+    const settings: Draft<KubernetesSettings> = {
+      ...kubernetesDefaults,
+      zones: zonesOr(directive.args, zones),
+      fallthrough: [],
+    };
+    readOptions(directive, {
+      ...selectionOptions(settings),
+      pods: (option) => {
+        settings.pods = choiceOf(argumentOf(option), ['disabled', 'insecure', 'verified']);
+      },
+      endpoint_pod_names: (option) => {
+        argumentsOf(option, 0, 0);
+        settings.endpointPodNames = true;
+      },
+      ttl: (option) => {
+        settings.ttl = integerOf(argumentOf(option), 0, 3600);
+      },
+      noendpoints: (option) => {
+        argumentsOf(option, 0, 0);
+        settings.noEndpoints = true;
+      },
+      ignore: (option) => {
+        choiceOf(argumentOf(option), ['empty_service']);
+        settings.ignoreEmptyService = true;
+      },
+      fallthrough: (option) => {
+        settings.fallthrough = zonesOr(option.args, [rootName]);
+      },
+      kubeconfig: (option) => {
+        const { text } = argumentOf(option);
+        if (server.kubeconfig !== undefined && server.kubeconfig !== text)
+          throw corefileError(option.name, 'names another kubeconfig than the one above', 'serve one cluster');
+        server.kubeconfig = text;
+      },
+    });
+    if (settings.zones.every((zone) => zone === rootName || reverseZones.some((reverse) => isWithin(zone, reverse))))
+      throw corefileError(directive.name, 'kubernetes names no cluster domain', 'name one, as cluster.local');
+    if (settings.namespaces.length > 0 && settings.namespaceLabels !== undefined)
+      throw corefileError(directive.name, 'has namespaces and namespace_labels', 'choose one of them');
+    block.kubernetes = settings;
+  },
+};
+
+function selectionOptions(settings: Draft<KubernetesSettings>) {
+  return {
+    namespaces: (option) => {
+      settings.namespaces = [...settings.namespaces, ...argumentsOf(option, 1).map(({ text }) => text)];
+    },
+    namespace_labels: (option) => {
+      settings.namespaceLabels = selectorOf(option);
+    },
+    labels: (option) => {
+      settings.labels = selectorOf(option);
+    },
+  } satisfies OptionReaders;
+}
+
+/** A label selector, which may have spaces in it. */
+function selectorOf(option: Directive): string {
+  const [first = option.name, ...rest] = argumentsOf(option, 1);
+  const text = [first, ...rest].map((token) => token.text).join(' ');
+  try {
+    parseLabelSelector(text);
+    return text;
+  } catch (cause) {
+    if (!(cause instanceof SelectorError)) throw cause;
+    throw corefileError(first, `${text} is not a label selector`, 'write it as app=web,tier in (front,back)', cause);
+  }
+}
