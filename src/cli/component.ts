@@ -2,32 +2,35 @@ import { readFileSync } from 'node:fs';
 import { ownSuccession, tellNotReady } from '../component/handover.ts';
 import { SignalboxError } from '../errors/error.ts';
 
+/** Runs a component by its configuration, at a path, until the signal aborts. */
+type Run = (path: string, signal: AbortSignal) => Promise<void>;
+
 /** The components by their subcommand; each is loaded alone. */
 const components = {
   apiserver: async () => {
     const { parseApiServerConfig } = await import('../apiserver/config-file.ts');
     const { runApiServer } = await import('../apiserver/server.ts');
-    return (config: unknown, signal: AbortSignal) => runApiServer(parseApiServerConfig(config), signal);
+    return byFields((config, signal) => runApiServer(parseApiServerConfig(config), signal));
   },
   controllers: async () => {
     const { parseControllersConfig } = await import('../controllers/config.ts');
     const { runControllers } = await import('../controllers/run.ts');
-    return (config: unknown, signal: AbortSignal) => runControllers(parseControllersConfig(config), signal);
+    return byFields((config, signal) => runControllers(parseControllersConfig(config), signal));
   },
   node: async () => {
     const { parseNodeConfig } = await import('../node/config.ts');
     const { runNode } = await import('../node/run.ts');
-    return (config: unknown, signal: AbortSignal) => runNode(parseNodeConfig(config), signal);
+    return byFields((config, signal) => runNode(parseNodeConfig(config), signal));
   },
   proxy: async () => {
     const { parseProxyConfig } = await import('../proxy/config.ts');
     const { runProxy } = await import('../proxy/run.ts');
-    return (config: unknown, signal: AbortSignal) => runProxy(parseProxyConfig(config), signal, ownSuccession());
+    return byFields((config, signal) => runProxy(parseProxyConfig(config), signal, ownSuccession()));
   },
   dns: async () => {
-    const { parseDnsConfig } = await import('../dns/config/fields.ts');
     const { runDns } = await import('../dns/run.ts');
-    return (config: unknown, signal: AbortSignal) => runDns(parseDnsConfig(config), signal);
+    // It reads its file itself, which may be a Corefile, and may change.
+    return runDns;
   },
 } as const;
 
@@ -36,22 +39,26 @@ export async function runComponent(
   name: keyof typeof components,
   options: { readonly kubeconfig?: string; readonly config: string },
 ): Promise<void> {
-  const config = await readConfig(options.config);
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
   if (name === 'apiserver' && options.kubeconfig !== undefined) {
     const { runStandaloneApiServer } = await import('./standalone-api-server.ts');
-    return runStandaloneApiServer(config, options.kubeconfig, stop.signal);
+    return runStandaloneApiServer(await readConfig(options.config), options.kubeconfig, stop.signal);
   }
   // Every other component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
   if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
   const run = await components[name]();
   try {
-    await run(config, stop.signal);
+    await run(options.config, stop.signal);
   } catch (error) {
     tellNotReady(error);
     throw error;
   }
+}
+
+/** Of components whose configuration is an object, in a file that is read once. */
+function byFields(run: (config: unknown, signal: AbortSignal) => Promise<void>): Run {
+  return async (path, signal) => await run(await readConfig(path), signal);
 }
 
 async function readConfig(path: string): Promise<unknown> {

@@ -28,17 +28,26 @@ interface Place {
  * is the nearest to the name decides; a name in no block's zone is refused, and so is one that nobody in its block takes.
  */
 export class Responder {
-  readonly writer: ReplyWriter;
-  readonly #options: ResponderOptions;
+  #writer: ReplyWriter;
+  #options: ResponderOptions;
   /** The longest zone first. */
-  readonly #places: readonly Place[];
+  #places: readonly Place[];
 
   constructor(options: ResponderOptions) {
     this.#options = options;
-    this.writer = new ReplyWriter(options.maxUdpSize);
-    this.#places = options.blocks
-      .flatMap(({ zones, handlers }) => zones.map((zone) => ({ zone, handlers })))
-      .sort((a, b) => b.zone.apex.length - a.zone.apex.length);
+    this.#writer = new ReplyWriter(options.maxUdpSize);
+    this.#places = placesOf(options);
+  }
+
+  get writer(): ReplyWriter {
+    return this.#writer;
+  }
+
+  /** Answers otherwise from now on; queries under way are finished as they began. */
+  serve(options: ResponderOptions): void {
+    if (options.maxUdpSize !== this.#options.maxUdpSize) this.#writer = new ReplyWriter(options.maxUdpSize);
+    this.#options = options;
+    this.#places = placesOf(options);
   }
 
   /**
@@ -57,7 +66,7 @@ export class Responder {
 
   /** Keeps the reply last sent valid: the next one gets memory of its own. */
   keepReply(): void {
-    this.writer.release();
+    this.#writer.release();
   }
 
   /** Has the exchange's name answered by whoever has it. */
@@ -76,13 +85,13 @@ export class Responder {
       incoming.client.transport === 'tcp'
         ? messageLimit
         : Math.min(query.edns?.udpSize ?? classicUdpLimit, this.#options.maxUdpSize);
-    this.writer.begin(incoming.packet, query, limit);
-    if (this.#options.isRecursive) this.writer.setFlags(flag.RA);
+    this.#writer.begin(incoming.packet, query, limit);
+    if (this.#options.isRecursive) this.#writer.setFlags(flag.RA);
   }
 
   /** Sends what has been begun and written; nothing has, for answers that are a response code alone. */
   finish({ incoming, query, started, zone }: Exchange, code: number, source: AnswerSource): void {
-    const reply = this.writer.finish(code);
+    const reply = this.#writer.finish(code);
     incoming.send(reply);
     (zone?.metrics ?? this.#options.dropped).count({
       client: incoming.client,
@@ -103,6 +112,12 @@ export class Responder {
     }
     return undefined;
   }
+}
+
+function placesOf({ blocks }: ResponderOptions): Place[] {
+  return blocks
+    .flatMap(({ zones, handlers }) => zones.map((zone) => ({ zone, handlers })))
+    .sort((a, b) => b.zone.apex.length - a.zone.apex.length);
 }
 
 /** The response code of a query that is not to be looked up. */

@@ -45,6 +45,8 @@ export class DnsMetrics {
   readonly #queries: QueryFamilies;
   readonly #forwarding: ForwardingFamilies;
   readonly #programming: Family<Histogram>;
+  readonly #failedReloads: Counter;
+  #configDigest = '';
 
   constructor() {
     const { registry } = this;
@@ -58,6 +60,14 @@ export class DnsMetrics {
       },
       Array.from({ length: 20 }, (_, i) => 0.001 * 2 ** i),
     );
+    this.#failedReloads = registry.counter({
+      name: 'coredns_reload_failed_total',
+      help: 'Changed configurations that could not be used.',
+    });
+    registry.readGauges(
+      { name: 'coredns_reload_version_info', help: 'SHA-256 of the configuration followed.', label: 'value' },
+      () => new Map([[this.#configDigest, 1]]),
+    );
   }
 
   /** The books of the queries for names in one zone at one listening address, named as CoreDNS does: `dns://:53`, `.`. */
@@ -68,6 +78,16 @@ export class DnsMetrics {
   /** The books of what is asked of other servers, and of their answers kept, for a block's listening address and zone. */
   forwarding(server: string, zone: string): ForwardMetrics {
     return new ForwardMetrics(this.#forwarding, server, zone);
+  }
+
+  /** Notes which configuration is followed. */
+  noteConfig(digest: string): void {
+    this.#configDigest = digest;
+  }
+
+  /** Counts a changed configuration that could not be used. */
+  countFailedReload(): void {
+    this.#failedReloads.add();
   }
 
   /** Notes how long a change of a headless Service took to get here. */

@@ -9,11 +9,12 @@ import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
 import { parseDnsConfig } from './config/fields.ts';
 import { formatServerAddress } from './forward/address.ts';
-import { type DnsServer, runDns, startDns } from './run.ts';
+import { runDns } from './run.ts';
+import { DnsServer } from './server.ts';
 import { SmallApi } from './testing/api.ts';
 import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
 import { service, slice } from './testing/objects.ts';
-import { otherServer, silent } from './testing/servers.ts';
+import { a, otherServer, silent } from './testing/servers.ts';
 
 const anywhere = { address: '127.0.0.1', port: 0 };
 const settings = { listen: [anywhere], upstreams: [], health: anywhere, ready: anywhere, metrics: anywhere };
@@ -39,15 +40,24 @@ afterEach(async () => {
 });
 
 async function start(rest: object = {}): Promise<DnsServer> {
-  server = await startDns({ config: parseDnsConfig({ ...settings, ...rest }), client, log: silent });
+  server = await DnsServer.start({ config: parseDnsConfig({ ...settings, ...rest }), client, log: silent });
   return server;
 }
 
-async function resolve(name: string, type = 'A', port = server?.addresses[0]?.port ?? 0): Promise<DecodedPacket> {
+interface Port {
+  readonly port?: number;
+  /** Sent once only: an answer that does not come is missed. */
+  readonly once?: boolean;
+}
+
+async function resolve(
+  name: string,
+  { port = server?.addresses[0]?.port ?? 0, ...rest }: Port = {},
+): Promise<DecodedPacket> {
   const socket = createSocket('udp4');
-  const send = () => socket.send(questionPacket({ name, type }), port, '127.0.0.1');
+  const send = () => socket.send(questionPacket({ name, type: 'A' }), port, '127.0.0.1');
   send();
-  const again = setInterval(send, 100);
+  const again = rest.once === true ? undefined : setInterval(send, 100);
   const [reply] = (await once(socket, 'message', { signal: AbortSignal.timeout(4_000) })) as [Buffer];
   clearInterval(again);
   socket.close();
@@ -59,7 +69,7 @@ const page = async (port: number | undefined, path: string) => {
   return `${response.status} ${await response.text()}`;
 };
 
-describe('startDns', () => {
+describe('DnsServer', () => {
   test('serves what the API has', async () => {
     const { synced } = await start();
     await synced;
@@ -139,18 +149,18 @@ describe('startDns', () => {
       ...settings,
       listen: [anywhere, { address: '127.0.0.1', port: addresses[0]?.port }],
     });
-    await expect(startDns({ config, client, log: silent })).rejects.toThrow(
+    await expect(DnsServer.start({ config, client, log: silent })).rejects.toThrow(
       /127\.0\.0\.1:\d+ TCP cannot be listened on.*PORT_TAKEN/,
     );
   });
 
   test('closes while it waits for other servers', async () => {
     const upstream = await otherServer(() => undefined);
-    const { addresses, close } = await start({ upstreams: [formatServerAddress(upstream.address)] });
+    const started = await start({ upstreams: [formatServerAddress(upstream.address)] });
     const socket = createSocket('udp4');
-    socket.send(questionPacket({ name: 'example.com', type: 'A' }), addresses[0]?.port ?? 0, '127.0.0.1');
+    socket.send(questionPacket({ name: 'example.com', type: 'A' }), started.addresses[0]?.port ?? 0, '127.0.0.1');
     await expect.poll(() => upstream.asked.some(({ name }) => name === 'example.com')).toBe(true);
-    await close();
+    await started.close();
     // Whatever comes of the question now must find nobody to trip over.
     await new Promise((resolve) => setTimeout(resolve, 50));
     socket.close();
@@ -158,8 +168,9 @@ describe('startDns', () => {
   });
 
   test('closes all its sockets', async () => {
-    const { addresses, ports, close } = await start();
-    await close();
+    const first = await start();
+    const { addresses, ports } = first;
+    await first.close();
     await start({
       listen: [{ address: '127.0.0.1', port: addresses[0]?.port }],
       ready: { ...anywhere, port: ports.ready },
@@ -168,26 +179,111 @@ describe('startDns', () => {
 });
 
 describe('runDns', () => {
-  test('runs until it is told to stop', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'dns-run-'));
-    const kubeconfig = join(folder, 'kubeconfig');
+  let folder: string;
+  let port: number;
+  let stop: AbortController;
+  let running: Promise<void> | undefined;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'dns-run-'));
     const contents = {
       'current-context': 'c',
       contexts: [{ name: 'c', context: { cluster: 'c' } }],
       clusters: [{ name: 'c', cluster: { server: api.url } }],
     };
-    await writeFile(kubeconfig, JSON.stringify(contents));
-    const probe = createSocket('udp4').bind(0, '127.0.0.1');
-    await once(probe, 'listening');
-    const { port } = probe.address();
-    probe.close();
-    const stop = new AbortController();
-    const listen = [{ address: '127.0.0.1', port }];
-    const running = runDns(parseDnsConfig({ ...settings, listen, kubeconfig }), stop.signal);
-    const code = async () => rcodeOf(await resolve('hello.default.svc.cluster.local', 'A', port));
-    await expect.poll(code, { timeout: 4_000 }).toBe('NOERROR');
+    await writeFile(join(folder, 'kubeconfig'), JSON.stringify(contents));
+    port = await freePort();
+    stop = new AbortController();
+  });
+
+  afterEach(async () => {
     stop.abort();
     await running;
+    running = undefined;
     await rm(folder, { recursive: true });
   });
+
+  async function run(text: string, file = 'Corefile'): Promise<void> {
+    await writeFile(join(folder, file), text);
+    running = runDns(join(folder, file), stop.signal);
+    await expect.poll(() => code('hello.default.svc.cluster.local'), { timeout: 8_000 }).toBe('NOERROR');
+  }
+
+  const code = async (name: string, once = false) => rcodeOf(await resolve(name, { port, once }));
+
+  test('runs by the fields of a file until it is told to stop', async () => {
+    const listen = [{ address: '127.0.0.1', port }];
+    await run(JSON.stringify({ ...settings, listen, kubeconfig: join(folder, 'kubeconfig') }), 'dns.json');
+    stop.abort();
+    await running;
+  }, 10_000);
+
+  const corefile = (health: number, more = '') => `.:${port} {
+    bind 127.0.0.1
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+      kubeconfig ${folder}/kubeconfig
+      fallthrough in-addr.arpa ip6.arpa
+    }
+    health 127.0.0.1:${health} {
+      lameduck 500ms
+    }
+    ready 127.0.0.1:${health}
+    prometheus 127.0.0.1:${health}
+    reload 2s 1s
+    ${more}
+  }`;
+
+  test('runs by a Corefile: goes over to a changed one without losing a query, and stays with the last that was good', async () => {
+    const upstream = await otherServer(({ questions }) => ({ answers: [a(questions?.[0]?.name ?? '', '192.0.2.1')] }));
+    const health = await freePort();
+    await run(corefile(health));
+    expect(await code('www.example.com')).toBe('REFUSED');
+    expect(await page(health, '/ready')).toBe('200 OK');
+    // Asked without a pause while the configuration changes: each is answered.
+    let asked = 0;
+    let isDone = false;
+    const asking = (async () => {
+      for (; !isDone; asked++) expect(await code('hello.default.svc.cluster.local', true)).toBe('NOERROR');
+    })();
+    await writeFile(join(folder, 'Corefile'), corefile(health, `forward . 127.0.0.1:${upstream.address.port}`));
+    await expect.poll(() => code('www.example.com'), { timeout: 10_000 }).toBe('NOERROR');
+    isDone = true;
+    await asking;
+    expect(asked).toBeGreaterThan(10);
+    await writeFile(join(folder, 'Corefile'), corefile(health, 'rewrite name a b'));
+    await expect
+      .poll(() => page(health, '/metrics'), { timeout: 10_000 })
+      .toMatch(/^coredns_reload_failed_total [1-9]/m);
+    expect(await code('www.example.com')).toBe('NOERROR');
+    await upstream.close();
+  }, 30_000);
+
+  test('serves on for its lameduck time, and says that it is about to go', async () => {
+    const health = await freePort();
+    await run(corefile(health));
+    expect(await page(health, '/health')).toBe('200 OK');
+    const told = performance.now();
+    stop.abort();
+    await expect.poll(() => page(health, '/health')).toMatch(/^503/);
+    expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
+    await running;
+    expect(performance.now() - told).toBeGreaterThanOrEqual(495);
+  }, 10_000);
+
+  test('refuses what it cannot read, and says where', async () => {
+    await writeFile(join(folder, 'Corefile'), '.:53 {\n  autopath @kubernetes\n}\n');
+    await expect(runDns(join(folder, 'Corefile'), stop.signal)).rejects.toThrow(
+      /Corefile:2 plugin autopath is not supported.*INVALID_CONFIG/,
+    );
+    await expect(runDns(join(folder, 'gone'), stop.signal)).rejects.toThrow(/gone cannot be read \(ENOENT\)/);
+  });
 });
+
+/** A port that was free a moment ago. */
+async function freePort(): Promise<number> {
+  const probe = createSocket('udp4').bind(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port } = probe.address();
+  probe.close();
+  return port;
+}

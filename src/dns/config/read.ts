@@ -64,7 +64,9 @@ function readOrRefuse(file: string, read: (name: string) => string): string {
 async function parseObject(file: string, text: string): Promise<unknown> {
   try {
     // JSON is what clusters of ours are told, and the parser of YAML takes time to load.
-    return text.trimStart().startsWith('{') ? JSON.parse(text) : (await import('yaml')).parse(text);
+    return text.trimStart().startsWith('{')
+      ? JSON.parse(text)
+      : (await import('../../component/yaml.ts')).yaml.parse(text);
   } catch (cause) {
     throw new SignalboxError('INVALID_CONFIG', {
       object: file,

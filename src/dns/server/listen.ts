@@ -7,26 +7,36 @@ import { defaultTcpLimits, listenTcp } from './tcp.ts';
 import { type Listener, listenUdp } from './udp.ts';
 
 /**
- * Serves DNS at an address, UDP and TCP; without one, at all addresses of each family the machine has. Listeners are
- * added to `opened` as they come, so that whoever called can close them when one fails.
- * @throws SignalboxError `PORT_TAKEN`
+ * Serves DNS at an address, UDP and TCP; without one, at all addresses of each family the machine has. The address of
+ * the result is the first of them.
+ * @throws SignalboxError `PORT_TAKEN`; nothing is left open then
  */
 export async function listenAt(
   address: ListenAddress,
   { responder, log }: { readonly responder: Responder; readonly log: Logger },
-  opened: Listener[],
-): Promise<void> {
+): Promise<Listener> {
+  const opened: Listener[] = [];
+  const close = async () => {
+    await Promise.all(opened.splice(0).map((listener) => listener.close()));
+  };
   let { port } = address;
-  for (const ip of address.ip === undefined ? anyAddresses() : [address.ip]) {
-    const tcp = await listenTcp({ ip, port }, { responder, limits: defaultTcpLimits, log });
-    opened.push(tcp);
-    // The same port for all, where the system chose one.
-    port = tcp.address.port;
-    opened.push(await listenUdp({ ip, port }, responder, log));
+  const [first, ...others]: [Ip, ...Ip[]] = address.ip === undefined ? anyAddresses() : [address.ip];
+  try {
+    for (const ip of [first, ...others]) {
+      const tcp = await listenTcp({ ip, port }, { responder, limits: defaultTcpLimits, log });
+      opened.push(tcp);
+      // The same port for all, where the system chose one.
+      port = tcp.address.port;
+      opened.push(await listenUdp({ ip, port }, responder, log));
+    }
+  } catch (error) {
+    await close();
+    throw error;
   }
+  return { address: { ip: first, port }, close };
 }
 
-function anyAddresses(): Ip[] {
+function anyAddresses(): [Ip, ...Ip[]] {
   const hasIpv6 = Object.values(networkInterfaces()).some((addresses = []) =>
     addresses.some(({ family }) => family === 'IPv6'),
   );

@@ -1,0 +1,317 @@
+import type { ApiClient } from '../client/types.ts';
+import type { Logger } from '../component/log.ts';
+import { metricsContentType } from '../component/metrics.ts';
+import { type Page, type PageServer, type Pages, servePages } from '../component/pages.ts';
+import { SignalboxError } from '../errors/error.ts';
+import { Responder, type ResponderOptions } from './answer.ts';
+import { type OpenBlock, openBlock } from './blocks.ts';
+import type { DnsConfig, HttpAddress, ListenAddress, ServerBlock } from './config/types.ts';
+import { formatServerAddress, type ServerAddress } from './forward/address.ts';
+import { type Change, type Closable, Kept } from './kept.ts';
+import { DnsMetrics } from './metrics.ts';
+import { serverLabel } from './server/label.ts';
+import { listenAt } from './server/listen.ts';
+import type { Listener } from './server/udp.ts';
+import { formatName } from './wire/name.ts';
+
+/** What a DNS server is started with. */
+export interface DnsParts {
+  readonly config: DnsConfig;
+  readonly client: ApiClient;
+  readonly log: Logger;
+}
+
+/** A listening address at work. */
+interface Entrance {
+  readonly responder: Responder;
+  readonly listener: Listener;
+  close(): Promise<void>;
+}
+
+/** A page at an address. */
+interface OpenPage extends Closable {
+  readonly port: number;
+}
+
+/** Answers under way when a configuration goes have this long, in milliseconds: longer than any client waits. */
+const lingerMs = 5_000;
+/** How long the zones of a new configuration may take to be whole before the old one stays, in milliseconds. */
+const syncMs = 30_000;
+
+/**
+ * A DNS server that runs: sockets, pages and blocks by a configuration, which can be changed for another while queries
+ * are answered.
+ */
+export class DnsServer {
+  readonly metrics = new DnsMetrics();
+  readonly #client: ApiClient;
+  readonly #log: Logger;
+  readonly #blocks = new Kept<OpenBlock>();
+  readonly #entrances = new Kept<Entrance>();
+  readonly #pages = new Kept<OpenPage>();
+  readonly #lingering = new Set<{ readonly end: () => Promise<void> }>();
+  #config: DnsConfig;
+  #isLameduck = false;
+
+  private constructor({ config, client, log }: DnsParts) {
+    this.#config = config;
+    this.#client = client;
+    this.#log = log;
+    exposeGauges(this.metrics, () => this.#blocks.values);
+  }
+
+  /**
+   * Starts a server: when it resolves, queries are answered, if only with SERVFAIL.
+   * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`
+   */
+  static async start(parts: DnsParts): Promise<DnsServer> {
+    const server = new DnsServer(parts);
+    await server.#change(parts.config, async () => undefined);
+    server.#log.info({ listen: server.addresses.map(formatServerAddress), zones: server.#zones() }, 'serving');
+    return server;
+  }
+
+  get config(): DnsConfig {
+    return this.#config;
+  }
+
+  /** Where it listens, UDP and TCP alike, in the order of the configuration. */
+  get addresses(): readonly ServerAddress[] {
+    return this.#entrances.values.map(({ listener }) => listener.address);
+  }
+
+  /** The ports of the pages; 0 for one that is not served. */
+  get ports(): { readonly health: number; readonly ready: number; readonly metrics: number } {
+    const [health = 0, ready = 0, metrics = 0] = [this.#config.health, this.#config.ready, this.#config.metrics[0]].map(
+      (address, i) => this.#portOf(address, ['/health', '/ready', '/metrics'][i] ?? ''),
+    );
+    return { health, ready, metrics };
+  }
+
+  /** Resolves when the zones are whole. */
+  get synced(): Promise<void> {
+    const synced = wholeOf(this.#blocks.values);
+    synced.catch(() => undefined);
+    return synced;
+  }
+
+  /**
+   * Goes over to another configuration. Blocks, sockets and pages that are in both stay as they are. Queries are
+   * answered by the old blocks until the new ones know their zones, and from one moment to the next by the new ones.
+   * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, `API_UNREACHABLE`; the old configuration stays then
+   */
+  async apply(config: DnsConfig): Promise<void> {
+    if (config.kubeconfig !== this.#config.kubeconfig) {
+      throw new SignalboxError('INVALID_CONFIG', {
+        object: 'kubeconfig',
+        problem: 'cannot change while the server runs',
+        remedy: 'start it again',
+      });
+    }
+    await this.#change(config, inTime);
+  }
+
+  /** From now on `/health` says that this server is about to go. */
+  lameduck(): void {
+    this.#isLameduck = true;
+  }
+
+  /** Ends all: sockets first, then what answers rest on. */
+  async close(): Promise<void> {
+    await this.#pages.close();
+    await this.#entrances.close();
+    await this.#blocks.close();
+    for (const { end } of [...this.#lingering]) await end();
+  }
+
+  async #change(config: DnsConfig, whole: (blocks: readonly OpenBlock[]) => Promise<void>): Promise<void> {
+    const changes: Pick<Change<Closable>, 'undo'>[] = [];
+    const noted = <C extends Pick<Change<Closable>, 'undo'>>(change: C): C => {
+      changes.push(change);
+      return change;
+    };
+    try {
+      const blocks = noted(await this.#blocks.change(this.#wantedBlocks(config)));
+      await whole([...blocks.open.values()]);
+      const plans = this.#plans(config, blocks.open);
+      const entrances = noted(await this.#entrances.change(this.#wantedEntrances(plans)));
+      const pages = noted(await this.#pages.change(this.#wantedPages(config)));
+      // Nothing below can fail, or waits: between two queries all is as it was, or all is new.
+      this.#config = config;
+      for (const [key, { options }] of plans) entrances.open.get(key)?.responder.serve(options);
+      this.#retire([...pages.accept(), ...entrances.accept(), ...blocks.accept()]);
+    } catch (error) {
+      for (const change of changes.reverse()) await change.undo();
+      throw error;
+    }
+  }
+
+  #wantedBlocks(config: DnsConfig): Map<string, () => Promise<OpenBlock>> {
+    const parts = { config, client: this.#client, log: this.#log, metrics: this.metrics };
+    return new Map(config.servers.map((settings) => [blockKey(settings), () => openBlock(settings, parts)]));
+  }
+
+  /** What is done at each listening address. */
+  #plans(config: DnsConfig, blocks: ReadonlyMap<string, OpenBlock>): Map<string, Plan> {
+    const served = new Map<string, { address: ListenAddress; blocks: OpenBlock[] }>();
+    for (const settings of config.servers) {
+      const block = blocks.get(blockKey(settings));
+      for (const [i, address] of settings.listen.entries()) {
+        // Port 0 takes a free one: two of these are two addresses.
+        const key = address.port === 0 ? `${blockKey(settings)} ${i}` : JSON.stringify(address);
+        const place = served.get(key) ?? { address, blocks: [] };
+        if (block !== undefined) place.blocks.push(block);
+        served.set(key, place);
+      }
+    }
+    return new Map(
+      [...served].map(([key, { address, blocks }]) => [
+        key,
+        { address, options: this.#options(config, address, blocks) },
+      ]),
+    );
+  }
+
+  #options(config: DnsConfig, address: ListenAddress, blocks: readonly OpenBlock[]): ResponderOptions {
+    const label = serverLabel(address);
+    return {
+      blocks: blocks.map(({ settings, handlers }) => ({
+        zones: settings.zones.map((apex) => ({ apex, metrics: this.metrics.queries(label, formatName(apex)) })),
+        handlers,
+      })),
+      maxUdpSize: config.maxUdpSize,
+      isRecursive: blocks.some(({ forwarders }) => forwarders.length > 0),
+      dropped: this.metrics.queries(label, 'dropped'),
+    };
+  }
+
+  #wantedEntrances(plans: ReadonlyMap<string, Plan>): Map<string, () => Promise<Entrance>> {
+    return new Map(
+      [...plans].map(([key, { address, options }]) => [
+        key,
+        async () => {
+          const responder = new Responder(options);
+          const listener = await listenAt(address, { responder, log: this.#log });
+          return { responder, listener, close: () => listener.close() };
+        },
+      ]),
+    );
+  }
+
+  #wantedPages(config: DnsConfig): Map<string, () => Promise<OpenPage>> {
+    const byAddress = new Map<string, { address: HttpAddress; pages: { [path: string]: () => Page } }>();
+    const add = (address: HttpAddress | undefined, path: string, page: () => Page) => {
+      if (address === undefined) return;
+      // One address may carry several pages; port 0 is another one each time.
+      const place = address.port === 0 ? `0 ${path}` : pageKey(address);
+      const entry = byAddress.get(place) ?? { address, pages: {} };
+      entry.pages[path] = page;
+      byAddress.set(place, entry);
+    };
+    add(config.health, '/health', () => (this.#isLameduck ? { status: 503, body: 'going' } : { body: 'OK' }));
+    add(config.ready, '/ready', () => this.#readyPage());
+    for (const address of config.metrics)
+      add(address, '/metrics', () => ({ type: metricsContentType, body: this.metrics.registry.text() }));
+    return new Map(
+      [...byAddress.values()].map(({ address, pages }) => [
+        `${pageKey(address)} ${Object.keys(pages).join(' ')}`,
+        () => openPages(address, pages),
+      ]),
+    );
+  }
+
+  /** 503 names who is not ready, as CoreDNS does. */
+  #readyPage(): Page {
+    const isReady = this.#blocks.values.every(({ cluster }) => cluster?.feed.isReady() ?? true);
+    return isReady ? { body: 'OK' } : { status: 503, body: 'kubernetes' };
+  }
+
+  #portOf(address: HttpAddress | undefined, path: string): number {
+    if (address === undefined) return 0;
+    const page = this.#pages.find((key) => {
+      const [place, ...paths] = key.split(' ');
+      return place === pageKey(address) && paths.includes(path);
+    });
+    return page?.port ?? 0;
+  }
+
+  #zones(): string[] {
+    return this.#config.servers.flatMap(({ zones }) => zones.map(formatName));
+  }
+
+  /** Closes what has gone when its last answers are out. */
+  #retire(gone: readonly Closable[]): void {
+    if (gone.length === 0) return;
+    const end = async () => {
+      clearTimeout(timer);
+      this.#lingering.delete(retired);
+      for (const each of gone) await each.close();
+    };
+    const timer = setTimeout(() => void end(), lingerMs);
+    const retired = { end };
+    this.#lingering.add(retired);
+  }
+}
+
+/** A listening address, and what is done there. */
+interface Plan {
+  readonly address: ListenAddress;
+  readonly options: ResponderOptions;
+}
+
+function pageKey({ ip, port }: HttpAddress): string {
+  return `${ip ?? '*'}:${port}`;
+}
+
+async function openPages({ ip, port }: HttpAddress, pages: Pages): Promise<PageServer> {
+  return await servePages({ host: ip, port }, pages);
+}
+
+/** Blocks with the same key do the same. */
+function blockKey(settings: ServerBlock): string {
+  return JSON.stringify(settings, (_, value: unknown) => (value instanceof RegExp ? String(value) : value));
+}
+
+async function wholeOf(blocks: readonly OpenBlock[]): Promise<void> {
+  await Promise.all(blocks.map(({ cluster }) => cluster?.feed.synced));
+}
+
+/** Waits until the blocks' zones are whole, as long as that may take. */
+async function inTime(blocks: readonly OpenBlock[]): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () =>
+        reject(
+          new SignalboxError('API_UNREACHABLE', {
+            object: 'the new configuration',
+            problem: `did not have its zones whole within ${syncMs / 1000} s`,
+            remedy: 'see the log for what the API server answered',
+          }),
+        ),
+      syncMs,
+    );
+  });
+  try {
+    await Promise.race([wholeOf(blocks), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function exposeGauges({ registry }: DnsMetrics, blocks: () => readonly OpenBlock[]): void {
+  const zones = () => blocks().flatMap(({ cluster }) => cluster?.zone ?? []);
+  registry.readGauge({ name: 'signalbox_dns_zone_names', help: 'Names that exist in the zones served.' }, () =>
+    zones()
+      .flatMap((zone) => zone.zones)
+      .reduce((sum, { tree }) => sum + tree.size, 0),
+  );
+  registry.readGauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () =>
+    Math.max(0, ...zones().map(({ serial }) => serial)),
+  );
+  registry.readGauge({ name: 'coredns_cache_entries', help: "Other servers' answers kept." }, () =>
+    blocks()
+      .flatMap(({ forwarders }) => forwarders)
+      .reduce((sum, { cacheSize }) => sum + cacheSize, 0),
+  );
+}
