@@ -81,6 +81,9 @@ async function serve(services: number): Promise<void> {
     maxUdpSize: 4096,
     isRecursive: false,
     dropped: metrics.queries('dns://:53', 'dropped'),
+    onCrash: (error) => {
+      throw error;
+    },
   });
   const listener = await listenUdp({ ip: parseIp('127.0.0.1'), port: 0 }, responder, pino({ level: 'silent' }));
   process.on('message', () => process.send?.(usage()));

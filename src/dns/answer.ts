@@ -15,6 +15,8 @@ export interface ResponderOptions {
   readonly isRecursive: boolean;
   /** Where queries are counted that are for no block. */
   readonly dropped: QueryMetrics;
+  /** Told of what should not have happened while a query was answered. */
+  readonly onCrash: (error: unknown) => void;
 }
 
 /** A zone, and who is asked for names in it. */
@@ -59,9 +61,19 @@ export class Responder {
     if (query === undefined) return false;
     const exchange = new Exchange(this, { packet, query, client, send });
     const refusal = refusalOf(query);
-    if (refusal === undefined) this.resolve(exchange);
-    else exchange.fail(refusal, '');
+    try {
+      if (refusal === undefined) this.resolve(exchange);
+      else exchange.fail(refusal, '');
+    } catch (error) {
+      this.crashed(exchange, error);
+    }
     return true;
+  }
+
+  /** Answers for what should not have happened: one query fails, and the others are served on. */
+  crashed(exchange: Exchange, error: unknown): void {
+    this.#options.onCrash(error);
+    exchange.fail(rcode.SERVFAIL, '');
   }
 
   /** Keeps the reply last sent valid: the next one gets memory of its own. */
@@ -90,9 +102,11 @@ export class Responder {
   }
 
   /** Sends what has been begun and written; nothing has, for answers that are a response code alone. */
-  finish({ incoming, query, started, zone }: Exchange, code: number, source: AnswerSource): void {
+  finish(exchange: Exchange, code: number, source: AnswerSource): void {
+    const { incoming, query, started, zone } = exchange;
     const reply = this.#writer.finish(code);
     incoming.send(reply);
+    const seconds = (performance.now() - started) / 1000;
     (zone?.metrics ?? this.#options.dropped).count({
       client: incoming.client,
       type: query.type,
@@ -101,8 +115,9 @@ export class Responder {
       source,
       requestSize: incoming.packet.length,
       responseSize: reply.length,
-      seconds: (performance.now() - started) / 1000,
+      seconds,
     });
+    zone?.log?.note({ exchange, reply, rcode: code, seconds });
   }
 
   #placeOf(name: Name): Place | undefined {

@@ -9,6 +9,8 @@ import { ForwardHandler } from './handlers/forward.ts';
 import { KubernetesHandler } from './handlers/kubernetes.ts';
 import { type Handler, inOrder } from './handlers/order.ts';
 import { TransferHandler } from './handlers/transfer.ts';
+import { ErrorLog } from './log/error-log.ts';
+import { QueryLog } from './log/query-log.ts';
 import type { DnsMetrics } from './metrics.ts';
 import { serverLabel } from './server/label.ts';
 import { formatName } from './wire/name.ts';
@@ -29,6 +31,9 @@ export interface OpenBlock {
   /** The cluster's names, where it serves them, and what keeps them. */
   readonly cluster: { readonly zone: ClusterZone; readonly feed: Feed } | undefined;
   readonly forwarders: readonly Forwarder[];
+  /** Where its queries and failures are told; absent where they are not. */
+  readonly log: QueryLog | undefined;
+  readonly errors: ErrorLog | undefined;
   close(): void;
 }
 
@@ -53,6 +58,8 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   const forwarders = forwards.map(({ forwarder }) => forwarder);
   closers.push(...forwarders);
   if (settings.loop) closers.push(...forwarders.map(probing));
+  const errors = settings.errors === undefined ? undefined : new ErrorLog(settings.errors, parts.log);
+  if (errors !== undefined) closers.push(errors);
   const cluster = openCluster(settings, parts);
   if (cluster !== undefined) closers.push(cluster.feed);
   return {
@@ -75,6 +82,8 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
     }),
     cluster,
     forwarders,
+    log: settings.log.length === 0 ? undefined : new QueryLog(settings.log, parts.log),
+    errors,
     close: () => {
       for (const part of closers.splice(0).reverse()) part.close();
     },

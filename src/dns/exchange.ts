@@ -21,6 +21,8 @@ export interface ExchangeServer {
   begin(exchange: Exchange): void;
   /** Sends what was written. */
   finish(exchange: Exchange, code: number, source: AnswerSource): void;
+  /** Answers for what should not have happened. */
+  crashed(exchange: Exchange, error: unknown): void;
   /** Has the exchange's name, which is another one now, answered by whoever has it. */
   resolve(exchange: Exchange): void;
 }
@@ -77,10 +79,16 @@ export class Exchange {
     this.#server.finish(this, code, source);
   }
 
-  /** Replies with a response code and no records. */
-  fail(code: number, source: AnswerSource): void {
+  /** Replies with a response code and no records; with a problem, it is an error to be told. */
+  fail(code: number, source: AnswerSource, problem?: string): void {
     this.#server.begin(this);
     this.#server.finish(this, code, source);
+    if (problem !== undefined) this.zone?.errors?.note(this.query, code, problem);
+  }
+
+  /** Goes on when something has come; what goes wrong then is a failure of ours, and answered as one. */
+  goOn<T>(later: Promise<T>, use: (value: T) => void): void {
+    later.then(use).catch((error) => this.#server.crashed(this, error));
   }
 
   /**

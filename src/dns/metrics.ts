@@ -46,6 +46,7 @@ export class DnsMetrics {
   readonly #forwarding: ForwardingFamilies;
   readonly #programming: Family<Histogram>;
   readonly #failedReloads: Counter;
+  readonly #panics: Counter;
   #configDigest = '';
 
   constructor() {
@@ -60,6 +61,10 @@ export class DnsMetrics {
       },
       Array.from({ length: 20 }, (_, i) => 0.001 * 2 ** i),
     );
+    this.#panics = registry.counter({
+      name: 'coredns_panics_total',
+      help: 'Queries that could not be answered by a mistake in the server.',
+    });
     this.#failedReloads = registry.counter({
       name: 'coredns_reload_failed_total',
       help: 'Changed configurations that could not be used.',
@@ -78,6 +83,11 @@ export class DnsMetrics {
   /** The books of what is asked of other servers, and of their answers kept, for a block's listening address and zone. */
   forwarding(server: string, zone: string): ForwardMetrics {
     return new ForwardMetrics(this.#forwarding, server, zone);
+  }
+
+  /** Counts what should not have happened. */
+  countPanic(): void {
+    this.#panics.add();
   }
 
   /** Notes which configuration is followed. */

@@ -175,15 +175,26 @@ export class DnsServer {
   #options(config: DnsConfig, address: ListenAddress, blocks: readonly OpenBlock[]): ResponderOptions {
     const label = serverLabel(address);
     return {
-      blocks: blocks.map(({ settings, handlers }) => ({
-        zones: settings.zones.map((apex) => ({ apex, metrics: this.metrics.queries(label, formatName(apex)) })),
+      blocks: blocks.map(({ settings, handlers, log, errors }) => ({
+        zones: settings.zones.map((apex) => ({
+          apex,
+          metrics: this.metrics.queries(label, formatName(apex)),
+          log,
+          errors,
+        })),
         handlers,
       })),
       maxUdpSize: config.maxUdpSize,
       isRecursive: blocks.some(({ forwarders }) => forwarders.length > 0),
       dropped: this.metrics.queries(label, 'dropped'),
+      onCrash: this.#onCrash,
     };
   }
+
+  readonly #onCrash = (err: unknown): void => {
+    this.metrics.countPanic();
+    this.#log.error({ err }, 'a query could not be answered: this is a mistake in the server');
+  };
 
   #wantedEntrances(plans: ReadonlyMap<string, Plan>): Map<string, () => Promise<Entrance>> {
     return new Map(

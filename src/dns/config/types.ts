@@ -71,7 +71,7 @@ export interface ServerBlock {
   readonly tls: ServerTlsSettings | undefined;
   /** That failures are logged, and how. */
   readonly errors: ErrorsSettings | undefined;
-  /** Which queries are logged; the first rule whose zone and class fit decides the line. */
+  /** Which queries are logged; the first rule that has the name in a zone decides. */
   readonly log: readonly LogRule[];
   /** Whether the addresses of an answer take turns at being first. */
   readonly loadbalance: boolean;

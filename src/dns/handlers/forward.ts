@@ -30,10 +30,16 @@ export class ForwardHandler implements Handler {
     }
     const dnssecOk = query.edns?.dnssecOk === true;
     const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk });
-    if (answer instanceof Promise) answer.then((forwarded) => pass(exchange, forwarded));
+    if (answer instanceof Promise) exchange.goOn(answer, (forwarded) => pass(exchange, forwarded));
     else pass(exchange, answer);
     return true;
   }
+}
+
+function problemOf(code: number): string {
+  return code === rcode.REFUSED
+    ? 'too many questions are under way, or there is nobody to ask'
+    : 'no upstream answered';
 }
 
 type ForwardedAnswer = Extract<Forwarded, { readonly kind: 'answer' }>;
@@ -41,7 +47,7 @@ type ForwardedAnswer = Extract<Forwarded, { readonly kind: 'answer' }>;
 /** Passes another server's answer on. */
 function pass(exchange: Exchange, forwarded: Forwarded): void {
   if (forwarded.kind === 'failure') {
-    exchange.fail(forwarded.rcode, 'forward');
+    exchange.fail(forwarded.rcode, 'forward', problemOf(forwarded.rcode));
     return;
   }
   const owner = exchange.begin();

@@ -32,7 +32,7 @@ export class KubernetesHandler implements Handler {
     const zone = this.#zone.zoneOf(name);
     if (zone === undefined) return false;
     if (!this.#options.isReady()) {
-      exchange.fail(rcode.SERVFAIL, 'kubernetes');
+      exchange.fail(rcode.SERVFAIL, 'kubernetes', 'the zone is not whole yet');
       return true;
     }
     const node = zone.tree.find(name);
@@ -40,7 +40,7 @@ export class KubernetesHandler implements Handler {
     const cname = query.type === recordType.CNAME ? undefined : node?.set(recordType.CNAME);
     if (cname !== undefined && query.type !== recordType.ANY) {
       const body = { type: cname.type, ttl: cname.ttl, rdata: cname.at(0) };
-      if (!exchange.follow(body)) exchange.fail(rcode.SERVFAIL, 'kubernetes');
+      if (!exchange.follow(body)) exchange.fail(rcode.SERVFAIL, 'kubernetes', 'aliases lead on and on');
       return true;
     }
     const code = this.#writeNode(exchange, zone, node);

@@ -30,5 +30,8 @@ export function responderOf(parts: ResponderParts): Responder {
     maxUdpSize,
     isRecursive: forwarder !== undefined,
     dropped: metrics.queries('dns://:53', 'dropped'),
+    onCrash: (error) => {
+      throw error;
+    },
   });
 }

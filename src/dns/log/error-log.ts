@@ -1,0 +1,68 @@
+import type { Logger } from '../../component/log.ts';
+import type { ErrorsSettings } from '../config/types.ts';
+import { formatName } from '../wire/name.ts';
+import type { Query } from '../wire/query.ts';
+import { typeName } from './format.ts';
+
+type Rule = ErrorsSettings['consolidate'][number];
+
+/** Lines within a second; what is beyond is counted, and told in one. */
+const maxLines = 50;
+
+/**
+ * A line for each query that failed: response code, name, type, and what was wrong. Problems that fit a pattern are told
+ * together at the end of its interval instead.
+ */
+export class ErrorLog {
+  readonly #rules: readonly Rule[];
+  readonly #log: Logger;
+  readonly #counts = new Map<Rule, { count: number; readonly timer: NodeJS.Timeout }>();
+  readonly #now: () => number;
+  #second = 0;
+  #lines = 0;
+
+  /** `now` in milliseconds. */
+  constructor({ consolidate }: ErrorsSettings, log: Logger, now: () => number = () => performance.now()) {
+    this.#rules = consolidate;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** Notes a query that failed. */
+  note({ name, type }: Query, code: number, problem: string): void {
+    const rule = this.#rules.find(({ pattern }) => pattern.test(problem));
+    if (rule !== undefined) this.#count(rule);
+    else if (this.#hasRoom()) this.#log.error(`${code} ${formatName(name)} ${typeName(type)}: ${problem}`);
+  }
+
+  /** Tells what has been counted so far. */
+  close(): void {
+    for (const [rule, { timer }] of [...this.#counts]) {
+      clearTimeout(timer);
+      this.#tell(rule);
+    }
+  }
+
+  #count(rule: Rule): void {
+    const known = this.#counts.get(rule);
+    if (known !== undefined) known.count++;
+    else this.#counts.set(rule, { count: 1, timer: setTimeout(() => this.#tell(rule), rule.intervalMs).unref() });
+  }
+
+  #tell(rule: Rule): void {
+    const count = this.#counts.get(rule)?.count ?? 0;
+    this.#counts.delete(rule);
+    const { pattern, intervalMs, level } = rule;
+    this.#log[level](`${count} errors like '${pattern.source}' occurred in last ${intervalMs / 1000}s`);
+  }
+
+  #hasRoom(): boolean {
+    const second = Math.floor(this.#now() / 1000);
+    if (second !== this.#second) {
+      if (this.#lines > maxLines) this.#log.error(`${this.#lines - maxLines} more errors occurred in one second`);
+      this.#second = second;
+      this.#lines = 0;
+    }
+    return ++this.#lines <= maxLines;
+  }
+}
