@@ -116,6 +116,11 @@ export class Family<S extends Sample> {
     );
   }
 
+  /** All there are. */
+  samples(): Iterable<S> {
+    return this.#samples.values();
+  }
+
   *lines(name: string): Iterable<string> {
     for (const [labels, sample] of this.#samples) yield* sample.lines(name, labels);
   }

@@ -1,4 +1,5 @@
-import { type Counter, type Family, type Histogram, MetricRegistry } from '../component/metrics.ts';
+import { version } from '../api/kubernetes-version.ts';
+import { type Counter, type Family, type Gauge, type Histogram, MetricRegistry } from '../component/metrics.ts';
 import { recordType } from './wire/constants.ts';
 
 /** How a query came, and from where. DNS over TLS is TCP. */
@@ -47,6 +48,9 @@ export class DnsMetrics {
   readonly #programming: Family<Histogram>;
   readonly #failedReloads: Counter;
   readonly #panics: Counter;
+  readonly #plugins: Family<Gauge>;
+  readonly #healthDuration: Histogram;
+  readonly #healthFailures: Counter;
   #configDigest = '';
 
   constructor() {
@@ -61,6 +65,27 @@ export class DnsMetrics {
       },
       Array.from({ length: 20 }, (_, i) => 0.001 * 2 ** i),
     );
+    this.#plugins = registry.gauges({
+      name: 'coredns_plugin_enabled',
+      help: 'What is done in each zone.',
+      labels: ['server', 'zone', 'view', 'name'],
+    });
+    this.#healthDuration = registry.histogram(
+      { name: 'coredns_health_request_duration_seconds', help: 'Time /health took to answer this server itself.' },
+      secondsBounds.slice(0, 14),
+    );
+    this.#healthFailures = registry.counter({
+      name: 'coredns_health_request_failures_total',
+      help: 'Times /health did not answer this server itself.',
+    });
+    registry
+      .gauges({
+        name: 'coredns_build_info',
+        help: 'Which build this is.',
+        labels: ['version', 'revision', 'goversion'],
+      })
+      .of(version.gitVersion, version.gitCommit, version.goVersion)
+      .set(1);
     this.#panics = registry.counter({
       name: 'coredns_panics_total',
       help: 'Queries that could not be answered by a mistake in the server.',
@@ -83,6 +108,22 @@ export class DnsMetrics {
   /** The books of what is asked of other servers, and of their answers kept, for a block's listening address and zone. */
   forwarding(server: string, zone: string): ForwardMetrics {
     return new ForwardMetrics(this.#forwarding, server, zone);
+  }
+
+  /** Notes what is done in a zone at a listening address, under the names of CoreDNS' plugins. */
+  notePlugins(server: string, zone: string, plugins: readonly string[]): void {
+    for (const plugin of plugins) this.#plugins.of(server, zone, '', plugin).set(1);
+  }
+
+  /** Forgets what was noted before: none of it is done now. */
+  forgetPlugins(): void {
+    for (const sample of this.#plugins.samples()) sample.set(0);
+  }
+
+  /** Notes how long `/health` took to answer, in seconds; `undefined` when it did not. */
+  observeHealth(seconds: number | undefined): void {
+    if (seconds === undefined) this.#healthFailures.add();
+    else this.#healthDuration.observe(seconds);
   }
 
   /** Counts what should not have happened. */

@@ -12,6 +12,7 @@ import { DnsMetrics } from './metrics.ts';
 import { serverLabel } from './server/label.ts';
 import { listenAt } from './server/listen.ts';
 import type { Listener } from './server/udp.ts';
+import { checkOwnHealth, exposeGauges, pluginsOfBlock, pluginsOfServer } from './server-metrics.ts';
 import { formatName } from './wire/name.ts';
 
 /** What a DNS server is started with. */
@@ -50,6 +51,7 @@ export class DnsServer {
   readonly #entrances = new Kept<Entrance>();
   readonly #pages = new Kept<OpenPage>();
   readonly #lingering = new Set<{ readonly end: () => Promise<void> }>();
+  readonly #ownHealth: Closable;
   #config: DnsConfig;
   #isLameduck = false;
 
@@ -58,6 +60,11 @@ export class DnsServer {
     this.#client = client;
     this.#log = log;
     exposeGauges(this.metrics, () => this.#blocks.values);
+    this.#ownHealth = checkOwnHealth(() => {
+      const { ip = '127.0.0.1' } = this.#config.health ?? {};
+      const port = this.ports.health;
+      return port === 0 ? undefined : { ip, port };
+    }, this.metrics);
   }
 
   /**
@@ -66,7 +73,12 @@ export class DnsServer {
    */
   static async start(parts: DnsParts): Promise<DnsServer> {
     const server = new DnsServer(parts);
-    await server.#change(parts.config, async () => undefined);
+    try {
+      await server.#change(parts.config, async () => undefined);
+    } catch (error) {
+      await server.close();
+      throw error;
+    }
     server.#log.info({ listen: server.addresses.map(formatServerAddress), zones: server.#zones() }, 'serving');
     return server;
   }
@@ -118,6 +130,7 @@ export class DnsServer {
 
   /** Ends all: sockets first, then what answers rest on. */
   async close(): Promise<void> {
+    this.#ownHealth.close();
     await this.#pages.close();
     await this.#entrances.close();
     await this.#blocks.close();
@@ -138,6 +151,7 @@ export class DnsServer {
       const pages = noted(await this.#pages.change(this.#wantedPages(config)));
       // Nothing below can fail, or waits: between two queries all is as it was, or all is new.
       this.#config = config;
+      this.#notePlugins(plans);
       for (const [key, { options }] of plans) entrances.open.get(key)?.responder.serve(options);
       this.#retire([...pages.accept(), ...entrances.accept(), ...blocks.accept()]);
     } catch (error) {
@@ -167,7 +181,7 @@ export class DnsServer {
     return new Map(
       [...served].map(([key, { address, blocks }]) => [
         key,
-        { address, options: this.#options(config, address, blocks) },
+        { address, blocks, options: this.#options(config, address, blocks) },
       ]),
     );
   }
@@ -189,6 +203,17 @@ export class DnsServer {
       dropped: this.metrics.queries(label, 'dropped'),
       onCrash: this.#onCrash,
     };
+  }
+
+  #notePlugins(plans: ReadonlyMap<string, Plan>): void {
+    this.metrics.forgetPlugins();
+    const ofServer = pluginsOfServer(this.#config);
+    for (const { address, blocks } of plans.values()) {
+      for (const { settings } of blocks) {
+        const plugins = [...ofServer, ...pluginsOfBlock(settings)];
+        for (const zone of settings.zones) this.metrics.notePlugins(serverLabel(address), formatName(zone), plugins);
+      }
+    }
   }
 
   readonly #onCrash = (err: unknown): void => {
@@ -267,6 +292,7 @@ export class DnsServer {
 /** A listening address, and what is done there. */
 interface Plan {
   readonly address: ListenAddress;
+  readonly blocks: readonly OpenBlock[];
   readonly options: ResponderOptions;
 }
 
@@ -308,21 +334,4 @@ async function inTime(blocks: readonly OpenBlock[]): Promise<void> {
   } finally {
     clearTimeout(timer);
   }
-}
-
-function exposeGauges({ registry }: DnsMetrics, blocks: () => readonly OpenBlock[]): void {
-  const zones = () => blocks().flatMap(({ cluster }) => cluster?.zone ?? []);
-  registry.readGauge({ name: 'signalbox_dns_zone_names', help: 'Names that exist in the zones served.' }, () =>
-    zones()
-      .flatMap((zone) => zone.zones)
-      .reduce((sum, { tree }) => sum + tree.size, 0),
-  );
-  registry.readGauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () =>
-    Math.max(0, ...zones().map(({ serial }) => serial)),
-  );
-  registry.readGauge({ name: 'coredns_cache_entries', help: "Other servers' answers kept." }, () =>
-    blocks()
-      .flatMap(({ forwarders }) => forwarders)
-      .reduce((sum, { cacheSize }) => sum + cacheSize, 0),
-  );
 }
