@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { Responder } from '../src/dns/answer.ts';
+import { kubernetesDefaults, reverseZones } from '../src/dns/config/defaults.ts';
 import { lookupNothing } from '../src/dns/forward/address.ts';
 import { KubernetesHandler } from '../src/dns/handlers/kubernetes.ts';
 import { inOrder } from '../src/dns/handlers/order.ts';
@@ -51,10 +52,9 @@ interface Usage {
 /** Serves a cluster of so many Services; tells its parent the port, and its use of the machine whenever asked. */
 async function serve(services: number): Promise<void> {
   const zone = new ClusterZone({
-    domain: parseName('cluster.local') as Name,
-    ttl: 5,
-    pods: 'insecure',
-    nameServer: 'kube-system/kube-dns',
+    ...kubernetesDefaults,
+    zones: [parseName('cluster.local') as Name, ...reverseZones],
+    fallthrough: [],
   });
   zone.setNamespace('bench', true);
   for (let i = 0; i < services; i++) {

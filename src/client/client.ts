@@ -20,6 +20,7 @@ import {
   type Patch,
   type RawRequest,
   type WatchEvent,
+  type WatchOptions,
 } from './types.ts';
 
 type Item<K extends ResourceKey> = Stored<ResourceTypes[K]>;
@@ -140,10 +141,7 @@ class HttpApiClient implements ApiClient {
     await this.#call('DELETE', resourcePath(resources[resource], place), body);
   }
 
-  async *watch<K extends ResourceKey>(
-    resource: K,
-    options: ListOptions & { readonly resourceVersion: string; readonly signal: AbortSignal },
-  ): AsyncGenerator<WatchEvent<Item<K>>> {
+  async *watch<K extends ResourceKey>(resource: K, options: WatchOptions): AsyncGenerator<WatchEvent<Item<K>>> {
     const path = resourcePath(resources[resource], { namespace: options.namespace });
     const parameters = {
       ...selectors(options),
@@ -161,6 +159,7 @@ class HttpApiClient implements ApiClient {
       (answered) => ('status' in answered ? answered.status : 200),
     );
     if ('status' in answer) throw failure(answer);
+    options.onOpen?.();
     try {
       for await (const event of jsonLines(answer, maxWatchLine)) yield watchEvent<Item<K>>(event);
     } catch (error) {

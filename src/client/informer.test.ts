@@ -194,6 +194,19 @@ describe('createInformer', () => {
     expect(server.lists).toBe(1);
   });
 
+  test('createInformer says since when it is behind, and is not while a watch is open, however quiet', async () => {
+    const began = Date.now();
+    const { server, informer } = await following();
+    expect(informer.behindSince).toBeGreaterThanOrEqual(began);
+    await expect.poll(() => informer.behindSince).toBeUndefined();
+    const broke = Date.now();
+    server.failures.push(...Array.from({ length: 50 }, () => 503));
+    server.breakOff();
+    await expect.poll(() => informer.behindSince).toBeGreaterThanOrEqual(broke);
+    server.failures.length = 0;
+    await expect.poll(() => informer.behindSince, { timeout: 5_000 }).toBeUndefined();
+  });
+
   test('createInformer goes on from a bookmark after a long quiet time', async () => {
     const { server, informer } = await following();
     await informer.synced;

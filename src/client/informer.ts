@@ -52,6 +52,7 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
   readonly #listeners = new Set<Listener<K>>();
   #resourceVersion = '';
   #hasSynced = false;
+  #behindSince: number | undefined = Date.now();
   #settle: { resolve: () => void; reject: (reason: unknown) => void };
 
   constructor(client: ApiClient, resource: K, options: InformerOptions<K>) {
@@ -77,6 +78,10 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
 
   get resourceVersion(): string {
     return this.#resourceVersion;
+  }
+
+  get behindSince(): number | undefined {
+    return this.#behindSince;
   }
 
   onChange(listener: Listener<K>): () => void {
@@ -117,6 +122,7 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
         }
         this.#report(error, failures);
       }
+      this.#behindSince ??= Date.now();
       // Waits after a good watch's end too: a server that stops ends the watches of all clients at once.
       if (Date.now() - began > goodWatchMs) failures = 0;
       if (!this.#hasSynced && Date.now() - start < startMs) backoff = startBackoff;
@@ -161,6 +167,9 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
       ...(namespace === undefined ? {} : { namespace }),
       resourceVersion: this.#resourceVersion,
       signal: this.#stopped.signal,
+      onOpen: () => {
+        this.#behindSince = undefined;
+      },
     });
     for await (const event of events) {
       if (this.#stopped.signal.aborted) return;

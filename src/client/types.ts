@@ -47,6 +47,13 @@ export interface ListOptions {
   readonly fieldSelector?: string;
 }
 
+/** What a watch is confined to, and where it begins. */
+export interface WatchOptions extends ListOptions {
+  readonly resourceVersion: string;
+  readonly signal: AbortSignal;
+  readonly onOpen?: () => void;
+}
+
 /** One event of a watch. A bookmark's object has nothing but a resource version. */
 export interface WatchEvent<T> {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK';
@@ -103,12 +110,10 @@ export interface ApiClient {
   ): Promise<void>;
   /**
    * Events after `resourceVersion`, until the server ends the watch or the signal aborts (the iteration ends), bookmarks
-   * among them. Throws `ApiError` 410 when the server no longer knows that version: list again.
+   * among them. Throws `ApiError` 410 when the server no longer knows that version: list again. `onOpen` is called when
+   * the server has taken the watch, however long it has nothing to say.
    */
-  watch<K extends ResourceKey>(
-    resource: K,
-    options: ListOptions & { readonly resourceVersion: string; readonly signal: AbortSignal },
-  ): AsyncIterable<WatchEvent<Stored<ResourceTypes[K]>>>;
+  watch<K extends ResourceKey>(resource: K, options: WatchOptions): AsyncIterable<WatchEvent<Stored<ResourceTypes[K]>>>;
   /** For what has no typed call. The answer is parsed JSON, or text. */
   raw(request: RawRequest): Promise<unknown>;
   close(): void;
@@ -154,6 +159,11 @@ export interface Informer<K extends ResourceKey> {
   readonly hasSynced: boolean;
   /** How far the store has followed the API: all changes up to this version are in it. Empty before the first list. */
   readonly resourceVersion: string;
+  /**
+   * Since when the API may have changes that the store has not, in milliseconds since 1970: there is no watch. Absent
+   * while there is one.
+   */
+  readonly behindSince: number | undefined;
   /** Registers a listener; objects already in the store are replayed to it as added, at once. Returns its removal. */
   onChange(listener: (change: Change<Stored<ResourceTypes[K]>>) => void): () => void;
   stop(): void;

@@ -91,12 +91,9 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
 }
 
 function openCluster({ kubernetes }: ServerBlock, { client, log, metrics }: BlockParts): OpenBlock['cluster'] {
-  const domain = kubernetes?.zones[0];
-  if (kubernetes === undefined || domain === undefined) return undefined;
-  const { ttl, nameServer } = kubernetes;
-  const pods = kubernetes.pods === 'disabled' ? 'disabled' : 'insecure';
-  const zone = new ClusterZone({ domain, ttl, pods, nameServer });
-  return { zone, feed: feedZone({ zone, client, log, metrics }) };
+  if (kubernetes === undefined) return undefined;
+  const zone = new ClusterZone(kubernetes);
+  return { zone, feed: feedZone({ zone, settings: kubernetes, client, log, metrics }) };
 }
 
 async function openForwarder(

@@ -1,9 +1,11 @@
-import type { Endpoint, EndpointSlice, Service } from '../api/generated/types.ts';
+import type { Endpoint, EndpointSlice, Namespace, Pod, Service } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
-import { serviceKeyOf, triggerTimeAnnotation } from '../api/well-known.ts';
+import type { ResourceKey } from '../api/resources.ts';
+import { serviceKeyOf, serviceNameLabel, triggerTimeAnnotation } from '../api/well-known.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Change, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
+import type { KubernetesSettings } from './config/types.ts';
 import type { DnsMetrics } from './metrics.ts';
 import type { ClusterZone } from './zone.ts';
 import { isHeadless } from './zone-records.ts';
@@ -11,6 +13,7 @@ import { isHeadless } from './zone-records.ts';
 /** What feeds a zone, and with what. */
 export interface FeedParts {
   readonly zone: ClusterZone;
+  readonly settings: Pick<KubernetesSettings, 'labels' | 'namespaceLabels' | 'noEndpoints' | 'pods'>;
   readonly client: ApiClient;
   readonly log: Logger;
   readonly metrics: DnsMetrics;
@@ -20,33 +23,63 @@ export interface FeedParts {
 export interface Feed {
   /** Whether the zone has been whole once. It stays so while the API is away. */
   readonly isReady: () => boolean;
+  /** How long the API may have had changes that the zone has not, in seconds; 0 while all is followed. */
+  readonly age: () => number;
   /** Resolves when it is; rejects when closed before. */
   readonly synced: Promise<void>;
   close(): void;
 }
 
-/** Follows the objects a zone is made from: each change is in the zone when its watch event has been read. */
-export function feedZone({ zone, client, log, metrics }: FeedParts): Feed {
-  const namespaces = createInformer(client, 'namespaces', { log });
-  const services = createInformer(client, 'services', { log, keep: keepOfService });
-  const slices = createInformer(client, 'endpointSlices', { log, keep: keepOfSlice });
-  const informers = [namespaces, services, slices];
+/** Pods that have ended have no address any more. */
+const livePods = 'status.phase!=Succeeded,status.phase!=Failed';
+
+/**
+ * Follows the objects a zone is made from, those the settings choose: each change is in the zone when its watch event has
+ * been read.
+ */
+export function feedZone({ zone, settings, client, log, metrics }: FeedParts): Feed {
+  const { labels, namespaceLabels, noEndpoints, pods } = settings;
+  const namespaces = createInformer(client, 'namespaces', {
+    log,
+    keep: keepOfNamespace,
+    ...selecting(namespaceLabels),
+  });
+  const services = createInformer(client, 'services', { log, keep: keepOfService, ...selecting(labels) });
+  const informers: Pick<Informer<ResourceKey>, 'hasSynced' | 'synced' | 'behindSince' | 'stop'>[] = [
+    namespaces,
+    services,
+  ];
   namespaces.onChange(({ key, current }) => zone.setNamespace(key, current !== undefined));
   services.onChange(({ key, current }) => zone.setService(key, current));
-  slices.onChange((change) => {
-    zone.setEndpointSlice(change.key, change.current);
-    noteProgramming(change, services, metrics);
-  });
+  if (!noEndpoints) {
+    const slices = createInformer(client, 'endpointSlices', { log, keep: keepOfSlice, ...selecting(labels) });
+    informers.push(slices);
+    slices.onChange((change) => {
+      zone.setEndpointSlice(change.key, change.current);
+      noteProgramming(change, services, metrics);
+    });
+  }
+  if (pods === 'verified') {
+    const options = { log, keep: keepOfPod, fieldSelector: livePods, ...selecting(labels) };
+    const live = createInformer(client, 'pods', options);
+    informers.push(live);
+    live.onChange(({ key, current }) => zone.setPod(key, current));
+  }
   const synced = Promise.all(informers.map((informer) => informer.synced)).then(() => log.info('the zone is whole'));
   // Whoever closes before knows that it never was.
   synced.catch(() => undefined);
   return {
     isReady: () => informers.every(({ hasSynced }) => hasSynced),
+    age: () => Math.max(0, ...informers.map(({ behindSince = Date.now() }) => Date.now() - behindSince)) / 1000,
     synced,
     close: () => {
       for (const informer of informers) informer.stop();
     },
   };
+}
+
+function selecting(labelSelector: string | undefined): { labelSelector?: string } {
+  return labelSelector === undefined ? {} : { labelSelector };
 }
 
 /** Measures from the change that the slice's writer noted to now. A first list is no change. */
@@ -62,16 +95,50 @@ function noteProgramming(
     metrics.observeProgramming(Math.max(0, Date.now() - Date.parse(noted)) / 1000);
 }
 
-function keepOfService(service: Stored<Service>): Stored<Service> {
-  const spec = pick(service.spec ?? {}, ['type', 'clusterIP', 'clusterIPs', 'externalName', 'ports']);
-  return { metadata: service.metadata, spec };
+function keepOfNamespace({ metadata }: Stored<Namespace>): Stored<Namespace> {
+  return { metadata: keepOfMetadata(metadata) };
+}
+
+function keepOfService({ metadata, spec = {} }: Stored<Service>): Stored<Service> {
+  return {
+    metadata: keepOfMetadata(metadata),
+    spec: {
+      ...pick(spec, ['type', 'clusterIP', 'clusterIPs', 'externalName']),
+      ports: (spec.ports ?? []).map((port) => pick(port, ['name', 'port', 'protocol'])),
+    },
+  };
 }
 
 function keepOfSlice(slice: Stored<EndpointSlice>): Stored<EndpointSlice> {
-  const endpoints = (slice.endpoints ?? []).map(
-    (endpoint): Endpoint => pick(endpoint, ['addresses', 'conditions', 'hostname']),
-  );
-  return { ...pick(slice, ['metadata', 'addressType', 'ports']), endpoints };
+  const { metadata, endpoints = [] } = slice;
+  const { labels = {}, annotations = {} } = metadata;
+  return {
+    ...pick(slice, ['addressType', 'ports']),
+    metadata: {
+      ...keepOfMetadata(metadata),
+      labels: pick(labels, [serviceNameLabel]),
+      annotations: pick(annotations, [triggerTimeAnnotation]),
+    },
+    endpoints: endpoints.map(
+      (endpoint): Endpoint => ({
+        ...pick(endpoint, ['addresses', 'hostname']),
+        ...(endpoint.conditions?.ready === false && { conditions: { ready: false } }),
+        ...(endpoint.targetRef?.name !== undefined && { targetRef: { name: endpoint.targetRef.name } }),
+      }),
+    ),
+  };
+}
+
+function keepOfPod({ metadata, status = {} }: Stored<Pod>): Stored<Pod> {
+  return {
+    metadata: { ...keepOfMetadata(metadata), ...pick(metadata, ['deletionTimestamp']) },
+    status: pick(status, ['phase', 'podIP', 'podIPs']),
+  };
+}
+
+/** What an informer goes by. Labels and annotations may be many times as large as all the rest. */
+function keepOfMetadata<T extends Stored<object>['metadata']>(metadata: T): T {
+  return pick(metadata, ['name', 'namespace', 'uid', 'resourceVersion']) as T;
 }
 
 /** The object with these fields only, those it has. */

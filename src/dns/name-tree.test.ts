@@ -26,6 +26,11 @@ describe('RecordSet', () => {
         }
         const records = Array.from({ length: set.size }, (_, i) => set.at(i));
         expect(records.sort()).toEqual([...reasons.keys()].sort());
+        expect(set.reasons).toBe([...reasons.values()].reduce((sum, count) => sum + count, 0));
+        const clone = set.clone();
+        set.add('after' as Rdata);
+        expect(clone.size).toBe(records.length);
+        expect(clone.reasons).toBe(set.reasons - 1);
       }),
     );
   });
@@ -67,6 +72,45 @@ describe('NameTree', () => {
     expect(tree.delete(record('a.local'))).toBe(false);
     tree.release(name('a.local'));
     expect(tree.size).toBe(1);
+  });
+
+  const anyChange = fc.record({
+    adds: fc.boolean(),
+    owner: fc.constantFrom('a', 'b', 'c.b', 'd.c.b', 'e', 'f.e').map((below) => name(`${below}.local`)),
+    rdata: fc.constantFrom('1', '2', '3') as fc.Arbitrary<Rdata>,
+    type: fc.constantFrom(recordType.A, recordType.SRV),
+  });
+
+  test('gives a snapshot of how it was, whatever changes between its steps', () => {
+    const content = (entries: Iterable<readonly [string, readonly RecordSet[]]>) =>
+      [...entries]
+        .flatMap(([owner, sets]) =>
+          sets.flatMap((set) => Array.from({ length: set.size }, (_, i) => `${owner} ${set.type} ${set.at(i)}`)),
+        )
+        .sort();
+    const change = (tree: NameTree, { adds, ...rest }: typeof anyChange extends fc.Arbitrary<infer T> ? T : never) =>
+      adds ? tree.add({ ...rest, ttl: 5 }) : tree.delete({ ...rest, ttl: 5 });
+    fc.assert(
+      fc.property(fc.array(anyChange), fc.array(fc.option(anyChange)), (before, during) => {
+        const tree = new NameTree(name('local'));
+        for (const one of before) change(tree, one);
+        const expected = content([...tree.entries()].map(([owner, { sets }]) => [owner, sets]));
+        const snapshot = tree.snapshot();
+        const read: string[] = [];
+        const step = () => {
+          const { value } = snapshot.next();
+          if (value !== undefined) read.push(...content([value]));
+        };
+        step();
+        for (const one of during) {
+          if (one === null) step();
+          else change(tree, one);
+        }
+        for (const entry of snapshot) read.push(...content([entry]));
+        expect(read.sort()).toEqual(expected);
+      }),
+      { numRuns: 1000 },
+    );
   });
 
   test('refuses names outside', () => {

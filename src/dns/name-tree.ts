@@ -10,6 +10,8 @@ export interface ZoneRecord {
   readonly ttl: number;
 }
 
+const noReasons: readonly number[] = [];
+
 /** From this many records on, a set is indexed; a scan is faster below. */
 const indexedSize = 16;
 
@@ -35,6 +37,13 @@ export class RecordSet {
   /** How many different records. */
   get size(): number {
     return this.#rdata.length;
+  }
+
+  /** How many reasons the records have together: at least `size`. */
+  get reasons(): number {
+    let reasons = this.size;
+    for (const more of this.#moreReasons?.values() ?? noReasons) reasons += more;
+    return reasons;
   }
 
   /** The data of the record at a position below `size`. */
@@ -73,6 +82,14 @@ export class RecordSet {
     return true;
   }
 
+  /** The records as they are now, apart from what becomes of these. */
+  clone(): RecordSet {
+    const clone = new RecordSet({ type: this.type, ttl: this.ttl, rdata: this.at(0) });
+    clone.#rdata.push(...this.#rdata.slice(1));
+    if (this.#moreReasons !== undefined) clone.#moreReasons = new Map(this.#moreReasons);
+    return clone;
+  }
+
   #find(rdata: Rdata): number {
     return this.#index === undefined ? this.#rdata.indexOf(rdata) : (this.#index.get(rdata) ?? -1);
   }
@@ -86,11 +103,31 @@ export class NameNode {
   sets: readonly RecordSet[] = noSets;
   /** Names directly below, and holds. */
   supports = 0;
+  /** Grows from name to name as they come to exist. */
+  readonly order: number;
+
+  constructor(order: number) {
+    this.order = order;
+  }
 
   /** The records of a type. */
   set(type: number): RecordSet | undefined {
     for (const set of this.sets) if (set.type === type) return set;
     return undefined;
+  }
+}
+
+/** A reading of a tree that goes on. */
+class Snapshot {
+  /** The last name it is about. */
+  readonly end: number;
+  /** The last name read. */
+  read = -1;
+  /** What was to be read of names that have changed before they were. */
+  readonly before = new Map<Name, readonly RecordSet[]>();
+
+  constructor(end: number) {
+    this.end = end;
   }
 }
 
@@ -101,11 +138,13 @@ export class NameNode {
 export class NameTree {
   readonly #apex: Name;
   readonly #nodes = new Map<Name, NameNode>();
+  readonly #snapshots = new Set<Snapshot>();
+  #order = 0;
 
   /** The apex always exists. */
   constructor(apex: Name) {
     this.#apex = apex;
-    this.#nodes.set(apex, new NameNode());
+    this.#nodes.set(apex, new NameNode(this.#order));
   }
 
   /** How many names exist. */
@@ -123,9 +162,31 @@ export class NameTree {
     return this.#nodes.entries();
   }
 
+  /**
+   * Every name's records as they were when the reading began, however long it takes and whatever changes meanwhile: only
+   * what changes is kept twice. The records are those of one step, to be taken before the next one and before anything
+   * else runs. A reader that does not read to the end must say so with `return`, as `for` does.
+   */
+  *snapshot(): Generator<readonly [Name, readonly RecordSet[]], void> {
+    const snapshot = new Snapshot(this.#order);
+    this.#snapshots.add(snapshot);
+    try {
+      // A map is read in the order its names came, new ones last: a place in that order parts what was read from the rest.
+      for (const [name, node] of this.#nodes) {
+        if (node.order > snapshot.end) break;
+        snapshot.read = node.order;
+        if (!snapshot.before.has(name) && node.sets.length > 0) yield [name, node.sets];
+      }
+      for (const [name, sets] of snapshot.before) if (sets.length > 0) yield [name, sets];
+    } finally {
+      this.#snapshots.delete(snapshot);
+    }
+  }
+
   /** Adds a reason for a record at or below the apex. Returns whether answers change. */
   add(record: ZoneRecord): boolean {
     const node = this.#obtain(record.owner);
+    this.#keepForSnapshots(record.owner, node);
     const set = node.set(record.type);
     if (set !== undefined) return set.add(record.rdata);
     node.sets = [...node.sets, new RecordSet(record)];
@@ -136,7 +197,9 @@ export class NameTree {
   delete(record: ZoneRecord): boolean {
     const node = this.#nodes.get(record.owner);
     const set = node?.set(record.type);
-    if (node === undefined || set === undefined || !set.delete(record.rdata)) return false;
+    if (node === undefined || set === undefined) return false;
+    this.#keepForSnapshots(record.owner, node);
+    if (!set.delete(record.rdata)) return false;
     if (set.size === 0) {
       node.sets = node.sets.filter((other) => other !== set);
       this.#prune(record.owner, node);
@@ -157,11 +220,20 @@ export class NameTree {
     this.#prune(name, node);
   }
 
+  #keepForSnapshots(name: Name, { order, sets }: NameNode): void {
+    for (const { read, end, before } of this.#snapshots)
+      if (order > read && order <= end && !before.has(name))
+        before.set(
+          name,
+          sets.map((set) => set.clone()),
+        );
+  }
+
   #obtain(name: Name): NameNode {
     const found = this.#nodes.get(name);
     if (found !== undefined) return found;
     if (name === rootName) throw new RangeError('a name outside the zone was added to it');
-    const node = new NameNode();
+    const node = new NameNode(++this.#order);
     this.#nodes.set(name, node);
     this.#obtain(parentName(name)).supports++;
     return node;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { emptyZone, externalName, name, service, slice } from './testing/objects.ts';
-import { dump, plainDump, type World } from './testing/plain-zone.ts';
+import { emptyZone, externalName, name, pod, service, slice } from './testing/objects.ts';
+import { dump, plainDump, type World, type WorldOptions } from './testing/plain-zone.ts';
 import { labelsOf } from './wire/name.ts';
 import type { ClusterZone } from './zone.ts';
 
@@ -18,11 +18,20 @@ const services = fc.oneof(
   fc.constantFrom('example.com', 'a.one.svc.cluster.local').map(externalName),
 );
 const endpoints = fc.uniqueArray(
-  fc.constantFrom('10.1.0.1', '10.1.0.2@x', '10.1.0.3@x', '!10.1.0.4', '10.1.0.4', 'fd00::2', 'fd00::2@x'),
+  fc.constantFrom(
+    ...['10.1.0.1', '10.1.0.2@x', '10.1.0.3@x', '!10.1.0.4', '10.1.0.4', 'fd00::2', 'fd00::2@x'],
+    ...['10.1.0.5#pod-5', '10.1.0.5@x#pod-5', 'fd00::2#pod-5'],
+  ),
 );
 const slices = fc
   .tuple(fc.constantFrom('a', 'b', 'kube-dns', 'none'), endpoints, anyPorts)
   .map(([owner, list, ports]) => slice(owner, list, ...ports));
+const pods = fc
+  .tuple(
+    fc.uniqueArray(fc.constantFrom('10.1.0.1', '10.1.0.2', 'fd00::2'), { maxLength: 2 }),
+    fc.constantFrom('Pending', 'Running', 'Failed'),
+  )
+  .map(([ips, phase]) => pod(ips, phase));
 const sliceKeys = ['one/s1', 'one/s2', 'one/s3', 'two/s1', 'kube-system/s1'];
 
 const anyStep = fc.oneof(
@@ -33,6 +42,30 @@ const anyStep = fc.oneof(
     object: fc.option(services),
   }),
   fc.record({ kind: fc.constant('slices' as const), key: fc.constantFrom(...sliceKeys), object: fc.option(slices) }),
+  fc.record({ kind: fc.constant('pods' as const), key: fc.constantFrom('one/p', 'one/q'), object: fc.option(pods) }),
+);
+/** Half the runs are about a cluster as it is by default. */
+const reverseZones = ['in-addr.arpa.', 'ip6.arpa.'];
+const usual = {
+  zones: ['cluster.local.', ...reverseZones],
+  pods: 'insecure' as const,
+  endpointPodNames: false,
+  namespaces: [],
+  ignoreEmptyService: false,
+};
+const anyOptions: fc.Arbitrary<WorldOptions> = fc.oneof(
+  fc.constant(usual),
+  fc.record({
+    zones: fc.constantFrom(
+      ['cluster.local.', ...reverseZones],
+      ['cluster.local.', 'example.test.', 'k8s.example.test.', '0.1.10.in-addr.arpa.'],
+      ['cluster.local.', 'in-addr.arpa.', '10.in-addr.arpa.', '0.0.0.0.d.f.ip6.arpa.'],
+    ),
+    pods: fc.constantFrom('disabled', 'insecure', 'verified'),
+    endpointPodNames: fc.boolean(),
+    namespaces: fc.constantFrom([], ['one', 'kube-system'], ['two', 'gone']),
+    ignoreEmptyService: fc.boolean(),
+  }),
 );
 type Step = typeof anyStep extends fc.Arbitrary<infer T> ? T : never;
 
@@ -45,6 +78,9 @@ function apply(step: Step, zone: ClusterZone, world: World): void {
   } else if (step.kind === 'services') {
     zone.setService(step.key, step.object ?? undefined);
     put(world.services, step.key, step.object);
+  } else if (step.kind === 'pods') {
+    zone.setPod(step.key, step.object ?? undefined);
+    put(world.pods, step.key, step.object);
   } else {
     zone.setEndpointSlice(step.key, step.object ?? undefined);
     put(world.slices, step.key, step.object);
@@ -59,11 +95,15 @@ function put<T>(map: Map<string, T>, key: string, object: T | null): void {
 describe('ClusterZone', () => {
   test('has what a plain reading of the objects has, after any series of changes', () => {
     fc.assert(
-      fc.property(fc.array(anyStep, { maxLength: 40 }), (changes) => {
-        const zone = emptyZone();
-        const world = { namespaces: new Set<string>(), services: new Map(), slices: new Map() };
-        for (const step of changes) apply(step, zone, world);
-        expect(sorted(dump(zone))).toEqual(sorted(plainDump(world)));
+      fc.property(anyOptions, fc.array(anyStep, { maxLength: 40 }), (options, changes) => {
+        const zone = emptyZone({ ...options, zones: options.zones.map(name) });
+        const world: World = { namespaces: new Set(), services: new Map(), slices: new Map(), pods: new Map() };
+        for (const step of changes) {
+          // Pods are followed only where they are asked for.
+          if (step.kind === 'pods' && options.pods !== 'verified') continue;
+          apply(step, zone, world);
+        }
+        expect(sorted(dump(zone))).toEqual(sorted(plainDump(world, options)));
       }),
       { numRuns: 500 },
     );
@@ -84,6 +124,7 @@ describe('ClusterZone', () => {
 
   test('knows endpoints that came before their Service', () => {
     const zone = emptyZone();
+    zone.setNamespace('one', true);
     zone.setEndpointSlice('one/s1', slice('a', ['10.1.0.1']));
     expect(zone.find(name('a.one.svc.cluster.local'))).toBeUndefined();
     zone.setService('one/a', service(['None']));
@@ -92,6 +133,7 @@ describe('ClusterZone', () => {
 
   test('takes endpoints of unknown readiness for ready, and none of slices without a Service', () => {
     const zone = emptyZone();
+    zone.setNamespace('one', true);
     zone.setService('one/a', service(['None']));
     zone.setEndpointSlice('one/s1', { ...slice('a', []), endpoints: [{ addresses: ['10.1.0.1'] }] });
     zone.setEndpointSlice('one/s2', { ...slice('a', ['10.1.0.2']), metadata: {} });
@@ -100,6 +142,7 @@ describe('ClusterZone', () => {
 
   test('moves a slice to another Service with its label', () => {
     const zone = emptyZone();
+    zone.setNamespace('one', true);
     zone.setService('one/a', service(['None']));
     zone.setService('one/b', service(['None']));
     zone.setEndpointSlice('one/s1', slice('a', ['10.1.0.1']));
@@ -112,9 +155,10 @@ describe('ClusterZone', () => {
 
   test('passes over what is no address, no name and no port', () => {
     const zone = emptyZone();
+    zone.setNamespace('one', true);
     zone.setService('one/a', service(['None']));
     zone.setService('one/odd', externalName('a..b'));
-    const odd = slice('a', ['host.example.com', '10.1.0.1', `10.1.0.2@${'x'.repeat(64)}`]);
+    const odd = slice('a', ['host.example.com', '10.1.0.1']);
     zone.setEndpointSlice('one/s1', { ...odd, ports: [{ name: 'any', protocol: 'TCP' }] });
     zone.setEndpointSlice('one/s2', { ...slice('a', ['10.1.0.9']), addressType: 'FQDN' });
     expect(dump(zone).get('a.one.svc.cluster.local.')).toEqual(['1 10.1.0.1']);
@@ -122,13 +166,32 @@ describe('ClusterZone', () => {
   });
 
   test('has a serial that grows with answers, and only with them', () => {
-    const zone = emptyZone({ now: () => 5_000 });
+    const zone = emptyZone({ now: () => 4_000 });
+    expect(zone.serial).toBe(4);
+    zone.setNamespace('one', true);
     expect(zone.serial).toBe(5);
     zone.setService('one/a', service(['10.0.0.1']));
     expect(zone.serial).toBe(6);
     zone.setService('one/a', service(['10.0.0.1']));
-    zone.setEndpointSlice('one/s1', slice('a', ['10.1.0.1']));
+    zone.setEndpointSlice('one/s1', slice('a', ['!10.1.0.1']));
+    zone.setNamespace('one', true);
     expect(zone.serial).toBe(6);
+    zone.setEndpointSlice('one/s1', slice('a', ['10.1.0.1']));
+    expect(zone.serial).toBe(7);
+  });
+
+  test('names endpoints after their Pod, where that is asked for and makes a label', () => {
+    const zone = emptyZone({ endpointPodNames: true });
+    zone.setNamespace('one', true);
+    zone.setService('one/a', service(['None']));
+    const endpoints = ['10.1.0.1#web-0', '10.1.0.2@x#web-1', '10.1.0.3#web.2', `10.1.0.4#${'x'.repeat(64)}`];
+    zone.setEndpointSlice('one/s1', slice('a', endpoints));
+    const found = [...dump(zone).keys()].filter((owner) => owner.endsWith('.a.one.svc.cluster.local.'));
+    expect(found.map((owner) => owner.split('.')[0])).toEqual(['web-0', 'x', '10-1-0-3', '10-1-0-4']);
+  });
+
+  test('needs a cluster domain among its zones', () => {
+    expect(() => emptyZone({ zones: [name('in-addr.arpa')] })).toThrow(RangeError);
   });
 
   test('finds the zone of a name by whole labels', () => {
@@ -149,7 +212,7 @@ describe('ClusterZone', () => {
     const zone = emptyZone({ pods: 'disabled' });
     zone.setNamespace('one', true);
     expect(zone.podRecord(name('10-0-0-1.one.pod.cluster.local'))).toBeUndefined();
-    expect(zone.find(name('pod.cluster.local'))).toBeUndefined();
+    expect(zone.find(name('one.pod.cluster.local'))).toBeUndefined();
   });
 });
 

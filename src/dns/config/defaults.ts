@@ -1,8 +1,12 @@
 import { type Name, parseName, rootName } from '../wire/name.ts';
 import type { CacheSettings, ForwardSettings, KubernetesSettings } from './types.ts';
 
+/** Where the names of IPv4 addresses are (RFC 1035 §3.5). */
+export const ipv4Zone = parseName('in-addr.arpa') as Name;
+/** Where the names of IPv6 addresses are (RFC 3596 §2.5). */
+export const ipv6Zone = parseName('ip6.arpa') as Name;
 /** The zones of addresses' names. */
-export const reverseZones: readonly Name[] = ['in-addr.arpa', 'ip6.arpa'].map((text) => parseName(text) as Name);
+export const reverseZones: readonly Name[] = [ipv4Zone, ipv6Zone];
 
 /** What holds where nothing else is said; zones and targets always are. */
 export const kubernetesDefaults: Omit<KubernetesSettings, 'zones' | 'fallthrough'> = {

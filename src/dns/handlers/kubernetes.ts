@@ -2,9 +2,10 @@ import type { Exchange } from '../exchange.ts';
 import type { NameNode, RecordSet } from '../name-tree.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import type { Name } from '../wire/name.ts';
-import { srvTargetOffset } from '../wire/rdata.ts';
+import { srvTargetOffset, srvWeightOffset } from '../wire/rdata.ts';
 import type { ReplyWriter } from '../wire/reply-writer.ts';
 import type { ClusterZone, Zone } from '../zone.ts';
+import { srvWeight } from '../zone-records.ts';
 import type { Handler } from './order.ts';
 
 /** What a cluster's names are answered from, and how. */
@@ -36,7 +37,7 @@ export class KubernetesHandler implements Handler {
       return true;
     }
     const node = zone.tree.find(name);
-    if (zone.fallthrough && (node === undefined || node.sets.length === 0)) return false;
+    if (this.#zone.fallsThrough(name, zone, node)) return false;
     const cname = query.type === recordType.CNAME ? undefined : node?.set(recordType.CNAME);
     if (cname !== undefined && query.type !== recordType.ANY) {
       const body = { type: cname.type, ttl: cname.ttl, rdata: cname.at(0) };
@@ -77,12 +78,14 @@ export class KubernetesHandler implements Handler {
     const { size, type, ttl } = set;
     const targetOffset = type === recordType.SRV ? srvTargetOffset : type === recordType.NS ? 0 : -1;
     const targets = targetOffset < 0 ? undefined : new Map<Name, number>();
+    const weight = type === recordType.SRV ? srvWeight(set) : undefined;
     const start = size === 1 || !this.#options.loadbalance ? 0 : this.#turn++ % size;
     for (let i = 0; i < size; i++) {
       const position = start + i;
       const rdata = set.at(position < size ? position : position - size);
       const data = writer.record('answer', owner, { type, ttl, rdata });
       if (data === 0) return;
+      if (weight !== undefined) writer.overwriteShort(data + srvWeightOffset, weight);
       targets?.set(rdata.slice(targetOffset) as Name, data + targetOffset);
     }
     if (targets === undefined) return;

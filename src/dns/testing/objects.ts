@@ -1,4 +1,5 @@
-import type { EndpointSlice, Service, ServicePort } from '../../api/generated/types.ts';
+import type { EndpointSlice, Pod, Service, ServicePort } from '../../api/generated/types.ts';
+import { kubernetesDefaults, reverseZones } from '../config/defaults.ts';
 import type { Name } from '../wire/name.ts';
 import { parseName } from '../wire/name.ts';
 import { type ClusterZone, ClusterZone as Zone, type ZoneOptions } from '../zone.ts';
@@ -13,10 +14,10 @@ export function name(text: string): Name {
 /** For tests: an empty zone with the usual settings. */
 export function emptyZone(options: Partial<ZoneOptions> = {}): ClusterZone {
   return new Zone({
-    domain: name('cluster.local'),
-    ttl: 5,
+    ...kubernetesDefaults,
+    zones: [name('cluster.local'), ...reverseZones],
     pods: 'insecure',
-    nameServer: 'kube-system/kube-dns',
+    fallthrough: reverseZones,
     now: () => 1_700_000_000_000,
     ...options,
   });
@@ -43,14 +44,20 @@ export function externalName(target: string): Service {
   return { spec: { type: 'ExternalName', externalName: target } };
 }
 
-/** For tests: an endpoint; not ready with `!` before its address, with a hostname after `@`. */
+/** For tests: an endpoint; not ready with `!` before its address, with a hostname after `@` and a Pod's name after `#`. */
 function endpoint(text: string): NonNullable<EndpointSlice['endpoints']>[number] {
-  const [, unready, address = '', hostname] = /^(!?)([^@]+)(?:@(.+))?$/.exec(text) ?? [];
+  const [, unready, address = '', hostname, pod] = /^(!?)([^@#]+)(?:@([^#]+))?(?:#(.+))?$/.exec(text) ?? [];
   return {
     addresses: [address],
     conditions: { ready: unready === '' },
     ...(hostname === undefined ? {} : { hostname }),
+    ...(pod === undefined ? {} : { targetRef: { kind: 'Pod', name: pod } }),
   };
+}
+
+/** For tests: a Pod that has these addresses, and is in this phase. */
+export function pod(ips: readonly string[], phase = 'Running'): Pod {
+  return { status: { phase, podIPs: ips.map((ip) => ({ ip })) } };
 }
 
 /** For tests: a slice of a Service's endpoints; the family is that of the first. */

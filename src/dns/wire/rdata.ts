@@ -28,6 +28,9 @@ export interface SrvData {
   readonly target: Name;
 }
 
+/** Where the weight's 16 bits are in an SRV record's data. */
+export const srvWeightOffset = 2;
+
 /** Where the target's name begins in an SRV record's data. */
 export const srvTargetOffset = 6;
 

@@ -118,6 +118,12 @@ export class ReplyWriter {
     this.#at = at;
   }
 
+  /** Writes 16 bits over what stands at an offset. */
+  overwriteShort(offset: number, value: number): void {
+    this.#out[offset] = value >> 8;
+    this.#out[offset + 1] = value & 0xff;
+  }
+
   /** Gives a name at an offset, which is equal to the question's, the case the question has. */
   repeatCase(offset: number): void {
     let from = questionOffset;
@@ -138,10 +144,10 @@ export class ReplyWriter {
     const flags = this.#flags | (code & 0x0f);
     out[2] = flags >> 8;
     out[3] = flags & 0xff;
-    this.#count(4, this.#questions);
-    this.#count(6, this.#counts.answer);
-    this.#count(8, this.#counts.authority);
-    this.#count(10, this.#counts.additional + (this.#edns === undefined ? 0 : 1));
+    this.overwriteShort(4, this.#questions);
+    this.overwriteShort(6, this.#counts.answer);
+    this.overwriteShort(8, this.#counts.authority);
+    this.overwriteShort(10, this.#counts.additional + (this.#edns === undefined ? 0 : 1));
     return out.subarray(0, end);
   }
 
@@ -165,11 +171,6 @@ export class ReplyWriter {
     out[at + 9] = 0;
     out[at + 10] = 0;
     return at + optLength;
-  }
-
-  #count(at: number, value: number): void {
-    this.#out[at] = value >> 8;
-    this.#out[at + 1] = value & 0xff;
   }
 
   #word(value: number): void {
