@@ -17,7 +17,6 @@ import { kubernetesDefaults, reverseZones } from '../src/dns/config/defaults.ts'
 import { lookupNothing } from '../src/dns/forward/address.ts';
 import { KubernetesHandler } from '../src/dns/handlers/kubernetes.ts';
 import { inOrder } from '../src/dns/handlers/order.ts';
-import { TransferHandler } from '../src/dns/handlers/transfer.ts';
 import { DnsMetrics } from '../src/dns/metrics.ts';
 import { listenUdp } from '../src/dns/server/udp.ts';
 import { recordType } from '../src/dns/wire/constants.ts';
@@ -73,7 +72,6 @@ async function serve(services: number): Promise<void> {
   }
   const metrics = new DnsMetrics();
   const handlers = inOrder({
-    transfer: [new TransferHandler()],
     kubernetes: [new KubernetesHandler({ zone, isReady: () => true, loadbalance: true })],
   });
   const responder = new Responder({

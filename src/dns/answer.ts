@@ -103,9 +103,20 @@ export class Responder {
 
   /** Sends what has been begun and written; nothing has, for answers that are a response code alone. */
   finish(exchange: Exchange, code: number, source: AnswerSource): void {
-    const { incoming, query, started, zone } = exchange;
     const reply = this.#writer.finish(code);
-    incoming.send(reply);
+    exchange.incoming.send(reply);
+    this.#note(exchange, { code, source, reply, size: reply.length });
+  }
+
+  /** Sends a reply of many messages. It is noted when it has been sent, as far as it was. */
+  stream(exchange: Exchange, messages: Generator<Buffer, void>, source: AnswerSource): void {
+    const { stream } = exchange.incoming.client;
+    if (stream === undefined) exchange.fail(rcode.REFUSED, source);
+    else stream(counted(messages, (reply, size) => this.#note(exchange, { code: rcode.NOERROR, source, reply, size })));
+  }
+
+  #note(exchange: Exchange, { code, source, reply, size }: Outcome): void {
+    const { incoming, query, started, zone } = exchange;
     const seconds = (performance.now() - started) / 1000;
     (zone?.metrics ?? this.#options.dropped).count({
       client: incoming.client,
@@ -114,7 +125,7 @@ export class Responder {
       rcode: code,
       source,
       requestSize: incoming.packet.length,
-      responseSize: reply.length,
+      responseSize: size,
       seconds,
     });
     zone?.log?.note({ exchange, reply, rcode: code, seconds });
@@ -133,6 +144,32 @@ function placesOf({ blocks }: ResponderOptions): Place[] {
   return blocks
     .flatMap(({ zones, handlers }) => zones.map((zone) => ({ zone, handlers })))
     .sort((a, b) => b.zone.apex.length - a.zone.apex.length);
+}
+
+/** What came of a query: the last message, and the octets of all. */
+interface Outcome {
+  readonly code: number;
+  readonly source: AnswerSource;
+  readonly reply: Buffer;
+  readonly size: number;
+}
+
+/** The same messages; tells at their end, or where they are cut off, of the last and of all octets. */
+function* counted(
+  messages: Generator<Buffer, void>,
+  tell: (last: Buffer, size: number) => void,
+): Generator<Buffer, void> {
+  let last = Buffer.alloc(0);
+  let size = 0;
+  try {
+    for (const message of messages) {
+      last = message;
+      size += message.length;
+      yield message;
+    }
+  } finally {
+    tell(last, size);
+  }
 }
 
 /** The response code of a query that is not to be looked up. */

@@ -65,7 +65,13 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   return {
     settings,
     handlers: inOrder({
-      transfer: [new TransferHandler()],
+      transfer: [
+        new TransferHandler({
+          rules: settings.transfer,
+          zone: cluster?.zone,
+          isReady: () => cluster?.feed.isReady() ?? false,
+        }),
+      ],
       kubernetes:
         cluster === undefined
           ? []

@@ -23,6 +23,8 @@ export interface ExchangeServer {
   finish(exchange: Exchange, code: number, source: AnswerSource): void;
   /** Answers for what should not have happened. */
   crashed(exchange: Exchange, error: unknown): void;
+  /** Sends a reply of many messages. */
+  stream(exchange: Exchange, messages: Generator<Buffer, void>, source: AnswerSource): void;
   /** Has the exchange's name, which is another one now, answered by whoever has it. */
   resolve(exchange: Exchange): void;
 }
@@ -77,6 +79,11 @@ export class Exchange {
   /** Ends and sends the reply that was begun. */
   finish(code: number, source: AnswerSource): void {
     this.#server.finish(this, code, source);
+  }
+
+  /** Replies with many messages, which the client's transport has to allow. */
+  stream(messages: Generator<Buffer, void>, source: AnswerSource): void {
+    this.#server.stream(this, messages, source);
   }
 
   /** Replies with a response code and no records; with a problem, it is an error to be told. */

@@ -8,6 +8,11 @@ export interface Client {
   readonly family: 'IPv4' | 'IPv6';
   readonly address: string;
   readonly port: number;
+  /**
+   * Sends a reply of many messages, each made when the client has taken those before; a client that takes none for a
+   * while is cut off. Messages that are not sent are told so by `return`. Absent over UDP.
+   */
+  readonly stream?: (messages: Generator<Buffer, void>) => void;
 }
 
 /** Who answered. CoreDNS' word for it is a plugin. */

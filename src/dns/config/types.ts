@@ -1,4 +1,5 @@
 import type { Ip } from '../../net/ip.ts';
+import type { ServerAddress } from '../forward/address.ts';
 import type { Name } from '../wire/name.ts';
 
 /** What the DNS server is to do, whichever file says it. Times are milliseconds, lives of records seconds. */
@@ -210,6 +211,8 @@ export interface TransferRule {
   readonly zones: readonly Name[];
   /** Clients by address; `*` for everybody. */
   readonly to: readonly Ip[] | '*';
+  /** Servers that are told of changes (NOTIFY, RFC 1996). */
+  readonly notify: readonly ServerAddress[];
 }
 
 /** Another server, or the resolv.conf that names some. */

@@ -1,13 +1,75 @@
+import { tryParseIp } from '../../net/ip.ts';
+import type { TransferRule } from '../config/types.ts';
 import type { Exchange } from '../exchange.ts';
-import { rcode, recordType } from '../wire/constants.ts';
+import { isUpToDate, transferMessages } from '../transfer.ts';
+import { flag, rcode, recordType } from '../wire/constants.ts';
+import { isWithin } from '../wire/name.ts';
+import type { ClusterZone, Zone } from '../zone.ts';
 import type { Handler } from './order.ts';
 
-/** Refuses to give zones as a whole. */
+/** Which zones may be had as a whole, and by whom. */
+export interface TransferHandlerOptions {
+  readonly rules: readonly TransferRule[];
+  /** Where the zones are. */
+  readonly zone: ClusterZone | undefined;
+  /** Whether they are whole. */
+  readonly isReady: () => boolean;
+}
+
+/** Transfers at a time; who comes too many will come again. */
+const maxUnderWay = 8;
+
+/**
+ * Gives zones as a whole (AXFR, RFC 5936), over TCP and to those who may have them. What has changed (IXFR, RFC 1995) is
+ * given as the whole too, or as nothing where nothing has.
+ */
 export class TransferHandler implements Handler {
+  readonly #options: TransferHandlerOptions;
+  #underWay = 0;
+
+  constructor(options: TransferHandlerOptions) {
+    this.#options = options;
+  }
+
   handle(exchange: Exchange): boolean {
     const { type } = exchange.query;
     if (type !== recordType.AXFR && type !== recordType.IXFR) return false;
-    exchange.fail(rcode.REFUSED, '');
+    const { zone, isReady } = this.#options;
+    const found = zone?.zoneOf(exchange.name);
+    if (!this.#mayHave(exchange)) exchange.fail(rcode.REFUSED, 'transfer');
+    else if (zone === undefined || found?.apex !== exchange.name) exchange.fail(rcode.NOTAUTH, 'transfer');
+    else if (!isReady()) exchange.fail(rcode.SERVFAIL, 'transfer');
+    else this.#give(exchange, zone, found);
     return true;
+  }
+
+  #mayHave({ name, incoming }: Exchange): boolean {
+    const { transport, address } = incoming.client;
+    const ip = tryParseIp(address);
+    if (transport === 'udp' || ip === undefined) return false;
+    const rule = this.#options.rules.find(({ zones }) => zones.some((zone) => isWithin(name, zone)));
+    return rule !== undefined && (rule.to === '*' || rule.to.includes(ip));
+  }
+
+  #give(exchange: Exchange, cluster: ClusterZone, zone: Zone): void {
+    const { incoming, query } = exchange;
+    const upToDate = query.type === recordType.IXFR && isUpToDate(incoming, cluster.serial);
+    if (upToDate === undefined) exchange.fail(rcode.FORMERR, 'transfer');
+    else if (upToDate) {
+      const owner = exchange.begin();
+      exchange.writer.setFlags(flag.AA);
+      exchange.writer.record('answer', owner, cluster.soa(zone));
+      exchange.finish(rcode.NOERROR, 'transfer');
+    } else if (this.#underWay === maxUnderWay) exchange.fail(rcode.SERVFAIL, 'transfer');
+    else exchange.stream(this.#bounded(transferMessages(incoming, cluster, zone)), 'transfer');
+  }
+
+  *#bounded(messages: Generator<Buffer, void>): Generator<Buffer, void> {
+    this.#underWay++;
+    try {
+      yield* messages;
+    } finally {
+      this.#underWay--;
+    }
   }
 }

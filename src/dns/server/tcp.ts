@@ -44,7 +44,8 @@ export async function listenTcp(address: ServerAddress, service: Service): Promi
   const connections = new Set<Connection>();
   const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
     const { remoteAddress: from = '', remotePort = 0 } = socket;
-    const connection = new Connection(socket, { transport: 'tcp', family, address: from, port: remotePort }, service);
+    const client = { transport: 'tcp' as const, family, address: from, port: remotePort };
+    const connection = new Connection(socket, client, service);
     connections.add(connection);
     socket.on('close', () => connections.delete(connection));
   });
@@ -73,6 +74,7 @@ class Connection {
   readonly #client: Client;
   readonly #service: Service;
   readonly #deadline: NodeJS.Timeout;
+  readonly #streams = new Set<Generator<Buffer, void>>();
   #received: Buffer = Buffer.alloc(0);
   #waiting = 0;
   #isFull = false;
@@ -80,11 +82,14 @@ class Connection {
 
   constructor(socket: Socket, client: Client, service: Service) {
     this.#socket = socket;
-    this.#client = client;
+    this.#client = { ...client, stream: (messages) => this.#stream(messages) };
     this.#service = service;
     this.#deadline = setTimeout(() => this.#expire(), service.limits.idleMs);
     socket.on('error', (err) => service.log.debug({ err }, 'tcp connection'));
-    socket.on('close', () => clearTimeout(this.#deadline));
+    socket.on('close', () => {
+      clearTimeout(this.#deadline);
+      for (const messages of this.#streams) messages.return();
+    });
     socket.on('end', () => this.finish());
     socket.on('data', (chunk) => {
       this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
@@ -131,18 +136,53 @@ class Connection {
   }
 
   #send(reply: Buffer): void {
-    this.#waiting--;
+    this.#write(reply);
+    if (this.#socket.writableLength > maxUnread) this.#socket.destroy();
+    this.#answered();
+  }
+
+  #write(reply: Buffer): void {
     if (this.#socket.destroyed) return;
     const framed = Buffer.allocUnsafe(2 + reply.length);
     framed.writeUInt16BE(reply.length);
     reply.copy(framed, 2);
     this.#socket.write(framed);
-    if (this.#socket.writableLength > maxUnread) this.#socket.destroy();
+  }
+
+  #answered(): void {
+    this.#waiting--;
+    if (this.#socket.destroyed) return;
     if (this.#isFinishing && this.#waiting === 0) this.#socket.end();
     if (this.#isFull && !this.#isFinishing) {
       this.#isFull = false;
       this.#socket.resume();
       this.#takeQueries();
     }
+  }
+
+  /** One message at a time: others' queries are answered in between, and nothing piles up for a client that is slow. */
+  #stream(messages: Generator<Buffer, void>): void {
+    this.#streams.add(messages);
+    const next = () => {
+      if (this.#socket.destroyed) return;
+      const { done, value } = messages.next();
+      if (done === true) {
+        this.#streams.delete(messages);
+        this.#answered();
+        return;
+      }
+      this.#write(value);
+      if (this.#socket.writableNeedDrain) this.#onceDrained(next);
+      else setImmediate(next);
+    };
+    next();
+  }
+
+  #onceDrained(next: () => void): void {
+    const stalled = setTimeout(() => this.#socket.destroy(), this.#service.limits.idleMs).unref();
+    this.#socket.once('drain', () => {
+      clearTimeout(stalled);
+      next();
+    });
   }
 }

@@ -48,7 +48,7 @@ export async function ask(responder: Responder, asked: Asked): Promise<DecodedPa
 }
 
 /** For tests: a record as one line, without its time to live. */
-function line(record: { readonly name: string; readonly type: string; readonly data?: unknown }): string {
+export function line(record: { readonly name: string; readonly type: string; readonly data?: unknown }): string {
   return `${record.name} ${record.type} ${dataText(record.type, record.data)}`;
 }
 

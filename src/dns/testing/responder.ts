@@ -1,4 +1,5 @@
 import { Responder } from '../answer.ts';
+import type { TransferRule } from '../config/types.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import { ForwardHandler } from '../handlers/forward.ts';
 import { KubernetesHandler } from '../handlers/kubernetes.ts';
@@ -14,14 +15,15 @@ export interface ResponderParts {
   readonly forwarder?: Forwarder;
   readonly isReady?: boolean;
   readonly maxUdpSize?: number;
+  readonly transfer?: readonly TransferRule[];
   readonly metrics?: DnsMetrics;
 }
 
 /** For tests: a responder with one block for all names: a cluster's, and others where there is a forwarder. */
 export function responderOf(parts: ResponderParts): Responder {
-  const { zone, forwarder, isReady = true, maxUdpSize = 1232, metrics = new DnsMetrics() } = parts;
+  const { zone, forwarder, isReady = true, maxUdpSize = 1232, transfer = [], metrics = new DnsMetrics() } = parts;
   const handlers = inOrder({
-    transfer: [new TransferHandler()],
+    transfer: [new TransferHandler({ rules: transfer, zone, isReady: () => isReady })],
     kubernetes: [new KubernetesHandler({ zone, isReady: () => isReady, loadbalance: true })],
     forward: forwarder === undefined ? [] : [new ForwardHandler({ from: rootName, except: [], forwarder })],
   });

@@ -19,10 +19,10 @@ export const recordType = {
 /** Record classes (RFC 1035 §3.2.4). All of Kubernetes' names are in `IN`. */
 export const recordClass = { IN: 1 } as const;
 
-/** Kinds of query (RFC 1035 §4.1.1). */
-export const opcode = { QUERY: 0 } as const;
+/** Kinds of query (RFC 1035 §4.1.1, RFC 1996 §3.1). */
+export const opcode = { QUERY: 0, NOTIFY: 4 } as const;
 
-/** Response codes (RFC 1035 §4.1.1); those above 15 need an OPT record to be said (RFC 6891 §6.1.3). */
+/** Response codes (RFC 1035 §4.1.1, RFC 2136 §2.2); those above 15 need an OPT record to be said (RFC 6891 §6.1.3). */
 export const rcode = {
   NOERROR: 0,
   FORMERR: 1,
@@ -30,6 +30,7 @@ export const rcode = {
   NXDOMAIN: 3,
   NOTIMP: 4,
   REFUSED: 5,
+  NOTAUTH: 9,
   BADVERS: 16,
 } as const;
 

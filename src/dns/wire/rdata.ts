@@ -41,6 +41,11 @@ export function srvRdata(data: SrvData): Rdata {
   return [String.fromCharCode(...numbers), data.target].join('') as Rdata;
 }
 
+/** The data of an SRV record with another weight. */
+export function withSrvWeight(rdata: Rdata, weight: number): Rdata {
+  return (rdata.slice(0, srvWeightOffset) + twoOctets(weight) + rdata.slice(srvWeightOffset + 2)) as Rdata;
+}
+
 /** A zone's start of authority; times in seconds (RFC 1035 §3.3.13). */
 export interface SoaData {
   readonly primary: Name;
