@@ -12,6 +12,7 @@ import { TransferHandler } from './handlers/transfer.ts';
 import { ErrorLog } from './log/error-log.ts';
 import { QueryLog } from './log/query-log.ts';
 import type { DnsMetrics } from './metrics.ts';
+import { Notifier } from './notify.ts';
 import { serverLabel } from './server/label.ts';
 import { formatName } from './wire/name.ts';
 import { ClusterZone } from './zone.ts';
@@ -61,7 +62,12 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   const errors = settings.errors === undefined ? undefined : new ErrorLog(settings.errors, parts.log);
   if (errors !== undefined) closers.push(errors);
   const cluster = openCluster(settings, parts);
-  if (cluster !== undefined) closers.push(cluster.feed);
+  if (cluster !== undefined) {
+    closers.push(cluster.feed);
+    const { zone, feed } = cluster;
+    if (settings.transfer.some(({ notify }) => notify.length > 0))
+      closers.push(new Notifier({ rules: settings.transfer, zone, isReady: feed.isReady, log: parts.log }));
+  }
   return {
     settings,
     handlers: inOrder({
