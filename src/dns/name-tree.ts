@@ -15,6 +15,14 @@ const noReasons: readonly number[] = [];
 /** From this many records on, a set is indexed; a scan is faster below. */
 const indexedSize = 16;
 
+/** What only sets of some size, or of records with several reasons, have. */
+interface SetIndexes {
+  /** Reasons beyond the first, where there are any. */
+  readonly moreReasons: Map<Rdata, number>;
+  /** The position of each record; absent in small sets. */
+  positions: Map<Rdata, number> | undefined;
+}
+
 /**
  * All records of one owner and type, at least one. The same record may be there for several reasons, and stays until
  * the last of them is gone. The order is arbitrary.
@@ -22,62 +30,68 @@ const indexedSize = 16;
 export class RecordSet {
   readonly type: number;
   readonly ttl: number;
-  // Made with its first element: an empty array would get room for many, and nearly all sets stay at one.
-  readonly #rdata: Rdata[];
-  /** Reasons beyond the first, where there are any. */
-  #moreReasons: Map<Rdata, number> | undefined;
-  #index: Map<Rdata, number> | undefined;
+  // Nearly all sets have one record, and there are several to each Service: an array costs as much as all the rest.
+  #rdata: Rdata | Rdata[];
+  #indexes: SetIndexes | undefined;
 
   constructor({ type, ttl, rdata }: Omit<ZoneRecord, 'owner'>) {
     this.type = type;
     this.ttl = ttl;
-    this.#rdata = [rdata];
+    this.#rdata = rdata;
   }
 
   /** How many different records. */
   get size(): number {
-    return this.#rdata.length;
+    return typeof this.#rdata === 'string' ? 1 : this.#rdata.length;
   }
 
   /** How many reasons the records have together: at least `size`. */
   get reasons(): number {
     let reasons = this.size;
-    for (const more of this.#moreReasons?.values() ?? noReasons) reasons += more;
+    for (const more of this.#indexes?.moreReasons.values() ?? noReasons) reasons += more;
     return reasons;
   }
 
   /** The data of the record at a position below `size`. */
   at(position: number): Rdata {
-    return this.#rdata[position] as Rdata;
+    return typeof this.#rdata === 'string' ? this.#rdata : (this.#rdata[position] as Rdata);
   }
 
   /** Returns whether the record is new. */
   add(rdata: Rdata): boolean {
     if (this.#find(rdata) >= 0) {
-      this.#moreReasons ??= new Map();
-      this.#moreReasons.set(rdata, (this.#moreReasons.get(rdata) ?? 0) + 1);
+      const { moreReasons } = this.#obtainIndexes();
+      moreReasons.set(rdata, (moreReasons.get(rdata) ?? 0) + 1);
       return false;
     }
-    this.#rdata.push(rdata);
-    if (this.#index !== undefined) this.#index.set(rdata, this.size - 1);
-    else if (this.size > indexedSize) this.#index = new Map(this.#rdata.map((data, i) => [data, i]));
+    const all = typeof this.#rdata === 'string' ? [this.#rdata] : this.#rdata;
+    this.#rdata = all;
+    all.push(rdata);
+    const positions = this.#indexes?.positions;
+    if (positions !== undefined) positions.set(rdata, all.length - 1);
+    else if (all.length > indexedSize) this.#obtainIndexes().positions = new Map(all.map((data, i) => [data, i]));
     return true;
   }
 
-  /** Takes one reason away. Returns whether the record is gone; the last one leaves a set of no use behind. */
+  /** Takes one reason away. Returns whether the record is gone; of the last one a set of no use is left. */
   delete(rdata: Rdata): boolean {
     const at = this.#find(rdata);
     if (at < 0) return false;
-    const more = this.#moreReasons?.get(rdata) ?? 0;
-    if (more > 1) this.#moreReasons?.set(rdata, more - 1);
-    else this.#moreReasons?.delete(rdata);
+    const more = this.#indexes?.moreReasons.get(rdata) ?? 0;
+    if (more > 1) this.#indexes?.moreReasons.set(rdata, more - 1);
+    else this.#indexes?.moreReasons.delete(rdata);
     if (more > 0) return false;
+    if (typeof this.#rdata === 'string') {
+      this.#rdata = [];
+      return true;
+    }
     // The last takes the place of the one that goes: no more is moved, however large the set.
     const last = this.#rdata.pop() as Rdata;
-    this.#index?.delete(rdata);
+    const positions = this.#indexes?.positions;
+    positions?.delete(rdata);
     if (last !== rdata) {
       this.#rdata[at] = last;
-      this.#index?.set(last, at);
+      positions?.set(last, at);
     }
     return true;
   }
@@ -85,13 +99,21 @@ export class RecordSet {
   /** The records as they are now, apart from what becomes of these. */
   clone(): RecordSet {
     const clone = new RecordSet({ type: this.type, ttl: this.ttl, rdata: this.at(0) });
-    clone.#rdata.push(...this.#rdata.slice(1));
-    if (this.#moreReasons !== undefined) clone.#moreReasons = new Map(this.#moreReasons);
+    if (typeof this.#rdata !== 'string') clone.#rdata = [...this.#rdata];
+    if (this.#indexes !== undefined)
+      clone.#indexes = { moreReasons: new Map(this.#indexes.moreReasons), positions: undefined };
     return clone;
   }
 
+  #obtainIndexes(): SetIndexes {
+    this.#indexes ??= { moreReasons: new Map(), positions: undefined };
+    return this.#indexes;
+  }
+
   #find(rdata: Rdata): number {
-    return this.#index === undefined ? this.#rdata.indexOf(rdata) : (this.#index.get(rdata) ?? -1);
+    if (typeof this.#rdata === 'string') return this.#rdata === rdata ? 0 : -1;
+    const positions = this.#indexes?.positions;
+    return positions === undefined ? this.#rdata.indexOf(rdata) : (positions.get(rdata) ?? -1);
   }
 }
 
@@ -99,20 +121,36 @@ const noSets: readonly RecordSet[] = [];
 
 /** A name that exists: it has records, or names below it do, or it was said to exist. */
 export class NameNode {
-  /** At most a handful: one for each type. */
-  sets: readonly RecordSet[] = noSets;
   /** Names directly below, and holds. */
   supports = 0;
   /** Grows from name to name as they come to exist. */
   readonly order: number;
+  // As with records: most names have one set, and would have an array for it.
+  #sets: RecordSet | readonly RecordSet[] = noSets;
 
   constructor(order: number) {
     this.order = order;
   }
 
+  /** Whether there is a record. */
+  get hasRecords(): boolean {
+    return this.#sets !== noSets;
+  }
+
+  /** At most a handful: one for each type. */
+  get sets(): readonly RecordSet[] {
+    return this.#sets instanceof RecordSet ? [this.#sets] : this.#sets;
+  }
+
+  set sets(sets: readonly RecordSet[]) {
+    const [only] = sets;
+    this.#sets = only === undefined ? noSets : sets.length === 1 ? only : sets;
+  }
+
   /** The records of a type. */
   set(type: number): RecordSet | undefined {
-    for (const set of this.sets) if (set.type === type) return set;
+    if (this.#sets instanceof RecordSet) return this.#sets.type === type ? this.#sets : undefined;
+    for (const set of this.#sets) if (set.type === type) return set;
     return undefined;
   }
 }
@@ -175,7 +213,7 @@ export class NameTree {
       for (const [name, node] of this.#nodes) {
         if (node.order > snapshot.end) break;
         snapshot.read = node.order;
-        if (!snapshot.before.has(name) && node.sets.length > 0) yield [name, node.sets];
+        if (!snapshot.before.has(name) && node.hasRecords) yield [name, node.sets];
       }
       for (const [name, sets] of snapshot.before) if (sets.length > 0) yield [name, sets];
     } finally {
@@ -240,7 +278,7 @@ export class NameTree {
   }
 
   #prune(name: Name, node: NameNode): void {
-    if (node.sets.length > 0 || node.supports > 0 || name === this.#apex) return;
+    if (node.hasRecords || node.supports > 0 || name === this.#apex) return;
     this.#nodes.delete(name);
     this.release(parentName(name));
   }

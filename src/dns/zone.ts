@@ -121,7 +121,7 @@ export class ClusterZone {
    * say so. Addresses outside the cluster have names too, so in reverse zones a name without records is not kept back.
    */
   fallsThrough(name: Name, zone: Zone, node: NameNode | undefined): boolean {
-    if (node !== undefined && (node.sets.length > 0 || zone.domain !== undefined)) return false;
+    if (node !== undefined && (node.hasRecords || zone.domain !== undefined)) return false;
     return this.#options.fallthrough.some((part) => isWithin(name, part)) && this.podRecord(name) === undefined;
   }
 
