@@ -1,17 +1,30 @@
 import { once } from 'node:events';
 import { createServer, type Server, type ServerResponse } from 'node:http';
+import { parseFieldSelector } from '../../api/field-selector.ts';
+import { parseLabelSelector } from '../../api/label-selector.ts';
 
 interface StoredObject {
-  readonly metadata: { readonly namespace?: string; readonly name: string; readonly resourceVersion: string };
+  readonly metadata: {
+    readonly namespace?: string;
+    readonly name: string;
+    readonly resourceVersion: string;
+    readonly labels?: { readonly [name: string]: string };
+  };
+  readonly status?: { readonly phase?: string };
+}
+
+interface Watcher {
+  readonly plural: string;
+  readonly chooses: (object: StoredObject) => boolean;
 }
 
 /**
- * For tests: as much of an API server as someone who follows a few resources needs: list and watch, over HTTP. It can
- * go away and come back.
+ * For tests: as much of an API server as someone who follows a few resources needs: list and watch, over HTTP, of what
+ * selectors choose. It can go away and come back.
  */
 export class SmallApi {
   readonly #objects = new Map<string, Map<string, StoredObject>>();
-  readonly #watchers = new Map<ServerResponse, string>();
+  readonly #watchers = new Map<ServerResponse, Watcher>();
   readonly #held: (() => void)[] = [];
   #server: Server | undefined;
   #port = 0;
@@ -80,26 +93,41 @@ export class SmallApi {
   }
 
   #tell(plural: string, type: string, object: StoredObject): void {
-    for (const [response, watched] of this.#watchers)
-      if (watched === plural) response.write(`${JSON.stringify({ type, object })}\n`);
+    for (const [response, watcher] of this.#watchers) {
+      if (watcher.plural !== plural) continue;
+      // What is no longer chosen is gone, for this watcher.
+      response.write(`${JSON.stringify({ type: watcher.chooses(object) ? type : 'DELETED', object })}\n`);
+    }
   }
 
   #answer(url: URL, response: ServerResponse): void {
     const plural = url.pathname.split('/').at(-1) ?? '';
     const collection = this.#collection(plural);
+    const chooses = selection(url.searchParams);
     response.writeHead(200, { 'content-type': 'application/json' });
     if (url.searchParams.get('watch') === null) {
       response.end(
-        JSON.stringify({ metadata: { resourceVersion: String(this.#version) }, items: [...collection.values()] }),
+        JSON.stringify({
+          metadata: { resourceVersion: String(this.#version) },
+          items: [...collection.values()].filter(chooses),
+        }),
       );
       return;
     }
     response.flushHeaders();
     const since = Number(url.searchParams.get('resourceVersion'));
-    this.#watchers.set(response, plural);
+    this.#watchers.set(response, { plural, chooses });
     response.on('close', () => this.#watchers.delete(response));
     for (const object of collection.values())
-      if (Number(object.metadata.resourceVersion) > since)
+      if (Number(object.metadata.resourceVersion) > since && chooses(object))
         response.write(`${JSON.stringify({ type: 'ADDED', object })}\n`);
   }
+}
+
+/** What the selectors of a request choose; of fields, a Pod's phase. */
+function selection(parameters: URLSearchParams): (object: StoredObject) => boolean {
+  const matches = parseLabelSelector(parameters.get('labelSelector') ?? '');
+  const conditions = parseFieldSelector(parameters.get('fieldSelector') ?? '');
+  return ({ metadata, status }) =>
+    matches(metadata.labels) && conditions.every(({ equal, value }) => (status?.phase === value) === equal);
 }
