@@ -73,6 +73,24 @@ describe('Notifier', () => {
     expect(told).toHaveLength(5);
   });
 
+  test('hardly bothers who never answers, however much there is to tell', async () => {
+    answers = false;
+    const zone = emptyZone();
+    start(zone, { intervalMs: 5 });
+    for (let i = 0; i < 60; i++) {
+      zone.setNamespace(`n${i}`, true);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(told.length).toBeLessThan(10);
+    answers = true;
+    const before = told.length;
+    const tellNews = () => {
+      zone.setNamespace(`m${told.length}`, true);
+      return told.length;
+    };
+    await expect.poll(tellNews, { timeout: 5_000 }).toBeGreaterThan(before + 2);
+  });
+
   test('has nothing to tell before the zone is whole', async () => {
     let isReady = false;
     start(emptyZone(), { isReady: () => isReady });

@@ -21,8 +21,10 @@ export interface NotifierOptions {
 
 /** Changes come in crowds, and a secondary that has fetched one zone a second has enough to do. */
 const lookEveryMs = 1_000;
-/** RFC 1996 §3.6 leaves the number to us, and gives five as an example. */
+/** How often a change is told of, at most. RFC 1996 §3.6 leaves the number to us, and gives five as an example. */
 const maxTries = 5;
+/** Who has not answered for long is told of one change in so many looks, by powers of two. */
+const maxSilence = 6;
 
 /** What a server is to be told of one zone. */
 interface Telling {
@@ -31,15 +33,17 @@ interface Telling {
   /** The serial number last told of, and how often so far; `undefined` for none yet. */
   serial: number | undefined;
   tries: number;
-  /** Looks at the zone until it is told again. */
+  isAnswered: boolean;
+  /** How often it was told since it last answered, of whatever change, and looks at the zone until the next time. */
+  silence: number;
   pause: number;
   id: number;
-  isAnswered: boolean;
 }
 
 /**
  * Tells other servers that zones they may have as a whole have changed (NOTIFY, RFC 1996): at most once at each look,
- * again with growing pauses until it is answered, and no longer when there is a later change to tell of.
+ * again with growing pauses until it is answered, and no longer when there is a later change to tell of. Whoever never
+ * answers, a client that is no server, is soon told hardly ever.
  */
 export class Notifier {
   readonly #options: NotifierOptions;
@@ -50,7 +54,7 @@ export class Notifier {
   constructor(options: NotifierOptions) {
     this.#options = options;
     const { rules, zone, intervalMs = lookEveryMs } = options;
-    const fresh = { serial: undefined, tries: 0, pause: 0, id: 0, isAnswered: false };
+    const fresh = { serial: undefined, tries: 0, isAnswered: false, silence: 0, pause: 0, id: 0 };
     this.#tellings = zone.zones.flatMap(({ apex }) => {
       const rule = rules.find(({ zones }) => zones.some((one) => isWithin(apex, one)));
       return (rule?.notify ?? []).map((peer) => ({ peer, apex, ...fresh }));
@@ -68,9 +72,10 @@ export class Notifier {
     if (!this.#options.isReady()) return;
     const { serial } = this.#options.zone;
     for (const telling of this.#tellings) {
-      if (telling.serial !== serial) Object.assign(telling, { serial, tries: 0, pause: 0, isAnswered: false });
+      if (telling.serial !== serial) Object.assign(telling, { serial, tries: 0, isAnswered: false });
       if (telling.isAnswered || telling.tries > maxTries) continue;
-      if (telling.pause-- <= 0) this.#tell(telling);
+      if (telling.pause > 0) telling.pause--;
+      else this.#tell(telling);
     }
   }
 
@@ -84,8 +89,9 @@ export class Notifier {
       this.#socket(familyOf(ip)).send(notification(telling.id, telling.apex), port, ip, (error) => {
         if (error !== null) this.#options.log.debug({ err: error }, 'a change could not be told');
       });
-      telling.pause = 2 ** telling.tries;
     }
+    telling.pause = 2 ** Math.min(telling.silence, maxSilence);
+    telling.silence++;
     telling.tries++;
   }
 
@@ -108,7 +114,7 @@ export class Notifier {
     const ip = tryParseIp(from.address);
     for (const telling of this.#tellings)
       if (telling.id === message.readUInt16BE(0) && telling.peer.ip === ip && telling.peer.port === from.port)
-        telling.isAnswered = true;
+        Object.assign(telling, { isAnswered: true, silence: 0, pause: 0 });
   }
 }
 

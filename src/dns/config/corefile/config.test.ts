@@ -343,7 +343,16 @@ describe('parseCorefileConfig', () => {
         pods: 'verified',
         fallthrough: [],
       },
-      transfer: [{ zones: [name('cluster.local')], to: ['192.0.2.1', '2001:db8::1'] }],
+      transfer: [
+        {
+          zones: [name('cluster.local')],
+          to: ['192.0.2.1', '2001:db8::1'],
+          notify: [
+            { ip: '192.0.2.1', port: 53 },
+            { ip: '2001:db8::1', port: 53 },
+          ],
+        },
+      ],
       cache: {
         success: { capacity: 5000, maxTtl: 120, minTtl: 10 },
         denial: { capacity: 9984, maxTtl: 60, minTtl: 5 },

@@ -1,6 +1,7 @@
 import { tryParseIp } from '../../../../net/ip.ts';
+import { parseServerAddress, type ServerAddress } from '../../../forward/address.ts';
 import { rootName } from '../../../wire/name.ts';
-import type { HostsSettings, TransferRule } from '../../types.ts';
+import type { HostsSettings } from '../../types.ts';
 import { argumentOf, argumentsOf, durationOf, readOptions, ttlOf, zonesOr } from '../arguments.ts';
 import { corefileError } from '../error.ts';
 import type { Directive } from '../parse.ts';
@@ -50,27 +51,32 @@ export const hosts: Plugin = {
   },
 };
 
-/** `transfer [ZONE…] { to ADDRESS… }`: who may have zones as a whole. */
+/** `transfer [ZONE…] { to ADDRESS… }`: who may have zones as a whole, and is told of their changes. */
 export const transfer: Plugin = {
   repeats: true,
   read(directive, { block, zones }) {
-    let to: TransferRule['to'] = [];
+    const notify: ServerAddress[] = [];
+    let isForAll = false;
     readOptions(directive, {
       to: (option) => {
-        const peers = argumentsOf(option, 1);
-        if (to === '*' || peers.some(({ text }) => text === '*')) to = '*';
-        else to = [...to, ...peers.map(peerOf)];
+        for (const peer of argumentsOf(option, 1)) {
+          if (peer.text === '*') isForAll = true;
+          else notify.push(peerOf(peer));
+        }
       },
     });
-    if (to.length === 0)
+    if (!isForAll && notify.length === 0)
       throw corefileError(directive.name, 'transfer names no client', 'put to ADDRESS… in its braces');
-    block.transfer = [...block.transfer, { zones: zonesOr(directive.args, zones), to }];
+    const to = isForAll ? '*' : notify.map(({ ip }) => ip);
+    block.transfer = [...block.transfer, { zones: zonesOr(directive.args, zones), to, notify }];
   },
 };
 
-/** A client's address. CoreDNS takes a port too, to which it sends NOTIFY for zones of files; the cluster's are none. */
-function peerOf(token: Token) {
-  const ip = tryParseIp(token.text);
-  if (ip !== undefined) return ip;
-  throw corefileError(token, `${token.text} is not an address`, 'write it as 192.0.2.1, or * for everybody');
+/** A client's address, and the port at which it is told of changes. */
+function peerOf(token: Token): ServerAddress {
+  try {
+    return parseServerAddress(token.text);
+  } catch {
+    throw corefileError(token, `${token.text} is not an address`, 'write it as 192.0.2.1, or * for everybody');
+  }
 }
