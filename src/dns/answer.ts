@@ -1,7 +1,7 @@
 import { Exchange, type Incoming } from './exchange.ts';
 import type { Handler, ServedBlock, ServedZone } from './handlers/order.ts';
 import type { AnswerSource, Client, QueryMetrics } from './metrics.ts';
-import { classicUdpLimit, flag, messageLimit, rcode, recordClass, recordType } from './wire/constants.ts';
+import { classicUdpLimit, flag, headerLength, messageLimit, rcode, recordClass, recordType } from './wire/constants.ts';
 import { isWithin, type Name, rootName } from './wire/name.ts';
 import { parseQuery, type Query } from './wire/query.ts';
 import { ReplyWriter } from './wire/reply-writer.ts';
@@ -159,7 +159,7 @@ function* counted(
   messages: Generator<Buffer, void>,
   tell: (last: Buffer, size: number) => void,
 ): Generator<Buffer, void> {
-  let last = Buffer.alloc(0);
+  let last: Buffer = Buffer.alloc(headerLength);
   let size = 0;
   try {
     for (const message of messages) {

@@ -144,6 +144,7 @@ describe('DnsServer', () => {
       /coredns_plugin_enabled\{server="dns:\/\/127\.0\.0\.1:0",zone="\.",view="",name="kubernetes"\} 1\n/,
     );
     expect(text).toMatch(/coredns_build_info\{version="v[^"]+",revision=/);
+    await expect.poll(() => page(ports.metrics, '/metrics')).toMatch(/signalbox_dns_zone_age_seconds 0\n/);
     await expect
       .poll(() => page(ports.metrics, '/metrics'), { timeout: 4_000 })
       .toMatch(/coredns_health_request_duration_seconds_count [1-9]/);

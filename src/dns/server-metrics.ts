@@ -15,6 +15,11 @@ export function exposeGauges({ registry }: DnsMetrics, blocks: () => readonly Op
   registry.readGauge({ name: 'signalbox_dns_zone_serial', help: 'Serial number of the zones.' }, () =>
     Math.max(0, ...zones().map(({ serial }) => serial)),
   );
+  const age = {
+    name: 'signalbox_dns_zone_age_seconds',
+    help: 'How long the API may have had changes the zones have not.',
+  };
+  registry.readGauge(age, () => Math.max(0, ...blocks().map(({ cluster }) => cluster?.feed.age() ?? 0)));
   registry.readGauge({ name: 'coredns_cache_entries', help: "Other servers' answers kept." }, () =>
     blocks()
       .flatMap(({ forwarders }) => forwarders)
