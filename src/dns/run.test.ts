@@ -1,19 +1,22 @@
+import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type DecodedPacket, decode } from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
+import { parseIp } from '../net/ip.ts';
 import { parseDnsConfig } from './config/fields.ts';
 import { formatServerAddress } from './forward/address.ts';
 import { runDns } from './run.ts';
 import { DnsServer } from './server.ts';
 import { SmallApi } from './testing/api.ts';
 import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
-import { service, slice } from './testing/objects.ts';
+import { name, service, slice } from './testing/objects.ts';
 import { a, otherServer, silent } from './testing/servers.ts';
 
 const anywhere = { address: '127.0.0.1', port: 0 };
@@ -121,6 +124,23 @@ describe('DnsServer', () => {
       .toBe('NOERROR');
     expect(rcodeOf(await resolve('default.svc.cluster.local'))).toBe('NOERROR');
   }, 10_000);
+
+  test('gives its zones to a secondary that dig plays, and tells it of changes', async () => {
+    const secondary = createSocket('udp4');
+    secondary.bind(0, '127.0.0.1');
+    await once(secondary, 'listening');
+    const peer = { ip: parseIp('127.0.0.1'), port: secondary.address().port };
+    const config = parseDnsConfig(settings);
+    const transfer = [{ zones: [name('cluster.local')], to: [peer.ip], notify: [peer] }];
+    const servers = config.servers.map((block) => ({ ...block, transfer }));
+    server = await DnsServer.start({ config: { ...config, servers }, client, log: silent });
+    const [notification] = (await once(secondary, 'message', { signal: AbortSignal.timeout(4_000) })) as [Buffer];
+    expect(decode(notification).questions).toEqual([{ name: 'cluster.local', type: 'SOA', class: 'IN' }]);
+    const port = String(server.addresses[0]?.port);
+    const { stdout } = await promisify(execFile)('dig', ['@127.0.0.1', '-p', port, 'cluster.local', 'AXFR']);
+    expect(stdout).toMatch(/^hello\.default\.svc\.cluster\.local\.\s+5\s+IN\s+A\s+10\.96\.0\.20$/m);
+    secondary.close();
+  });
 
   test('counts, on its metrics page', async () => {
     const { ports, synced } = await start();
