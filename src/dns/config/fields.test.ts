@@ -77,6 +77,94 @@ describe('parseDnsConfig', () => {
     expect(parseDnsConfig({ upstreams: [] }).servers[0]?.forward).toEqual([]);
   });
 
+  test('takes server blocks, as a Corefile has them', () => {
+    const config = parseDnsConfig({
+      servers: [
+        {
+          zones: ['cluster.local', '10.96.0.0/15'],
+          listen: [{ port: 53 }, { address: '::1', port: 853, transport: 'tls' }],
+          tls: { certFile: '/cert', keyFile: '/key' },
+          errors: { consolidate: [{ interval: '5m', pattern: 'timed out$', level: 'warn' }] },
+          log: [{ format: '{common} {>opcode}', classes: ['error'] }],
+          loadbalance: false,
+          loop: false,
+          kubernetes: {
+            zones: ['cluster.local', 'in-addr.arpa'],
+            pods: 'verified',
+            namespaces: ['a'],
+            labels: 'app in (x,y)',
+            endpointPodNames: true,
+            fallthrough: ['in-addr.arpa'],
+          },
+          hosts: { inline: ['10.0.0.1 one.test'], reload: '1m', fallthrough: ['.'] },
+          transfer: [{ to: '*' }],
+        },
+        {
+          cache: {
+            success: { maxTtl: 60 },
+            prefetch: { amount: 5 },
+            serveStale: { refresh: 'verify', duration: '10m' },
+            servfail: '1s',
+            disableDenial: ['bad.test'],
+          },
+          forward: [
+            { from: 'corp.test', to: ['tls://192.0.2.1'], tls: { serverName: 'dns.test' }, policy: 'round_robin' },
+            { to: ['/etc/resolv.conf', '[2001:db8::1]:5353'], except: ['lan'], healthCheck: { interval: '1s' } },
+          ],
+        },
+      ],
+      health: { port: 8080, lameduck: '5s' },
+      reload: { interval: '10s' },
+    });
+    expect(config).toMatchObject({
+      health: { port: 8080, lameduckMs: 5_000 },
+      reload: { intervalMs: 10_000, jitterMs: 5_000 },
+      servers: [
+        {
+          zones: [name('cluster.local'), name('96.10.in-addr.arpa'), name('97.10.in-addr.arpa')],
+          listen: [
+            { ip: undefined, port: 53, transport: 'dns' },
+            { ip: '::1', port: 853, transport: 'tls' },
+          ],
+          errors: { consolidate: [{ intervalMs: 300_000, level: 'warn' }] },
+          log: [{ zones: [rootName], format: expect.stringMatching(/^\{remote\}.*\{>opcode\}$/) }],
+          loadbalance: false,
+          loop: false,
+          kubernetes: {
+            pods: 'verified',
+            namespaces: ['a'],
+            labels: 'app in (x,y)',
+            fallthrough: [name('in-addr.arpa')],
+          },
+          hosts: { file: undefined, reloadMs: 60_000, fallthrough: [rootName], zones: [name('cluster.local'), {}, {}] },
+          transfer: [{ to: '*' }],
+          forward: [],
+        },
+        {
+          zones: [rootName],
+          listen: [{ ip: undefined, port: 53 }],
+          loadbalance: true,
+          cache: {
+            success: { capacity: 9984, maxTtl: 60, minTtl: 5 },
+            prefetch: { amount: 5, durationMs: 60_000, percentage: 10 },
+            serveStale: { durationMs: 600_000, refresh: 'verify' },
+            servfailMs: 1_000,
+            disableDenial: [name('bad.test')],
+          },
+          forward: [
+            { from: name('corp.test'), to: [{ ip: '192.0.2.1', port: 853, transport: 'tls' }], policy: 'round_robin' },
+            {
+              from: rootName,
+              to: [{ kind: 'resolvConf' }, { port: 5353 }],
+              except: [name('lan')],
+              healthCheckMs: 1_000,
+            },
+          ],
+        },
+      ],
+    });
+  });
+
   test.each([
     [null, /^the DNS configuration null is not an object/],
     [[], /is not an object/],
@@ -91,12 +179,23 @@ describe('parseDnsConfig', () => {
     [{ clusterDomain: '.' }, /^clusterDomain/],
     [{ ttl: -1 }, /^ttl -1 is not a whole number from 0 to 3600/],
     [{ ttl: '5' }, /^ttl "5" is not/],
-    [{ pods: 'verified' }, /^pods "verified" is not .*choose from disabled, insecure/],
+    [{ pods: 'some' }, /^pods "some" is not .*choose from disabled, insecure, verified/],
     [{ nameServer: 'kube-dns' }, /^nameServer "kube-dns" is not a Service/],
     [{ upstreams: 'x' }, /^upstreams .* is not a list/],
     [{ upstreams: ['dns.example.com'] }, /^upstreams\[0\] "dns\.example\.com" is not the address of a DNS server/],
     [{ upstreams: ['192.0.2.1:99999'] }, /is not the address of a DNS server/],
     [{ upstreams: [], resolvConf: '/x' }, /^resolvConf stands beside upstreams/],
+    [{ servers: [] }, /^servers is empty/],
+    [{ servers: [{}], ttl: 5 }, /^ttl stands beside servers/],
+    [{ servers: [{}, { zones: ['.'] }] }, /^\. at dns:\/\/:53 is served by two server blocks/],
+    [{ servers: [{ zones: ['10.0.0.0/40'] }] }, /^servers\[0\]\.zones\[0\] "10\.0\.0\.0\/40" is not a block/],
+    [{ servers: [{ kubernetes: { zones: ['ip6.arpa'] } }] }, /kubernetes\.zones names no cluster domain/],
+    [{ servers: [{ kubernetes: { zones: ['a'], labels: '(' } }] }, /labels "\(" is not a label selector/],
+    [{ servers: [{ log: [{ format: '{x}' }] }] }, /format cannot have \{x\} written/],
+    [{ servers: [{ forward: [{ to: ['doh://x'] }] }] }, /to\[0\] "doh:\/\/x" is asked over doh/],
+    [{ servers: [{ forward: [{ from: '10.0.0.0/15', to: ['1.1.1.1'] }] }] }, /from .* is several zones/],
+    [{ servers: [{ rewrite: [] }] }, /^servers\[0\]\.rewrite is no field/],
+    [{ reload: { interval: '1s' } }, /^reload looks more often than every 2s/],
     [{ maxUdpSize: 65_535 }, /^maxUdpSize 65535/],
   ])('refuses %j, with a reason', (object, message) => {
     expect(() => parseDnsConfig(object)).toThrow(message);

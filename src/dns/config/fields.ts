@@ -2,6 +2,7 @@ import {
   type ConfigFields,
   type ConfigValue,
   readConfig,
+  readDuration,
   readFields,
   readInteger,
   readList,
@@ -13,42 +14,73 @@ import {
 import { parseIp } from '../../net/ip.ts';
 import { parseServerAddress } from '../forward/address.ts';
 import { type Name, parseName, rootName } from '../wire/name.ts';
+import { readServerBlock } from './block-fields.ts';
 import { cacheDefaults, defaultUdpSize, forwardDefaults, kubernetesDefaults, reverseZones } from './defaults.ts';
-import type { DnsConfig, ForwardTarget, HttpAddress, KubernetesSettings, ListenAddress, ServerBlock } from './types.ts';
+import { requireDistinctZones } from './distinct.ts';
+import type {
+  DnsConfig,
+  ForwardTarget,
+  HttpAddress,
+  KubernetesSettings,
+  ListenAddress,
+  ReloadSettings,
+  ServerBlock,
+} from './types.ts';
+import { readDomain, readServiceKey } from './zone-fields.ts';
 
 const anyIpv4 = parseIp('0.0.0.0');
 const defaultDomain = parseName('cluster.local') as Name;
 /** Half a minute spares the upstreams nearly all there is to spare. */
 const keptShortly = { capacity: 9984, maxTtl: 30, minTtl: 0 };
 
+/** Fields of the short form, which say what its one block does. */
+const shortFields = ['listen', 'clusterDomain', 'ttl', 'pods', 'nameServer', 'upstreams', 'resolvConf'];
+
 /**
- * Reads the fields of a configuration file:
+ * Reads the fields of a configuration file. About the server as a whole:
+ *
+ * - `maxUdpSize`: octets, 512 to 4096; default 1232
+ * - `health`: `{address, port, lameduck}`; default all addresses, port 8080, 0s
+ * - `ready`, `metrics`: `{address, port}`; default all addresses, ports 8181, 9153
+ * - `reload`: `{interval, jitter}`; default: the file is read once
+ * - `kubeconfig`: path
+ *
+ * What is done for which names is `servers`, a list of blocks (`readServerBlock`), or, for one cluster's names and all
+ * others:
  *
  * - `listen`: list of `{address, port}`, UDP and TCP; default all IPv4 addresses, port 53
  * - `clusterDomain`: default `cluster.local`
  * - `ttl`: seconds, 0 to 3600; default 5
- * - `pods`: `insecure` (default) or `disabled`
+ * - `pods`: `insecure` (default), `verified` or `disabled`
  * - `nameServer`: `namespace/name` of the Service this server is reached by; default `kube-system/kube-dns`
  * - `upstreams`: list of `ip` or `ip:port`; or `resolvConf`: path of a file that names them, default
  *   `/etc/resolv.conf`. An empty list: other names are refused.
- * - `maxUdpSize`: octets, 512 to 4096; default 1232
- * - `health`, `ready`, `metrics`: `{address, port}`; default all addresses, ports 8080, 8181, 9153
- * - `kubeconfig`: path
  *
  * @throws SignalboxError `INVALID_CONFIG`
  */
 export function parseDnsConfig(object: unknown): DnsConfig {
-  return readConfig(object, { name: 'the DNS configuration' }, (fields) => ({
-    servers: [onlyBlock(fields)],
-    maxUdpSize: fields.optional('maxUdpSize', readInteger(512, 4096)) ?? defaultUdpSize,
-    health: { ...(fields.optional('health', readHttpAddress) ?? { ip: undefined, port: 8080 }), lameduckMs: 0 },
-    ready: fields.optional('ready', readHttpAddress) ?? { ip: undefined, port: 8181 },
-    metrics: [fields.optional('metrics', readHttpAddress) ?? { ip: undefined, port: 9153 }],
-    reload: undefined,
-    workers: 1,
-    nodeLocal: undefined,
-    kubeconfig: fields.optional('kubeconfig', readText),
-  }));
+  return readConfig(object, { name: 'the DNS configuration' }, (fields) => {
+    const blocks = fields.optional('servers', readSome(readServerBlock));
+    const servers = blocks ?? [onlyBlock(fields)];
+    if (blocks !== undefined) {
+      for (const name of shortFields)
+        fields.optional(name, (at) => {
+          throw at.error('stands beside servers', 'say it in one of them');
+        });
+    }
+    requireDistinctZones(servers);
+    return {
+      servers,
+      maxUdpSize: fields.optional('maxUdpSize', readInteger(512, 4096)) ?? defaultUdpSize,
+      health: fields.optional('health', readHealth) ?? { ip: undefined, port: 8080, lameduckMs: 0 },
+      ready: fields.optional('ready', readHttpAddress) ?? { ip: undefined, port: 8181 },
+      metrics: [fields.optional('metrics', readHttpAddress) ?? { ip: undefined, port: 9153 }],
+      reload: fields.optional('reload', readReload),
+      workers: 1,
+      nodeLocal: undefined,
+      kubeconfig: fields.optional('kubeconfig', readText),
+    };
+  });
 }
 
 /** The one block of the short form: all names, of the cluster or of others. */
@@ -75,7 +107,7 @@ function kubernetesOf(fields: ConfigFields): KubernetesSettings {
     ...kubernetesDefaults,
     zones: [fields.optional('clusterDomain', readDomain) ?? defaultDomain, ...reverseZones],
     ttl: fields.optional('ttl', readInteger(0, 3600)) ?? kubernetesDefaults.ttl,
-    pods: fields.optional('pods', readOneOf(['disabled', 'insecure'])) ?? 'insecure',
+    pods: fields.optional('pods', readOneOf(['disabled', 'insecure', 'verified'])) ?? 'insecure',
     // Addresses outside the cluster have names too.
     fallthrough: reverseZones,
     nameServer: fields.optional('nameServer', readServiceKey) ?? kubernetesDefaults.nameServer,
@@ -93,28 +125,31 @@ function targetsOf(fields: ConfigFields): ForwardTarget[] {
     : upstreams.map((address) => ({ kind: 'server', ...address, transport: 'dns' }));
 }
 
-function readDomain(at: ConfigValue): Name {
-  const domain = parseName(readText(at));
-  // Names below are made from namespaces and Services of up to 63 octets each, with two labels before them.
-  if (domain !== undefined && domain.length > 1 && domain.length <= 100) return domain;
-  throw at.valueError('is not a domain', 'write it as cluster.local');
-}
-
-function readServiceKey(at: ConfigValue): string {
-  const text = readText(at);
-  if (/^[^/]+\/[^/]+$/.test(text)) return text;
-  throw at.valueError('is not a Service', 'write it as kube-system/kube-dns');
-}
-
 function readListenAddress(at: ConfigValue): ListenAddress {
   const { ip = anyIpv4, port } = readHttpAddress(at);
   return { ip, port, transport: 'dns' };
 }
 
-const readHttpAddress = readFields(
-  (fields): HttpAddress => ({
+function httpAddress(fields: ConfigFields): HttpAddress {
+  return {
     ip: fields.optional('address', readParsed(parseIp)),
     // 0 takes a free port, as everywhere.
-    port: fields.required('port', readInteger(0, 65535)),
-  }),
-);
+    port: fields.required('port', readInteger(0, 65_535)),
+  };
+}
+
+const readHttpAddress = readFields(httpAddress);
+
+const readHealth = readFields((fields) => ({
+  ...httpAddress(fields),
+  lameduckMs: fields.optional('lameduck', readDuration) ?? 0,
+}));
+
+function readReload(at: ConfigValue): ReloadSettings {
+  return readFields((fields) => {
+    const intervalMs = fields.optional('interval', readDuration) ?? 30_000;
+    if (intervalMs < 2_000) throw at.error('looks more often than every 2s', 'give a longer interval');
+    const jitterMs = Math.min(fields.optional('jitter', readDuration) ?? 15_000, intervalMs / 2);
+    return { intervalMs, jitterMs };
+  })(at);
+}

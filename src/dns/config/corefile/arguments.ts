@@ -2,10 +2,10 @@ import { parseDuration } from '../../../component/duration.ts';
 import { SignalboxError } from '../../../errors/error.ts';
 import { tryParseIp } from '../../../net/ip.ts';
 import { type Name, parseName } from '../../wire/name.ts';
+import { tryReverseZones } from '../reverse.ts';
 import type { HttpAddress } from '../types.ts';
 import { corefileError } from './error.ts';
 import type { Directive } from './parse.ts';
-import { tryReverseZones } from './reverse.ts';
 import type { Token } from './tokens.ts';
 
 /** How the lines of a plugin's block are read, by their first word. */

@@ -86,8 +86,8 @@ class Parser {
   #directives(opened: Token | 'end'): Directive[] {
     const directives: Directive[] = [];
     for (;;) {
-      if (opened !== 'end' && this.#takeBrace('}')) return directives;
       const token = this.#lineStart();
+      if (opened !== 'end' && this.#takeBrace('}')) return directives;
       if (token === undefined) {
         if (opened === 'end') return directives;
         throw corefileError(opened, 'a { is not closed', 'close it with }');

@@ -1,7 +1,7 @@
-import { parseServerAddress } from '../../../forward/address.ts';
 import { parseName } from '../../../wire/name.ts';
 import { forwardDefaults } from '../../defaults.ts';
-import type { ClientTlsSettings, ForwardSettings, ForwardTarget } from '../../types.ts';
+import { parseForwardTarget } from '../../forward-target.ts';
+import type { ClientTlsSettings, ForwardSettings } from '../../types.ts';
 import {
   argumentOf,
   argumentsOf,
@@ -15,7 +15,6 @@ import {
 } from '../arguments.ts';
 import { corefileError } from '../error.ts';
 import type { Directive } from '../parse.ts';
-import type { Token } from '../tokens.ts';
 import type { Draft, Plugin } from './plugin.ts';
 
 /** More than any resolver library reads, and as many as CoreDNS takes. */
@@ -26,7 +25,7 @@ export const forward: Plugin = {
   repeats: true,
   read(directive, { block }) {
     const [from = directive.name, ...to] = argumentsOf(directive, 2, 1 + maxTargets);
-    const targets = to.map(targetOf);
+    const targets = to.map((token) => parsedOf(token, parseForwardTarget));
     const settings: Draft<Omit<ForwardSettings, 'from'>> = { ...forwardDefaults, to: targets };
     readOptions(directive, { ...transportOptions(settings), ...upstreamOptions(settings) });
     block.forward = [...block.forward, ...zonesOf(from).map((zone) => ({ ...settings, from: zone }))];
@@ -101,14 +100,4 @@ function tlsFilesOf(option: Directive): Omit<ClientTlsSettings, 'serverName'> {
   const [certFile, keyFile] = files.length > 1 ? files : [];
   const caFile = files.length === 1 ? files[0] : files[2];
   return { certFile, keyFile, caFile };
-}
-
-/** An address, perhaps with `dns://` or `tls://` before it, or the path of a resolv.conf. */
-function targetOf(token: Token): ForwardTarget {
-  const [, scheme, rest = token.text] = /^([a-z\d]+):\/\/(.*)$/.exec(token.text) ?? [];
-  if (scheme === undefined && token.text.includes('/')) return { kind: 'resolvConf', path: token.text };
-  const transport = scheme === undefined ? 'dns' : choiceOf({ ...token, text: scheme }, ['dns', 'tls']);
-  const address = parsedOf({ ...token, text: rest }, parseServerAddress);
-  const hasPort = /^\[.*\]:\d+$|^[^:]+:\d+$/.test(rest);
-  return { kind: 'server', ...address, port: hasPort || transport === 'dns' ? address.port : 853, transport };
 }

@@ -1,7 +1,8 @@
 import { parseLabelSelector, SelectorError } from '../../../../api/label-selector.ts';
-import { isWithin, rootName } from '../../../wire/name.ts';
-import { kubernetesDefaults, reverseZones } from '../../defaults.ts';
+import { rootName } from '../../../wire/name.ts';
+import { kubernetesDefaults } from '../../defaults.ts';
 import type { KubernetesSettings } from '../../types.ts';
+import { isClusterDomain } from '../../zone-fields.ts';
 import {
   argumentOf,
   argumentsOf,
@@ -53,7 +54,7 @@ export const kubernetes: Plugin = {
         server.kubeconfig = text;
       },
     });
-    if (settings.zones.every((zone) => zone === rootName || reverseZones.some((reverse) => isWithin(zone, reverse))))
+    if (!settings.zones.some(isClusterDomain))
       throw corefileError(directive.name, 'kubernetes names no cluster domain', 'name one, as cluster.local');
     if (settings.namespaces.length > 0 && settings.namespaceLabels !== undefined)
       throw corefileError(directive.name, 'has namespaces and namespace_labels', 'choose one of them');

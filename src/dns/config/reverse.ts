@@ -1,7 +1,7 @@
-import { bits, type Cidr, cidrAddress, parseCidr } from '../../../net/cidr.ts';
-import { ipToBytes } from '../../../net/ip.ts';
-import { joinName, type Name } from '../../wire/name.ts';
-import { reverseZones } from '../defaults.ts';
+import { bits, type Cidr, cidrAddress, parseCidr } from '../../net/cidr.ts';
+import { ipToBytes } from '../../net/ip.ts';
+import { joinName, type Name } from '../wire/name.ts';
+import { reverseZones } from './defaults.ts';
 
 /**
  * The zones that hold the names of a block's addresses: `0.0.10.in-addr.arpa` for `10.0.0.0/24`. A block that ends
