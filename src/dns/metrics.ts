@@ -1,6 +1,7 @@
 import { version } from '../api/kubernetes-version.ts';
 import { type Counter, type Family, type Gauge, type Histogram, MetricRegistry } from '../component/metrics.ts';
 import { recordType } from './wire/constants.ts';
+import { rcodeName } from './wire/mnemonics.ts';
 
 /** How a query came, and from where. DNS over TLS is TCP. */
 export interface Client {
@@ -31,7 +32,6 @@ export interface Exchange {
 }
 
 const typeNames = new Map<number, string>(Object.entries(recordType).map(([name, type]) => [type, name]));
-const rcodeNames = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
 
 /** 0.25 ms, doubled fifteen times. */
 const secondsBounds = Array.from({ length: 16 }, (_, i) => 0.00025 * 2 ** i);
@@ -321,8 +321,4 @@ export class QueryMetrics {
     }
     return samples;
   }
-}
-
-function rcodeName(code: number): string {
-  return rcodeNames[code] ?? String(code);
 }

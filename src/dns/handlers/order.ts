@@ -18,7 +18,7 @@ export interface Handler {
  * It is CoreDNS' own: a transfer is no question for a name, names in a hosts file win over the cluster's, and other
  * servers are asked last.
  */
-export const handlerOrder = ['transfer', 'hosts', 'kubernetes', 'forward'] as const;
+const handlerOrder = ['transfer', 'hosts', 'kubernetes', 'forward'] as const;
 
 /** The handlers of a block by what they are; there may be several of a kind. */
 export type HandlersByKind = { readonly [K in (typeof handlerOrder)[number]]?: readonly Handler[] };

@@ -1,8 +1,8 @@
 import type { Logger } from '../../component/log.ts';
 import type { ErrorsSettings } from '../config/types.ts';
+import { typeName } from '../wire/mnemonics.ts';
 import { formatName } from '../wire/name.ts';
 import type { Query } from '../wire/query.ts';
-import { typeName } from './format.ts';
 
 type Rule = ErrorsSettings['consolidate'][number];
 

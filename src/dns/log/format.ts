@@ -1,5 +1,6 @@
 import type { Exchange } from '../exchange.ts';
-import { messageLimit, recordClass, recordType } from '../wire/constants.ts';
+import { messageLimit } from '../wire/constants.ts';
+import { className, rcodeName, typeName } from '../wire/mnemonics.ts';
 import { formatName } from '../wire/name.ts';
 
 /** A query that has been answered, for a line about it. */
@@ -51,9 +52,6 @@ export function compileFormat(format: string): (answered: Answered) => string {
   return (answered) => parts.map((part) => part(answered)).join('');
 }
 
-const typeNames = new Map<number, string>(Object.entries(recordType).map(([name, type]) => [type, name]));
-const classNames = new Map<number, string>(Object.entries(recordClass).map(([name, code]) => [code, name]));
-const rcodeNames = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
 /** In the order CoreDNS writes them. */
 const flagNames: readonly (readonly [bit: number, name: string])[] = [
   [0x8000, 'qr'],
@@ -65,20 +63,6 @@ const flagNames: readonly (readonly [bit: number, name: string])[] = [
   [0x0020, 'ad'],
   [0x0010, 'cd'],
 ];
-
-/** A record type's name, `TYPE65280` where it has none (RFC 3597). */
-export function typeName(type: number): string {
-  return typeNames.get(type) ?? `TYPE${type}`;
-}
-
-/** A response code's name, or its number. */
-export function rcodeName(code: number): string {
-  return rcodeNames[code] ?? String(code);
-}
-
-function className(code: number): string {
-  return classNames.get(code) ?? `CLASS${code}`;
-}
 
 function remoteOf({ incoming }: Exchange): string {
   const { address, family } = incoming.client;

@@ -31,9 +31,6 @@ const plugins = new Map<string, Plugin>(
   }),
 );
 
-/** The names of all plugins that are honoured. */
-export const pluginNames: readonly string[] = [...plugins.keys()];
-
 /**
  * Reads the plugins of one block into its draft. Their order has no meaning, as in CoreDNS.
  * @throws SignalboxError `INVALID_CONFIG` with the name and line of what is not honoured
@@ -44,7 +41,7 @@ export function readPlugins(directives: readonly Directive[], drafts: Drafts): v
     const { name } = directive;
     const plugin = name.isQuoted ? undefined : plugins.get(name.text);
     if (plugin === undefined) {
-      const remedy = `remove it; there are ${pluginNames.join(', ')}`;
+      const remedy = `remove it; there are ${[...plugins.keys()].join(', ')}`;
       throw corefileError(name, `plugin ${name.text} is not supported`, remedy);
     }
     if (seen.has(name.text) && plugin.repeats !== true)
