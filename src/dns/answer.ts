@@ -159,6 +159,7 @@ function* counted(
   messages: Generator<Buffer, void>,
   tell: (last: Buffer, size: number) => void,
 ): Generator<Buffer, void> {
+  // Cut off before the first, there is a header of nothing.
   let last: Buffer = Buffer.alloc(headerLength);
   let size = 0;
   try {

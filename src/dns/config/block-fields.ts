@@ -14,6 +14,7 @@ import {
   readText,
 } from '../../component/config-fields.ts';
 import { parseIp } from '../../net/ip.ts';
+import { parseServerAddress } from '../forward/address.ts';
 import { logFormats, unknownReplacer } from '../log/format.ts';
 import { type Name, rootName } from '../wire/name.ts';
 import { cacheDefaults, forwardDefaults, kubernetesDefaults } from './defaults.ts';
@@ -186,10 +187,16 @@ function readSelector(at: ConfigValue): string {
 }
 
 function readTransferRule(zones: readonly Name[]): ConfigReader<TransferRule> {
-  return readFields((fields) => ({
-    zones: fields.optional('zones', readZones) ?? zones,
-    to: fields.required('to', (at) => (at.value === '*' ? '*' : readSome(readParsed(parseIp))(at))),
-  }));
+  return readFields((fields) => {
+    const notify = fields.required('to', (at) =>
+      at.value === '*' ? [] : readSome(readParsed(parseServerAddress))(at),
+    );
+    return {
+      zones: fields.optional('zones', readZones) ?? zones,
+      to: notify.length === 0 ? '*' : notify.map(({ ip }) => ip),
+      notify,
+    };
+  });
 }
 
 const readForward = readFields((fields): ForwardSettings => {

@@ -97,7 +97,7 @@ describe('parseDnsConfig', () => {
             fallthrough: ['in-addr.arpa'],
           },
           hosts: { inline: ['10.0.0.1 one.test'], reload: '1m', fallthrough: ['.'] },
-          transfer: [{ to: '*' }],
+          transfer: [{ to: '*' }, { to: ['192.0.2.1:5353', '2001:db8::1'] }],
         },
         {
           cache: {
@@ -137,7 +137,10 @@ describe('parseDnsConfig', () => {
             fallthrough: [name('in-addr.arpa')],
           },
           hosts: { file: undefined, reloadMs: 60_000, fallthrough: [rootName], zones: [name('cluster.local'), {}, {}] },
-          transfer: [{ to: '*' }],
+          transfer: [
+            { to: '*', notify: [] },
+            { to: ['192.0.2.1', '2001:db8::1'], notify: [{ port: 5353 }, { port: 53 }] },
+          ],
           forward: [],
         },
         {
