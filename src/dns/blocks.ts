@@ -1,6 +1,7 @@
 import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import type { CacheSettings, DnsConfig, ForwardSettings, ListenAddress, ServerBlock } from './config/types.ts';
+import { requireServed } from './config/unserved.ts';
 import { type Feed, feedZone } from './feed.ts';
 import type { CacheOptions } from './forward/cache.ts';
 import { Forwarder } from './forward/forwarder.ts';
@@ -46,9 +47,10 @@ const probeTimes = [0, 2_000, 10_000, 30_000];
 
 /**
  * Brings one server block to work.
- * @throws SignalboxError `INVALID_CONFIG` when a file it names cannot be read
+ * @throws SignalboxError `INVALID_CONFIG` when a file it names cannot be read, or something it says is not done yet
  */
 export async function openBlock(settings: ServerBlock, parts: BlockParts): Promise<OpenBlock> {
+  requireServed(settings);
   const closers: { close(): void }[] = [];
   const forwards: { settings: ForwardSettings; forwarder: Forwarder }[] = [];
   // Files are read before anything is opened, so that a failure leaves nothing behind.
@@ -119,6 +121,7 @@ async function openForwarder(
   const [listen] = block.listen as readonly [ListenAddress];
   return new Forwarder({
     ...forwardBounds,
+    maxInFlight: forward.maxConcurrent || forwardBounds.maxInFlight,
     upstreams,
     cache: cacheOptions(block.cache),
     metrics: metrics.forwarding(serverLabel(listen), formatName(forward.from)),

@@ -41,6 +41,16 @@ describe('docs/testing.md', () => {
   });
 });
 
+describe('docs/dns.md', () => {
+  test('can be typed as it stands', async () => {
+    const { status, stdout, stderr } = await type(commandsOf('docs/dns.md'));
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(stdout).toContain('\n10.96.0.20\nhello.default.svc.cluster.local.\n');
+    expect(stdout).toContain('status: NXDOMAIN');
+    expect(stdout).toMatch(/^coredns_dns_responses_total\{.*rcode="NXDOMAIN",plugin="kubernetes"\} 1$/m);
+  });
+});
+
 describe('docs/command-line.md', () => {
   test('can be typed as it stands', async () => {
     const { status, stdout, stderr } = await type(commandsOf('docs/command-line.md'));

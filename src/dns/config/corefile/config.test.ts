@@ -373,6 +373,56 @@ describe('parseCorefileConfig', () => {
     });
   });
 
+  test("reads EKS' and OpenShift's, and says what of the latter is not supported", () => {
+    const eks = kubeadm
+      .replace(/ {\n +max_concurrent 1000\n +}/, '')
+      .replace(/ttl 30\n/, '')
+      .replace(/ {\n +disable[^}]*}/, '');
+    expect(parse(eks).servers).toMatchObject([
+      { kubernetes: { ttl: 5 }, cache: { disableSuccess: [] }, forward: [{}] },
+    ]);
+    const openshift = `.:5353 {
+    bufsize 1232
+    errors
+    log . {
+        class error
+    }
+    health {
+        lameduck 20s
+    }
+    ready
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+    }
+    prometheus 127.0.0.1:9153
+    forward . /etc/resolv.conf {
+        policy sequential
+    }
+    cache 900 {
+        denial 9984 30
+    }
+    reload
+}
+`;
+    expect(parse(openshift)).toMatchObject({
+      maxUdpSize: 1232,
+      health: { lameduckMs: 20_000 },
+      metrics: [{ ip: '127.0.0.1', port: 9153 }],
+      servers: [
+        {
+          listen: [{ port: 5353 }],
+          log: [{ classes: ['error'] }],
+          cache: { success: { maxTtl: 900 }, denial: { maxTtl: 30 } },
+          forward: [{ policy: 'sequential' }],
+        },
+      ],
+    });
+    expect(() => parse(`${openshift}hostname.bind:5353 {\n    chaos\n}\n`)).toThrow(
+      /^Corefile:25 plugin chaos is not supported/,
+    );
+  });
+
   test('takes a file without braces for one block', () => {
     expect(parse('.:1053\nforward . 192.0.2.1\nerrors\n').servers).toMatchObject([
       { listen: [{ port: 1053 }], forward: [{}], errors: {} },
