@@ -206,6 +206,61 @@ describe('DnsServer', () => {
   });
 });
 
+describe('DnsServer.apply', () => {
+  const again = (started: Pick<DnsServer, 'addresses' | 'ports'>, rest: object) => {
+    const listen = started.addresses.map(({ ip, port }) => ({ address: ip, port }));
+    const { health, ready, metrics } = started.ports;
+    const pages = { health: at(health), ready: at(ready), metrics: at(metrics) };
+    return parseDnsConfig({ ...settings, ...pages, listen, ...rest });
+  };
+  const at = (port: number) => ({ ...anywhere, port });
+  /** A server at ports that are known: those of another, which has gone. */
+  const startKnown = async () => {
+    const first = await start();
+    const config = again(first, {});
+    await first.close();
+    server = await DnsServer.start({ config, client, log: silent });
+    await server.synced;
+    return server;
+  };
+  const hello = 'hello.default.svc.cluster.local';
+
+  test('leaves all as it was when a port is taken, and can go on after', async () => {
+    const started = await startKnown();
+    const { addresses, ports } = started;
+    const taken = createSocket('udp4').bind(0, '127.0.0.1');
+    await once(taken, 'listening');
+    const more = [...addresses.map(({ ip, port }) => ({ address: ip, port })), at(taken.address().port)];
+    await expect(started.apply(again(started, { listen: more, ttl: 9 }))).rejects.toThrow(/PORT_TAKEN/);
+    expect((await resolve(hello)).answers).toMatchObject([{ ttl: 5 }]);
+    taken.close();
+    await once(taken, 'close');
+    await started.apply(again(started, { listen: more, ttl: 9 }));
+    expect((await resolve(hello)).answers).toMatchObject([{ ttl: 9 }]);
+    expect(started.addresses).toHaveLength(2);
+    expect(await page(ports.ready, '/ready')).toBe('200 OK');
+  });
+
+  test('answers by the old configuration until the new one knows its zones', async () => {
+    const started = await startKnown();
+    api.hold();
+    const applied = started.apply(again(started, { clusterDomain: 'other.test' }));
+    expect(rcodeOf(await resolve(hello))).toBe('NOERROR');
+    expect(rcodeOf(await resolve('hello.default.svc.other.test'))).toBe('REFUSED');
+    api.go();
+    await applied;
+    expect(rcodeOf(await resolve(hello))).toBe('REFUSED');
+    expect(rcodeOf(await resolve('hello.default.svc.other.test'))).toBe('NOERROR');
+  });
+
+  test('does not go to another cluster', async () => {
+    const started = await startKnown();
+    await expect(started.apply(again(started, { kubeconfig: '/elsewhere' }))).rejects.toThrow(
+      /^kubeconfig cannot change while the server runs/,
+    );
+  });
+});
+
 describe('runDns', () => {
   let folder: string;
   let port: number;
