@@ -105,7 +105,7 @@ function addComponents(program: Command, entry: string): void {
     ['dns', 'the cluster DNS server'],
   ] as const) {
     componentCommand(program, component, description)
-      .requiredOption('--config <file>', configHelp)
+      .requiredOption('--config <file>', component === 'dns' ? `${configHelp}, or a Corefile` : configHelp)
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }
   componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
