@@ -12,6 +12,8 @@ describe('requireServed', () => {
     [{ hosts: {} }, /^hosts/],
     [{ cache: { prefetch: { amount: 1 } } }, /^prefetch/],
     [{ forward: [{ to: ['tls://192.0.2.1'] }] }, /^asking over TLS/],
+    [{ forward: [{ to: ['192.0.2.1'], policy: 'round_robin' }] }, /^policy round_robin/],
+    [{ cache: { servfail: '1s' } }, /^servfail/],
   ])('refuses %j', (block, message) => {
     expect(() => check(block)).toThrow(message);
   });

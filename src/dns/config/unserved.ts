@@ -1,4 +1,5 @@
 import { SignalboxError } from '../../errors/error.ts';
+import { cacheDefaults, forwardDefaults } from './defaults.ts';
 import type { ServerBlock } from './types.ts';
 
 /**
@@ -21,6 +22,11 @@ function unservedOf({ listen, hosts, cache, forward }: ServerBlock): string[] {
     'asking over TLS': forward.some(({ to }) => to.some((each) => each.kind === 'server' && each.transport === 'tls')),
     'force_tcp of forward': forward.some(({ forceTcp }) => forceTcp),
     'prefer_udp of forward': forward.some(({ preferUdp }) => preferUdp),
+    'policy round_robin of forward': forward.some(({ policy }) => policy === 'round_robin'),
+    'max_fails of forward': forward.some(({ maxFails }) => maxFails !== forwardDefaults.maxFails),
+    'health_check of forward': forward.some(({ healthCheckMs }) => healthCheckMs !== forwardDefaults.healthCheckMs),
+    'expire of forward': forward.some(({ expireMs }) => expireMs !== forwardDefaults.expireMs),
+    'servfail of cache': cache !== undefined && cache.servfailMs !== cacheDefaults.servfailMs,
   };
   return Object.keys(asked).filter((what) => asked[what]);
 }
