@@ -7,7 +7,7 @@ export default defineConfig({
         test: {
           name: 'unit',
           include: ['src/**/*.test.ts', 'test/{conformance,golden,repo}/**/*.test.ts'],
-          exclude: ['**/*.kernel.test.ts'],
+          exclude: ['**/*.kernel.test.ts', '**/*.ipvs.test.ts'],
         },
       },
       {
@@ -26,6 +26,17 @@ export default defineConfig({
           setupFiles: ['test/own-netns.ts'],
           pool: 'forks',
           testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          // What needs a kernel with IPVS: see tools/vm.mjs.
+          name: 'ipvs',
+          include: ['src/**/*.ipvs.test.ts', 'test/ipvs/**/*.test.ts'],
+          setupFiles: ['test/own-netns.ts'],
+          pool: 'forks',
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
         },
       },
       {

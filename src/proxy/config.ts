@@ -14,7 +14,7 @@ import { type ModeSettings, modeSettings } from './config/modes.ts';
 import { type ProcessSettings, processSettings } from './config/process.ts';
 
 /** How the node's kernel is programmed. */
-export const proxyModes = ['nftables', 'iptables', 'userspace'] as const;
+export const proxyModes = ['nftables', 'iptables', 'ipvs', 'userspace'] as const;
 export type ProxyMode = (typeof proxyModes)[number];
 
 /** How the proxy tells Pods of the cluster from other sources (KEP-2450). */

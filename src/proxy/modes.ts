@@ -21,5 +21,7 @@ export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions)
     const { openIptablesBackend } = await import('./iptables/backend.ts');
     return openIptablesBackend({ masqueradeBit, localhostNodePorts }, log);
   },
+  ipvs: async ({ config: { sync, ipvs }, log }) =>
+    (await import('./ipvs/backend.ts')).openIpvsBackend({ ...ipvs, masqueradeBit: sync.masqueradeBit }, log),
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };

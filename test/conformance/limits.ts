@@ -24,6 +24,14 @@ export interface Predicted {
   readonly attempt: Attempt;
 }
 
+/** Whether an address is on the dummy device of ipvs mode: a Service has it, and the node does not have it otherwise. */
+function isBound({ model: { node, servicePorts }, attempt: { destination } }: Predicted): boolean {
+  if ([...node.addresses, ...node.nodePortAddresses].includes(destination)) return false;
+  return [...servicePorts.values()].some(({ frontends }) =>
+    frontends.some(({ kind, ip }) => kind !== 'node-port' && ip === destination),
+  );
+}
+
 /** All limits there are; the only reason for which a mode does other than the model predicts, or is not asked. */
 export const limits: readonly Limit[] = [
   {
@@ -53,7 +61,19 @@ export const limits: readonly Limit[] = [
     what: 'Session affinity is for 262,144 clients of a family on a node at the same time',
     reason: 'the map that remembers them has a bound; further clients are spread like others',
   },
-  ...(['nftables', 'userspace'] as const).map((mode) => ({
+  {
+    mode: 'ipvs',
+    what: 'A port of an external IP or balancer address that no Service has is refused',
+    reason: 'such addresses are the node’s own in this mode, on the device `kube-ipvs0`',
+    instead: (predicted, of) => (predicted === 'untouched' && isBound(of) ? 'refused' : predicted),
+  },
+  {
+    mode: 'ipvs',
+    what: 'Session affinity of Pods and nodes under `externalTrafficPolicy: Local` has no time-out',
+    reason: 'IPVS cannot remember clients that it tells apart by a mark: they stay by a hash of their address',
+    skips: ({ services }) => services.some(({ affinity, outside }) => affinity !== undefined && outside === 'Local'),
+  },
+  ...(['nftables', 'ipvs', 'userspace'] as const).map((mode) => ({
     mode,
     what: 'No node ports on 127.0.0.1',
     reason: 'the kernel would have to route loopback addresses (`route_localnet`), for neighbours of the node as well',

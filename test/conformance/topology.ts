@@ -3,7 +3,7 @@ import { closeSync, existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { openRoutes, type Routes } from '../../src/kernel/links.ts';
 import { inFreshNetns, inNetns, openNetns } from '../../src/kernel/netns.ts';
-import { writeSysctl } from '../../src/kernel/sysctl.ts';
+import { writeSysctl, writeSysctlIfKnown } from '../../src/kernel/sysctl.ts';
 import { bits } from '../../src/net/cidr.ts';
 import { familyOf, type Ip, type IpFamily } from '../../src/net/ip.ts';
 import { bundleTypeScript } from '../run-typescript.ts';
@@ -49,6 +49,8 @@ export interface ListenAddress {
   readonly port: number;
 }
 
+/** Everybody's device but the node's: kernels before 6.2 refuse a name that the node has, too. */
+const uplink = 'uplink';
 /** How many clients podC can be. */
 export const crowdSize = 40;
 
@@ -169,14 +171,14 @@ export class Topology {
 
   /** A host on a network of its own with the node. */
   #host(place: Place, device: string, names: { node: keyof Addresses; host: keyof Addresses }): void {
-    const peer = { name: 'eth0', up: true, netns: { fd: place.fd } };
+    const peer = { name: uplink, up: true, netns: { fd: place.fd } };
     this.node.routes.createVeth({ name: device, up: true, peer });
     for (const family of families) {
       const { [names.node]: node, [names.host]: host } = addresses[family];
       const prefix = family === 'IPv4' ? 24 : 64;
       this.node.routes.addAddress(device, { ip: node, prefix });
-      place.routes.addAddress('eth0', { ip: host, prefix });
-      place.routes.addRoute({ destination: 'default', gateway: node, device: 'eth0' });
+      place.routes.addAddress(uplink, { ip: host, prefix });
+      place.routes.addRoute({ destination: 'default', gateway: node, device: uplink });
     }
   }
 
@@ -185,34 +187,37 @@ export class Topology {
     const { client, beyond: gateway, external, balancer } = addresses[family];
     node.routes.addRoute({ destination: 'default', gateway: client, device: 'eth0' });
     for (const ip of [external, balancer]) {
-      beyond.routes.addAddress('eth0', hostAddress(ip));
+      beyond.routes.addAddress(uplink, hostAddress(ip));
       node.routes.addRoute({ destination: block(ip), gateway, device: 'eth1' });
     }
   }
 
   #localPod(name: 'podA' | 'podB' | 'podC'): void {
     const pod = this.pods[name];
-    const peer = { name: 'eth0', up: true, netns: { fd: pod.fd } };
+    const peer = { name: uplink, up: true, netns: { fd: pod.fd } };
     this.node.routes.createVeth({ name: `to-${name}`, up: true, master: 'cni0', peer });
     for (const family of families) {
       const own = [addresses[family][name], ...(name === 'podC' ? manyAddresses(family, crowdSize) : [])];
       // Host addresses, so that Pods of one node talk through the node.
-      for (const ip of own) pod.routes.addAddress('eth0', hostAddress(ip));
+      for (const ip of own) pod.routes.addAddress(uplink, hostAddress(ip));
+      // A bridge that keeps count of who hears what may not pass on in time the question who has so many addresses.
+      const mac = pod.routes.getLink(uplink)?.mac;
+      if (mac !== undefined) for (const ip of own) this.node.routes.addNeighbor('cni0', { ip, mac });
       const gateway = addresses[family].bridge;
-      pod.routes.addRoute({ destination: 'default', gateway, device: 'eth0', onlink: true });
+      pod.routes.addRoute({ destination: 'default', gateway, device: uplink, onlink: true });
     }
   }
 
   #remotePod(name: 'podD' | 'podE', nodeAddress: 'nodeToD' | 'nodeToE'): void {
     const pod = this.pods[name];
     const device = deviceOf[name];
-    const peer = { name: 'eth0', up: true, netns: { fd: pod.fd } };
+    const peer = { name: uplink, up: true, netns: { fd: pod.fd } };
     this.node.routes.createVeth({ name: device, up: true, peer });
     for (const family of families) {
       const { [name]: ip, [nodeAddress]: gateway } = addresses[family];
       this.node.routes.addAddress(device, hostAddress(gateway));
-      pod.routes.addAddress('eth0', hostAddress(ip));
-      pod.routes.addRoute({ destination: 'default', gateway, device: 'eth0', onlink: true });
+      pod.routes.addAddress(uplink, hostAddress(ip));
+      pod.routes.addRoute({ destination: 'default', gateway, device: uplink, onlink: true });
       this.node.routes.addRoute({ destination: block(ip), device });
     }
   }
@@ -223,6 +228,8 @@ type Addresses = (typeof addresses)[IpFamily];
 function routerSysctls(): void {
   writeSysctl('net.ipv4.ip_forward', 1);
   writeSysctl('net.ipv6.conf.all.forwarding', 1);
+  // Kernels before 6.3 keep so many routes to single hosts, and drop packets for which they need another one.
+  writeSysctlIfKnown('net.ipv6.route.max_size', 1 << 20);
   // Refusals by ICMP are many here, and a kernel sends few to one host.
   writeSysctl('net.ipv4.icmp_ratelimit', 0);
   writeSysctl('net.ipv6.icmp.ratelimit', 0);

@@ -1,10 +1,12 @@
 import type { RuleContext } from '../../src/backends/iptables/compile.ts';
+import { compileProgram as compileIpvs } from '../../src/backends/ipvs/program.ts';
 import { compileProgram } from '../../src/backends/nftables/program.ts';
 import type { NodeModel } from '../../src/model/types.ts';
 import type { IpFamily } from '../../src/net/ip.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
 import { parseProgram } from '../../src/rules/iptables/parse.ts';
 import { PacketWalker as IptablesWalker } from '../../src/rules/iptables/walk.ts';
+import { IpvsWalker } from '../../src/rules/ipvs/walk.ts';
 import { PacketWalker } from '../../src/rules/nftables/walk.ts';
 import type { Surroundings, Walker } from '../../src/rules/packet.ts';
 import { listing } from '../golden/iptables-rules.ts';
@@ -19,11 +21,17 @@ export type CompileWalker = (model: NodeModel, family: IpFamily) => (surrounding
 export const walkers: readonly { readonly mode: ProxyMode; readonly compile: CompileWalker }[] = [
   { mode: 'nftables', compile: walkNftables },
   { mode: 'iptables', compile: walkIptables },
+  { mode: 'ipvs', compile: walkIpvs },
 ];
 
 function walkNftables(model: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
   const program = compileProgram(model, family);
   return openWalker(model, (surroundings) => new PacketWalker(program, surroundings));
+}
+
+function walkIpvs(model: NodeModel, family: IpFamily): (surroundings: Surroundings) => Walker {
+  const program = compileIpvs(model, family);
+  return openWalker(model, (surroundings) => new IpvsWalker(program, surroundings));
 }
 
 /** Walkers take longer to make than packets to send: where clients are not remembered, there is one for all. */

@@ -8,7 +8,7 @@ export const attributeHeaderLength = 4;
 /** The type bit of attributes that hold attributes. */
 export const NLA_F_NESTED = 0x8000;
 /** The type bit of attributes in network byte order. */
-const NLA_F_NET_BYTEORDER = 0x4000;
+export const NLA_F_NET_BYTEORDER = 0x4000;
 const typeMask = ~(NLA_F_NESTED | NLA_F_NET_BYTEORDER);
 /** The length field has 16 bits. */
 const maxAttributeLength = 0xffff;

@@ -297,10 +297,21 @@ class RuleReader {
     this.#negation();
     this.#oneOf(['--match-set']);
     const name = this.#next();
-    const parts = this.#next()
+    return { kind: 'set', name, parts: this.#setParts(), ...this.#not() };
+  }
+
+  #setParts(): ('src' | 'dst')[] {
+    return this.#next()
       .split(',')
       .map((word) => (word === 'src' || word === 'dst' ? word : this.#foreign()));
-    return { kind: 'set', name, parts, ...this.#not() };
+  }
+
+  #setTarget(): Target {
+    this.#oneOf(['--map-set']);
+    const set = this.#next();
+    const parts = this.#setParts();
+    this.#oneOf(['--map-mark']);
+    return { kind: 'SET', set, parts };
   }
 
   #target(): Target {
@@ -323,6 +334,8 @@ class RuleReader {
         if (this.#peek() !== '--random-fully') return { kind: 'MASQUERADE' };
         this.#next();
         return { kind: 'MASQUERADE', randomFully: true };
+      case 'SET':
+        return this.#setTarget();
       default:
         // An option behind it shows that it is no chain but a target that we do not know.
         if (this.#peek()?.startsWith('--') === true) this.#foreign();

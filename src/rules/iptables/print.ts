@@ -164,6 +164,8 @@ function printTarget(target: Target): string {
       return ` -j MARK --set-xmark ${hex(target.value)}/${hex(target.mask)}`;
     case 'MASQUERADE':
       return ` -j MASQUERADE${target.randomFully === true ? ' --random-fully' : ''}`;
+    case 'SET':
+      return ` -j SET --map-set ${target.set} ${target.parts.join(',')} --map-mark`;
     case 'jump':
       return ` -j ${target.chain}`;
     case 'goto':

@@ -65,6 +65,8 @@ export type Target =
   /** `--set-xmark value/mask`: the bits of the mask are zeroed, then those of the value flipped. */
   | { readonly kind: 'MARK'; readonly value: number; readonly mask: number }
   | { readonly kind: 'MASQUERADE'; readonly randomFully?: true }
+  /** `--map-set … --map-mark`: the packet gets the mark of the ipset's entry that it is in; none, and it stays as it is. */
+  | { readonly kind: 'SET'; readonly set: string; readonly parts: readonly ('src' | 'dst')[] }
   /** `-j CHAIN` comes back behind this rule, `-g CHAIN` behind the rule that led to this chain. */
   | { readonly kind: 'jump' | 'goto'; readonly chain: string };
 

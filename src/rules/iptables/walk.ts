@@ -33,20 +33,41 @@ export interface SetSubject {
   readonly protocol: TransportProtocol;
 }
 
-/** Whether a packet is in the ipset that a rule asks, by the parts of it that the rule names. */
-export type SetLookup = (match: Match & { readonly kind: 'set' }, subject: SetSubject) => boolean;
+/** The ipsets that rules ask, each time by the parts of a packet that the rule names. */
+export interface SetLookup {
+  /** Whether a packet is in the set. */
+  has(match: Match & { readonly kind: 'set' }, subject: SetSubject): boolean;
+  /** The mark of the entry that a packet is in. */
+  markOf(target: Target & { readonly kind: 'SET' }, subject: SetSubject): number | undefined;
+}
+
+/** What packets meet besides the rules. */
+export interface Companions {
+  readonly sets?: SetLookup;
+  /**
+   * IPVS: takes packets that are for the node behind the rules of INPUT, and those that the node sends before the filter
+   * of OUTPUT, and gives where they are sent instead. `undefined` where it has nothing to do with a packet.
+   */
+  readonly balance?: (
+    packet: SetSubject & { readonly mark: number },
+  ) => { readonly ip: Ip; readonly port: number } | undefined;
+}
+
+const noSets: SetLookup = { has: () => false, markOf: () => undefined };
 
 /** A program made ready to send packets through. Lists of the match `recent` fill as packets pass. */
 export class PacketWalker implements Walker {
   readonly #tables: ReadonlyMap<TableName, ReadonlyMap<string, Chain>>;
   readonly #surroundings: Surroundings;
-  readonly #isInSet: SetLookup;
+  readonly #sets: SetLookup;
+  readonly #balance: Companions['balance'];
   /** By list and address, when it was put there. */
   readonly #recent = new Map<string, number>();
 
-  constructor(program: Program, surroundings: Surroundings, isInSet: SetLookup = () => false) {
+  constructor(program: Program, surroundings: Surroundings, { sets = noSets, balance }: Companions = {}) {
     this.#surroundings = surroundings;
-    this.#isInSet = isInSet;
+    this.#sets = sets;
+    this.#balance = balance;
     this.#tables = new Map(
       program.map(({ name, chains }) => [name, new Map(chains.map((chain) => [chain.name, chain]))]),
     );
@@ -64,28 +85,54 @@ export class PacketWalker implements Walker {
   #arrive(state: WalkState): void {
     this.#hook('prerouting', state);
     if (this.#surroundings.isLocal(state.destination)) {
-      this.#hook('input', state);
+      this.#deliver(state);
       return;
     }
     this.#hook('forward', state);
     this.#hook('postrouting', state);
   }
 
+  /** What IPVS takes for a process of this node goes on to it, and what it takes for another it sends as the node would. */
+  #deliver(state: WalkState): void {
+    this.#hook('input', state);
+    if (!this.#isBalanced(state) || this.#surroundings.isLocal(state.destination)) return;
+    this.#hook('output', state, ['mangle', 'filter']);
+    this.#hook('postrouting', state);
+  }
+
+  #isBalanced(state: WalkState): boolean {
+    if (state.verdict !== 'accept') return false;
+    const sent = this.#balance?.({ ...this.#subject(state), mark: state.mark });
+    if (sent === undefined) return false;
+    state.destination = sent.ip;
+    state.port = sent.port;
+    state.translated = true;
+    return true;
+  }
+
   /** What a node sends to itself goes round by the loopback device, where its connection is translated already. */
   #leave(state: WalkState): void {
-    this.#hook('output', state);
+    this.#hook('output', state, ['mangle', 'nat']);
+    const isBalanced = this.#isBalanced(state);
+    // It begins anew at this hook, but for the addresses, which are what they are.
+    this.#hook(
+      'output',
+      state,
+      isBalanced && !this.#surroundings.isLocal(state.destination) ? ['mangle', 'filter'] : ['filter'],
+    );
     this.#hook('postrouting', state);
     if (!this.#surroundings.isLocal(state.destination)) return;
     state.natDone = true;
     state.device = 'lo';
     this.#hook('prerouting', state);
-    this.#hook('input', state);
+    if (isBalanced) this.#hook('input', state);
+    else this.#deliver(state);
   }
 
-  #hook(hook: PacketHook, state: WalkState): void {
+  #hook(hook: PacketHook, state: WalkState, only?: readonly TableName[]): void {
     state.hook = hook;
     const { chain, tables } = hooks[hook];
-    for (const table of tables) {
+    for (const table of only ?? tables) {
       if (state.verdict !== 'accept') return;
       if (table === 'nat' && state.natDone) continue;
       state.table = table;
@@ -150,12 +197,13 @@ export class PacketWalker implements Walker {
         return match.states.some((name) => state.isIn(name)) !== (match.negated === true);
       case 'ctdir':
         return match.direction === 'ORIGINAL';
-      case 'set': {
-        const { destination, port } = state;
-        const { source, protocol } = packet;
-        return this.#isInSet(match, { source, destination, port, protocol }) !== (match.negated === true);
-      }
+      case 'set':
+        return this.#sets.has(match, this.#subject(state)) !== (match.negated === true);
     }
+  }
+
+  #subject({ packet: { source, protocol }, destination, port }: WalkState): SetSubject {
+    return { source, destination, port, protocol };
   }
 
   #isRecent({ name, seconds }: Match & { kind: 'recent rcheck' }, source: Ip): boolean {
@@ -184,6 +232,9 @@ export class PacketWalker implements Walker {
       case 'MASQUERADE':
         state.masqueraded = true;
         return 'end';
+      case 'SET':
+        state.mark = this.#sets.markOf(target, this.#subject(state)) ?? state.mark;
+        return 'next rule';
       case 'jump':
       case 'goto': {
         const chain = this.#tables.get(state.table)?.get(target.chain);

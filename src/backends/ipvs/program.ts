@@ -1,0 +1,60 @@
+import type { NodeModel } from '../../model/types.ts';
+import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
+import { type Resource, resourceKey } from '../../rules/ipvs/resources.ts';
+import { addressFamily } from '../../rules/ipvs/syntax.ts';
+import type { IpvsProgram } from '../../rules/ipvs/walk.ts';
+import { compileRules } from './compile.ts';
+import { setNameIn } from './names.ts';
+import { compileServicePort, type InsideKey } from './service.ts';
+
+/** What of the configuration a program depends on. */
+export interface ProgramSettings {
+  readonly scheduler: string;
+  readonly masqueradeBit: number;
+}
+
+/** All that a whole model comes to in one family, on a node that has no addresses but those that the model knows. */
+export function compileProgram(
+  { node, servicePorts }: NodeModel,
+  family: IpFamily,
+  { scheduler, masqueradeBit }: ProgramSettings = { scheduler: 'rr', masqueradeBit: 14 },
+): IpvsProgram {
+  const own = new Set([...node.addresses, ...node.nodePortAddresses]);
+  const numbers = new Map<string, number>();
+  const insideNumber = ({ protocol, ip, port }: InsideKey): number => {
+    const key = `${protocol} ${ip} ${port}`;
+    const number = numbers.get(key) ?? numbers.size;
+    numbers.set(key, number);
+    return number;
+  };
+  const resources = new Map<string, Resource>();
+  for (const port of servicePorts.values()) {
+    for (const resource of compileServicePort(port, { scheduler, insideNumber })) {
+      if (resourceFamily(resource) === family && !isWithheld(resource, own))
+        resources.set(resourceKey(resource), resource);
+    }
+  }
+  return { rules: compileRules({ family, node, masqueradeBit }), resources: [...resources.values()] };
+}
+
+function resourceFamily(resource: Resource): IpFamily {
+  switch (resource.kind) {
+    case 'virtual-server':
+      return addressFamily(resource.server.address);
+    case 'entry':
+      return resource.set.family;
+    case 'address':
+      return familyOf(resource.ip);
+  }
+}
+
+/**
+ * Whether a resource is to stay out of the kernel: an address of the node's own is not put on the dummy device, nor
+ * among the addresses at which nothing but Services is to be met, or the node would not be reached by it any more.
+ */
+export function isWithheld(resource: Resource, own: ReadonlySet<Ip>): boolean {
+  if (resource.kind === 'address') return own.has(resource.ip);
+  if (resource.kind !== 'entry') return false;
+  const { ip } = resource.entry;
+  return ip !== undefined && own.has(ip) && resource.set.name === setNameIn('KUBE-IPVS-IPS', familyOf(ip));
+}
