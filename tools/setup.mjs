@@ -17,6 +17,12 @@ const debianPackages = [
   { name: 'kubernetes-client', command: 'kubectl', without: 'tests with kubectl' },
   { name: 'etcd-server', command: 'etcd', without: 'tests of the store in etcd, and of several API servers on one' },
   { name: 'iproute2', command: 'ip', without: 'tests that compare links and routes with what `ip` prints' },
+  { name: 'iptables', command: 'iptables', without: 'tests of iptables and ipvs modes' },
+  { name: 'ipvsadm', command: 'ipvsadm', without: 'tests that compare virtual servers with what `ipvsadm` prints' },
+  { name: 'ipset', command: 'ipset', without: 'tests that compare sets with what `ipset` prints' },
+  { name: 'user-mode-linux', command: 'linux.uml', without: 'tests of ipvs mode where the kernel has no IPVS' },
+  { name: 'kmod', command: 'modprobe', without: 'tests of ipvs mode where the kernel has no IPVS' },
+  { name: 'gcc', command: 'cc', without: 'tests of ipvs mode where the processor is younger than user-mode-linux' },
 ];
 
 /** Runs a command with our terminal; ends this process with its exit status when it fails. */

@@ -5,8 +5,11 @@ import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { installDebianPackages, root, setUp } from './setup.mjs';
+import { hostHasIpvs, runInVm, vmLacks } from './vm.mjs';
 
 const nobody = 65534;
+/** Milliseconds; it takes a few minutes. */
+const vmTimeout = 900_000;
 const isRoot = process.getuid() === 0;
 const only = process.argv.slice(2);
 
@@ -23,6 +26,7 @@ const levels = [
   { name: 'integration', project: 'integration' },
   { name: 'kernel', project: 'kernel', wrap: isRoot ? ['unshare', ...namespaces, '--'] : rootlessNamespaces() },
   { name: 'kernel, as an ordinary user', project: 'kernel', user: true, wrap: rootlessNamespaces() },
+  { name: 'ipvs', project: 'ipvs', wrap: isRoot ? ['unshare', ...namespaces, '--'] : rootlessNamespaces(), vm: true },
   { name: 'end to end', project: 'e2e' },
   { name: 'end to end, as an ordinary user', project: 'e2e', user: true },
 ].filter((level) => only.length === 0 || only.includes(level.project));
@@ -34,7 +38,7 @@ for (const level of levels) {
   // Run by an ordinary user, the first of a pair is that user's run already.
   if (level.user && !isRoot) continue;
   console.log(`\n== ${level.name}`);
-  const result = runLevel(level);
+  const result = level.vm && !hostHasIpvs() ? runVmLevel(level) : runLevel(level);
   for (const key of Object.keys(total)) total[key] += result[key];
   broken ||= result.broken;
 }
@@ -45,6 +49,23 @@ function rootlessNamespaces() {
   return ['unshare', '--user', '--map-root-user', ...namespaces, '--'];
 }
 
+/** A level that this machine's kernel cannot run, in a virtual machine with one that can. */
+function runVmLevel({ name, project }) {
+  const reason = vmLacks();
+  if (reason !== undefined) {
+    console.log(`skipped: this kernel has no IPVS, and there is no virtual machine with one: ${reason}`);
+    return { passed: 0, failed: 0, skipped: 1, broken: false };
+  }
+  const report = join(scratch, 'ipvs.json');
+  const command = vitestCommand(root, { project, report: '/run/exchange/report.json' });
+  const { status, messages } = runInVm(command, {
+    timeout: vmTimeout,
+    collect: { name: 'report.json', to: report },
+  });
+  if (status === undefined) console.error(`level ${name}: the virtual machine ended early: ${messages}`);
+  return { ...counts(report), broken: status !== 0 };
+}
+
 function runLevel(level) {
   const report = join(scratch, `${level.name.replaceAll(/\W+/g, '-')}.json`);
   if (level.user) ordinaryUser ??= copyForOrdinaryUser();
@@ -52,23 +73,22 @@ function runLevel(level) {
   const [command, ...args] = [
     ...at.prefix,
     ...(level.wrap ?? []),
-    process.execPath,
-    join(at.cwd, 'node_modules/vitest/vitest.mjs'),
-    ...[
-      'run',
-      // The default loader writes beside the packages, where not every user may.
-      '--configLoader',
-      'runner',
-      '--project',
-      level.project,
-      '--reporter=default',
-      '--reporter=json',
-      `--outputFile.json=${at.report ?? report}`,
-    ],
+    ...vitestCommand(at.cwd, { project: level.project, report: at.report ?? report }),
   ];
   const { status, error } = spawnSync(command, args, { cwd: at.cwd, stdio: 'inherit', env: at.env });
   if (error) console.error(`${command} could not be started: ${error.message}`);
   return { ...counts(at.report ?? report), broken: status !== 0 };
+}
+
+function vitestCommand(folder, { project, report }) {
+  return [
+    process.execPath,
+    join(folder, 'node_modules/vitest/vitest.mjs'),
+    'run',
+    // The default loader writes beside the packages, where not every user may.
+    ...['--configLoader', 'runner', '--project', project],
+    ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+  ];
 }
 
 /** Counts of a report, naming each skipped test; a test says why it was skipped in its own name or output. */

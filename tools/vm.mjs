@@ -20,6 +20,13 @@ export function vmLacks() {
   return status === 0 ? undefined : `linux.uml does not run here: ${lastLine(messages)}`;
 }
 
+/** Whether the machine's own kernel has all that ipvs mode needs: then no other one is. */
+export function hostHasIpvs() {
+  const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
+  const tries = 'ipvsadm -Ln && ipset list -n && ip link add probe type dummy';
+  return spawnSync('unshare', [...user, '--net', '--', 'sh', '-c', tries], { stdio: 'ignore' }).status === 0;
+}
+
 /**
  * Runs a command as root in a virtual machine of its own, in the current folder; its output comes as it is written.
  * When this process ends, however it ends, so does all that was started. `collect` names a file the command leaves at

@@ -1,5 +1,6 @@
 import { type SpawnSyncReturns, spawnSync } from 'node:child_process';
 import { SignalboxError } from '../errors/error.ts';
+import type { ErrorCode } from '../errors/registry.ts';
 import { parseIp } from '../net/ip.ts';
 import { isKernelError } from './ffi.ts';
 import { openRoutes, type Routes } from './links.ts';
@@ -42,7 +43,7 @@ export function requireNamespaces(): void {
  * Makes sure that the kernel has a feature, by using it in a network namespace of its own: modules are loaded as they
  * would be in earnest, and nothing is left. Asked once a process; main thread, with the rights to make a network
  * namespace.
- * @throws SignalboxError `KERNEL_LACKS_NFTABLES` or `KERNEL_LACKS_FEATURE`; `NOT_MAIN_THREAD`, `NAMESPACE_FAILED`
+ * @throws SignalboxError `KERNEL_LACKS_NFTABLES`, `KERNEL_LACKS_IPVS` or `KERNEL_LACKS_FEATURE`; `NOT_MAIN_THREAD`, `NAMESPACE_FAILED`
  */
 export function requireKernelFeature(feature: KernelFeature): void {
   once(feature, () =>
@@ -240,13 +241,22 @@ const modules: { readonly [F in KernelFeature]: string } = {
   bridge: 'bridge',
   veth: 'veth',
   dummy: 'dummy',
-  ipvs: 'ip_vs',
-  ipset: 'ip_set',
+  ipvs: 'ip_vs ip_vs_rr',
+  ipset:
+    'ip_set ip_set_hash_ip ip_set_hash_ipport ip_set_hash_ipportip ip_set_hash_ipportnet ip_set_bitmap_port xt_set',
   ipv6: 'ipv6',
 };
 
+/** Codes of features that a proxy mode stands and falls with. */
+const codes: { readonly [F in KernelFeature]?: ErrorCode } = {
+  nftables: 'KERNEL_LACKS_NFTABLES',
+  ipvs: 'KERNEL_LACKS_IPVS',
+  ipset: 'KERNEL_LACKS_IPVS',
+  dummy: 'KERNEL_LACKS_IPVS',
+};
+
 function lacking(feature: KernelFeature, cause: Error): SignalboxError {
-  return new SignalboxError(feature === 'nftables' ? 'KERNEL_LACKS_NFTABLES' : 'KERNEL_LACKS_FEATURE', {
+  return new SignalboxError(codes[feature] ?? 'KERNEL_LACKS_FEATURE', {
     object: `kernel feature ${feature}`,
     problem: `is not usable (${cause.message})`,
     remedy: `load it (as root: modprobe -a ${modules[feature]}) or use a kernel built with it`,

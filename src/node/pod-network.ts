@@ -125,6 +125,8 @@ function addressPod(ips: readonly Ip[], cidrs: readonly Cidr[]): void {
       if (cidr === undefined) continue;
       const prefix = bits(family);
       const gateway = gatewayOf(cidr);
+      // Told of the shorter way to another Pod, it would miss the address translation; in IPv6 a router always tells.
+      if (family === 'IPv6') writeSysctl(`net.ipv6.conf.${podDevice}.accept_redirects`, 0);
       routes.addAddress(podDevice, { ip, prefix });
       routes.addRoute({ destination: { family, base: gateway, prefix }, device: podDevice });
       routes.addRoute({ destination: 'default', gateway, device: podDevice });

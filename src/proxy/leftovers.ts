@@ -47,7 +47,7 @@ async function cleanUp(backend: Backend, current: ProxyMode | undefined): Promis
   }
 }
 
-const lacks = ['KERNEL_LACKS_NFTABLES', 'KERNEL_LACKS_FEATURE', 'IPTABLES_ABSENT'] as const;
+const lacks = ['KERNEL_LACKS_NFTABLES', 'KERNEL_LACKS_IPVS', 'KERNEL_LACKS_FEATURE', 'IPTABLES_ABSENT'] as const;
 
 function isLacking(error: unknown): boolean {
   return lacks.some((code) => isSignalboxError(error, code));

@@ -6,14 +6,15 @@ import type { ProxyMode } from './config.ts';
 const features: { readonly [M in ProxyMode]: readonly KernelFeature[] } = {
   nftables: ['nftables'],
   iptables: [],
+  ipvs: ['ipvs', 'ipset', 'dummy'],
   userspace: ['nftables'],
 };
 
 /**
  * Makes sure that this machine can do what a mode needs, without touching any network but a fresh one of its own.
- * @throws SignalboxError `KERNEL_LACKS_NFTABLES`, `KERNEL_LACKS_FEATURE`, `IPTABLES_ABSENT`; `NAMESPACE_FAILED`
+ * @throws SignalboxError `KERNEL_LACKS_NFTABLES`, `KERNEL_LACKS_IPVS`, `KERNEL_LACKS_FEATURE`, `IPTABLES_ABSENT`; `NAMESPACE_FAILED`
  */
 export function requireMode(mode: ProxyMode): void {
-  if (mode === 'iptables') requireCommand('iptables');
+  if (mode === 'iptables' || mode === 'ipvs') requireCommand('iptables');
   for (const feature of [...features[mode], 'conntrack'] as const) requireKernelFeature(feature);
 }

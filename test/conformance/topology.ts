@@ -75,6 +75,8 @@ export class Place {
     // An address that the agent is to serve on may come later.
     this.#sysctl('net.ipv4.ip_nonlocal_bind');
     this.#sysctl('net.ipv6.ip_nonlocal_bind');
+    // Told of the shorter way to another Pod, it would miss the address translation; in IPv6 a router always tells.
+    for (const device of ['all', 'default']) this.#sysctl(`net.ipv6.conf.${device}.accept_redirects`, 0);
     agentSource ??= bundleTypeScript("import './test/conformance/agent.ts';");
     const args = ['-e', agentSource, JSON.stringify(listening)];
     this.#agent = this.run(() => spawn(process.execPath, args, { stdio: ['pipe', 'pipe', 'inherit'] }));
@@ -101,8 +103,8 @@ export class Place {
     closeSync(this.fd);
   }
 
-  #sysctl(name: string): void {
-    this.run(() => writeSysctl(name, 1));
+  #sysctl(name: string, value = 1): void {
+    this.run(() => writeSysctl(name, value));
   }
 
   #listen(): Promise<void> {
@@ -200,9 +202,6 @@ export class Topology {
       const own = [addresses[family][name], ...(name === 'podC' ? manyAddresses(family, crowdSize) : [])];
       // Host addresses, so that Pods of one node talk through the node.
       for (const ip of own) pod.routes.addAddress(uplink, hostAddress(ip));
-      // A bridge that keeps count of who hears what may not pass on in time the question who has so many addresses.
-      const mac = pod.routes.getLink(uplink)?.mac;
-      if (mac !== undefined) for (const ip of own) this.node.routes.addNeighbor('cni0', { ip, mac });
       const gateway = addresses[family].bridge;
       pod.routes.addRoute({ destination: 'default', gateway, device: uplink, onlink: true });
     }
