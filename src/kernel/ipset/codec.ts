@@ -22,9 +22,9 @@ import { readBe16, readBe32, readBe64, readText, readU8 } from '../netlink/reade
 // include/uapi/linux/netfilter/ipset/ip_set.h
 export const IPSET_ATTR_PROTOCOL = 1;
 export const IPSET_ATTR_SETNAME = 2;
-export const IPSET_ATTR_TYPENAME = 3;
-export const IPSET_ATTR_REVISION = 4;
-export const IPSET_ATTR_FAMILY = 5;
+const IPSET_ATTR_TYPENAME = 3;
+const IPSET_ATTR_REVISION = 4;
+const IPSET_ATTR_FAMILY = 5;
 export const IPSET_ATTR_FLAGS = 6;
 const IPSET_ATTR_DATA = 7;
 const IPSET_ATTR_ADT = 8;
@@ -53,7 +53,7 @@ const revisions: { readonly [T in SetType]: number } = {
 };
 
 /** NFPROTO: sets of ports have none. */
-export function familyNumber({ type, family }: SetDeclaration): number {
+function familyNumber({ type, family }: SetDeclaration): number {
   if (type === 'bitmap:port') return 0;
   return family === 'IPv4' ? 2 : 10;
 }
