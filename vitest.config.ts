@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           // What needs a kernel with IPVS: see tools/vm.mjs.
           name: 'ipvs',
-          include: ['src/**/*.ipvs.test.ts', 'test/conformance/services.kernel.test.ts'],
+          include: ['src/**/*.ipvs.test.ts', 'test/conformance/{services,changes,random}.kernel.test.ts'],
           env: { PROXY_MODE: 'ipvs' },
           fileParallelism: false,
           setupFiles: ['test/own-netns.ts'],
