@@ -17,8 +17,6 @@ export default defineConfig({
           pool: 'forks',
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          // Of what other parts do in their own time.
-          expect: { poll: { timeout: 20_000 } },
         },
       },
       {
@@ -34,7 +32,7 @@ export default defineConfig({
         test: {
           // What needs a kernel with IPVS: see tools/vm.mjs.
           name: 'ipvs',
-          include: ['src/**/*.ipvs.test.ts', 'test/conformance/services.kernel.test.ts'],
+          include: ['src/**/*.ipvs.test.ts', 'test/conformance/{services,changes,random}.kernel.test.ts'],
           env: { PROXY_MODE: 'ipvs' },
           fileParallelism: false,
           setupFiles: ['test/own-netns.ts'],

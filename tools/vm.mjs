@@ -1,5 +1,5 @@
 // A Linux kernel in which IPVS can be tested where the machine's own has none: Debian's user-mode-linux, an ordinary
-// process with a kernel in it. It boots in two seconds, as any user, with the machine's file system read-only.
+// process with a kernel in it. It boots in two seconds, with the machine's file system read-only.
 //
 //     node tools/vm.mjs COMMAND ARGUMENT…        runs a command as root in it, with its output and exit status
 import { spawnSync } from 'node:child_process';
@@ -14,6 +14,7 @@ const memory = '3G';
 
 /** Why there is no virtual machine here; `undefined` when there is one. Takes as long as it takes to boot. */
 export function vmLacks() {
+  if (process.getuid() !== 0) return "only root can start it: to others, files of root are somebody else's in there";
   if (!onPath('linux.uml')) return 'no linux.uml (Debian package user-mode-linux)';
   if (!onPath('modprobe')) return 'no modprobe (Debian package kmod)';
   const { status, messages } = runInVm(['true'], { timeout: 60_000, stdio: 'ignore' });
@@ -58,9 +59,8 @@ export function runInVm(command, { timeout, stdio = 'inherit', env = {}, collect
 
 /** The kernel in a PID namespace that ends with whoever holds it: it is many processes, which outlive a killed one. */
 function bootCommand(exchange) {
-  const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
   return [
-    ...['--pdeathsig', 'KILL', '--', 'unshare', ...user, '--pid', '--fork', '--kill-child', '--'],
+    ...['--pdeathsig', 'KILL', '--', 'unshare', '--pid', '--fork', '--kill-child', '--'],
     ...['linux.uml', `mem=${memory}`, 'root=/dev/root', 'rootfstype=hostfs', 'rootflags=/', 'ro'],
     ...[`init=${join(folder, 'init.sh')}`, 'con=null', 'con0=fd:0,fd:1', 'loglevel=1'],
     // What the kernel does not know it hands to init as environment.

@@ -1,6 +1,5 @@
 import { type Attempt, predict } from '../../src/model/predict.ts';
 import type { NodeModel } from '../../src/model/types.ts';
-import type { Ip } from '../../src/net/ip.ts';
 import type { ProxyMode } from '../../src/proxy/config.ts';
 import { outcomeText } from './objects.ts';
 import { allAsNode, type Scenario } from './scenario.ts';
@@ -23,6 +22,14 @@ export interface Limit {
 export interface Predicted {
   readonly model: NodeModel;
   readonly attempt: Attempt;
+}
+
+/** Whether an address is on the dummy device of ipvs mode: a Service has it, and the node does not have it otherwise. */
+function isBound({ model: { node, servicePorts }, attempt: { destination } }: Predicted): boolean {
+  if ([...node.addresses, ...node.nodePortAddresses].includes(destination)) return false;
+  return [...servicePorts.values()].some(({ frontends }) =>
+    frontends.some(({ kind, ip }) => kind !== 'node-port' && ip === destination),
+  );
 }
 
 /** All limits there are; the only reason for which a mode does other than the model predicts, or is not asked. */
@@ -54,25 +61,24 @@ export const limits: readonly Limit[] = [
     what: 'Session affinity is for 262,144 clients of a family on a node at the same time',
     reason: 'the map that remembers them has a bound; further clients are spread like others',
   },
+  {
+    mode: 'ipvs',
+    what: 'A port of an external IP or balancer address that no Service has is refused',
+    reason: 'such addresses are the node’s own in this mode, on the device `kube-ipvs0`',
+    instead: (predicted, of) => (predicted === 'untouched' && isBound(of) ? 'refused' : predicted),
+  },
+  {
+    mode: 'ipvs',
+    what: 'Session affinity of Pods and nodes under `externalTrafficPolicy: Local` has no time-out',
+    reason: 'IPVS cannot remember clients that it tells apart by a mark: they stay by a hash of their address',
+    skips: ({ services }) => services.some(({ affinity, outside }) => affinity !== undefined && outside === 'Local'),
+  },
   ...(['nftables', 'ipvs', 'userspace'] as const).map((mode) => ({
     mode,
     what: 'No node ports on 127.0.0.1',
     reason: 'the kernel would have to route loopback addresses (`route_localnet`), for neighbours of the node as well',
     skips: callsLoopback,
   })),
-  {
-    mode: 'ipvs',
-    what: 'A port of an external IP or balancer address that no Service has is refused, not left alone',
-    reason: 'such addresses are the node’s own in this mode, on the device kube-ipvs0',
-    instead: (predicted, { model, attempt }) =>
-      predicted === 'untouched' && isBound(model, attempt.destination) ? 'refused' : predicted,
-  },
-  {
-    mode: 'ipvs',
-    what: 'Session affinity under externalTrafficPolicy: Local ends with its time for Pods and the node',
-    reason: 'IPVS cannot remember clients that it tells apart by a mark; they stay by a hash of their address',
-    skips: ({ services }) => services.some(({ affinity, outside }) => affinity !== undefined && outside === 'Local'),
-  },
 ];
 
 /** What becomes of an attempt in this mode: what the model predicts, but for limits. In the words of `Call.expect`. */
@@ -94,11 +100,4 @@ export function reasonToSkipChange(mode: ProxyMode, name: string): string | unde
 
 function callsLoopback({ node }: Scenario): boolean {
   return node?.nodePorts === 'all and loopback';
-}
-
-/** Whether a Service has the address, at whatever port. */
-function isBound({ servicePorts }: NodeModel, ip: Ip): boolean {
-  return [...servicePorts.values()].some(({ frontends }) =>
-    frontends.some((f) => f.kind !== 'node-port' && f.ip === ip),
-  );
 }
