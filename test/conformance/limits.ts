@@ -73,6 +73,12 @@ export const limits: readonly Limit[] = [
     reason: 'IPVS cannot remember clients that it tells apart by a mark: they stay by a hash of their address',
     skips: ({ services }) => services.some(({ affinity, outside }) => affinity !== undefined && outside === 'Local'),
   },
+  {
+    mode: 'ipvs',
+    what: 'Session affinity lasts two minutes beyond a client’s last TCP connection, if its time-out is shorter',
+    reason: 'IPVS forgets a client only after its connections, which it keeps for two minutes when they have ended',
+    skipsChanges: ['a client that stays away for longer than the time-out is drawn for anew'],
+  },
   ...(['nftables', 'ipvs', 'userspace'] as const).map((mode) => ({
     mode,
     what: 'No node ports on 127.0.0.1',
