@@ -11,12 +11,10 @@ describe('the iptables mode with the legacy variant:', () => {
   const iptables = (...args: string[]) => execFileSync('iptables-legacy', ['-w', '-t', 'mangle', ...args]);
   beforeAll(async () => {
     // By this chain kubelet shows which variant is in use.
-    iptables('-N', 'KUBE-IPTABLES-HINT');
-    stage = await Stage.open('iptables');
+    stage = await Stage.open('iptables', () => iptables('-N', 'KUBE-IPTABLES-HINT'));
   }, 60_000);
   afterAll(async () => {
     await stage.close();
-    iptables('-X', 'KUBE-IPTABLES-HINT');
   });
 
   test('is the one that the rules are in', () => {

@@ -38,9 +38,13 @@ export class Stage {
     this.#conntrack = openConntrack();
   }
 
-  /** Lays the test bed, of which a new network namespace of this process is the node, and opens the mode's backend. */
-  static async open(mode: ProxyMode): Promise<Stage> {
+  /**
+   * Lays the test bed, of which a new network namespace of this process is the node, and opens the mode's backend.
+   * @param furnish what is to be in that namespace before the mode is opened
+   */
+  static async open(mode: ProxyMode, furnish: () => void = () => {}): Promise<Stage> {
     unshareNetns();
+    furnish();
     const topology = new Topology();
     await topology.start();
     const log = createLogger('conformance');
