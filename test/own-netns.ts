@@ -1,4 +1,4 @@
-import { readlinkSync } from 'node:fs';
+import { accessSync, constants, readlinkSync } from 'node:fs';
 import { namespaceFlag, unshare } from '../src/kernel/ffi.ts';
 import { makePrivate } from '../src/kernel/mounts.ts';
 import { netnsIdentity, unshareNetns } from '../src/kernel/netns.ts';
@@ -13,6 +13,13 @@ if (netnsIdentity() === before) throw new Error('kernel tests: still in the netw
 if (sharesMountsWithInit()) {
   unshare(namespaceFlag.mount);
   makePrivate('/');
+}
+
+// Tests call iptables themselves, whose legacy variant wants to lock a file of root's; see `openIptables`.
+try {
+  accessSync('/run', constants.W_OK);
+} catch {
+  process.env.XTABLES_LOCKFILE = '/proc/self/ns/net';
 }
 
 function sharesMountsWithInit(): boolean {

@@ -56,7 +56,8 @@ test('openLmdbStore says that it may not write, by code and path', async () => {
   try {
     const folder = join(disk, 'data');
     await openLmdbStore(folder).then((store) => store.close());
-    execFileSync('mount', ['-o', 'remount,ro', disk]);
+    // The mount and not its file system: an ordinary user may do no more.
+    execFileSync('mount', ['-o', 'remount,bind,ro', disk]);
     const problem = expect.stringContaining('read-only file system');
     await expect(openLmdbStore(folder)).rejects.toMatchObject({ code: 'STORE_UNREADABLE', object: folder, problem });
     const other = join(disk, 'new');

