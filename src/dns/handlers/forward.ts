@@ -1,5 +1,5 @@
 import type { Exchange } from '../exchange.ts';
-import type { Forwarded, Forwarder } from '../forward/forwarder.ts';
+import type { Forwarded, ForwardedAnswer, Forwarder } from '../forward/forwarder.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import { isWithin, type Name } from '../wire/name.ts';
 import { detachRecord } from '../wire/response.ts';
@@ -29,7 +29,8 @@ export class ForwardHandler implements Handler {
       return true;
     }
     const dnssecOk = query.edns?.dnssecOk === true;
-    const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk });
+    const { transport } = exchange.incoming.client;
+    const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk, transport });
     if (answer instanceof Promise) exchange.goOn(answer, (forwarded) => pass(exchange, forwarded));
     else pass(exchange, answer);
     return true;
@@ -41,8 +42,6 @@ function problemOf(code: number): string {
     ? 'too many questions are under way, or there is nobody to ask'
     : 'no upstream answered';
 }
-
-type ForwardedAnswer = Extract<Forwarded, { readonly kind: 'answer' }>;
 
 /** Passes another server's answer on. */
 function pass(exchange: Exchange, forwarded: Forwarded): void {
@@ -60,7 +59,7 @@ function pass(exchange: Exchange, forwarded: Forwarded): void {
   exchange.finish(forwarded.response.rcode, forwarded.cached ? 'cache' : 'forward');
 }
 
-function writeMessage({ writer }: Exchange, { response, age }: ForwardedAnswer): void {
+function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer): void {
   const { answer, authority, additional, message, end } = response;
   writer.sectionsOf(message, end, {
     answer: answer.length,
@@ -69,19 +68,18 @@ function writeMessage({ writer }: Exchange, { response, age }: ForwardedAnswer):
   });
   if (writer.isTruncated) return;
   for (const { owner, ownerAt } of answer) if (owner === response.question.name) writer.repeatCase(ownerAt);
-  if (age === 0) return;
-  for (const section of [answer, authority, additional])
-    for (const { ttl, ttlAt } of section) writer.overwrite(ttlAt, Math.max(0, ttl - age));
+  if (ttl === undefined) return;
+  for (const section of [answer, authority, additional]) for (const { ttlAt } of section) writer.overwrite(ttlAt, ttl);
 }
 
 /** What another server says of the name that aliases of ours led to, which stands at `owner`. */
-function writeContinued({ writer }: Exchange, { response, age }: ForwardedAnswer, owner: number): void {
+function writeContinued({ writer }: Exchange, { response, ttl }: ForwardedAnswer, owner: number): void {
   const known = new Map<Name, number>([[response.question.name, owner]]);
   for (const section of ['answer', 'authority'] as const) {
     for (const placed of response[section]) {
       const body = detachRecord(response.message, placed);
       if (body === undefined) continue;
-      const aged = { ...body, ttl: Math.max(0, body.ttl - age) };
+      const aged = { ...body, ttl: ttl ?? body.ttl };
       const data = writer.record(section, known.get(placed.owner) ?? placed.owner, aged);
       if (body.type === recordType.CNAME) known.set(body.rdata as string as Name, data);
     }
