@@ -65,7 +65,7 @@ export class Forwarder {
     const found = cache?.covers(question.name) === true ? cache.find(question) : undefined;
     if (cache === undefined || found === undefined) return this.#ask(question);
     if (found.isStale) return this.#resolveStale(question, found, cache);
-    if (found.isWanted) {
+    if (found.isWanted && !this.#inFlight.has(questionKey(question))) {
       cache.metrics.countPrefetch();
       void this.#ask(question);
     }
