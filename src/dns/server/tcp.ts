@@ -92,9 +92,12 @@ function serverOf(
 ): { readonly server: Server; readonly secure: (tls: ServerTls) => void } {
   const options = { noDelay: true, allowHalfOpen: true };
   if (tls === undefined) return { server: createServer(options, onConnection), secure: () => undefined };
-  const secureOptions = { ...options, ...secured(tls), handshakeTimeout: limits.idleMs };
-  const server = createSecureServer(secureOptions, onConnection);
-  server.on('tlsClientError', (err) => log.debug({ err }, 'tls handshake'));
+  const server = createSecureServer({ ...options, ...secured(tls), handshakeTimeout: limits.idleMs }, onConnection);
+  server.on('tlsClientError', (err, socket) => {
+    log.debug({ err }, 'tls handshake');
+    // One that took too long is told of and left open.
+    socket.destroy();
+  });
   return { server, secure: (other) => server.setSecureContext(secured(other)) };
 }
 
