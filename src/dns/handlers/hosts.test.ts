@@ -140,8 +140,10 @@ describe('HostsFile', () => {
   });
 
   test('serves its own lines where there is no file', async () => {
-    const { answer } = await serving({ file: join(folder, 'gone'), inline });
-    expect(await answer('v4.test')).toEqual(['NOERROR', 'v4.test A 10.1.1.3']);
+    for (const file of [join(folder, 'gone'), folder]) {
+      const { answer } = await serving({ file, inline });
+      expect(await answer('v4.test')).toEqual(['NOERROR', 'v4.test A 10.1.1.3']);
+    }
   });
 });
 

@@ -1,6 +1,4 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { createInterface } from 'node:readline';
+import { readFile, stat } from 'node:fs/promises';
 import type { Logger } from '../../component/log.ts';
 import type { HostsSettings } from '../config/types.ts';
 import type { HostsMetrics } from './hosts-metrics.ts';
@@ -67,15 +65,15 @@ export class HostsFile {
 
   async #read(path: string): Promise<void> {
     const { settings, metrics, log } = this.#options;
-    const { mtimeMs, ctimeMs, ino, size } = await stat(path);
+    const found = await stat(path);
+    // Reading from a pipe would wait for ever.
+    if (!found.isFile()) throw new Error('it is not a file');
+    const { mtimeMs, ctimeMs, ino, size } = found;
     const seen = [mtimeMs, ctimeMs, ino, size].join(' ');
     if (seen === this.#seen) return;
     if (size > maxFileBytes) throw new Error(`it has ${size} octets, more than ${maxFileBytes}`);
-    const lines = [...settings.inline];
-    // Bounded as it is read, too: a file may grow meanwhile, and some have no size.
-    const input = createReadStream(path, { encoding: 'latin1', end: maxFileBytes });
-    for await (const line of createInterface({ input })) lines.push(line);
-    const table = parseHosts(lines, settings.zones);
+    const lines = (await readFile(path, 'latin1')).split('\n');
+    const table = parseHosts([...settings.inline, ...lines], settings.zones);
     this.#seen = seen;
     if (this.#isClosed) return;
     metrics.addEntries(sizeOf(table) - sizeOf(this.#table));

@@ -98,7 +98,13 @@ function serverOf(
     // One that took too long is told of and left open.
     socket.destroy();
   });
-  return { server, secure: (other) => server.setSecureContext(secured(other)) };
+  const secure = (other: ServerTls) => {
+    const changed = secured(other);
+    server.setSecureContext(changed);
+    // Whether clients must show a certificate is no part of the context, but of the server itself.
+    Object.assign(server, { requestCert: changed.requestCert, rejectUnauthorized: changed.rejectUnauthorized });
+  };
+  return { server, secure };
 }
 
 function secured(tls: ServerTls): ServerTls & TlsOptions {

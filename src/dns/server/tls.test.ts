@@ -118,6 +118,14 @@ describe('listenTcp: TLS', () => {
     expect((await open(listener, { servername: 'next.test' })).getPeerCertificate().subject.CN).toBe('next.test');
   });
 
+  test('asks for certificates from then on when it is told to', async () => {
+    const listener = await listen();
+    expect(await query(await open(listener), 1)).toHaveLength(1);
+    listener.secure({ cert: server.cert, key: server.key, ca: authority.cert, requestCert: true });
+    await expect(open(listener).then((socket) => query(socket, 1))).rejects.toThrow();
+    expect(await query(await open(listener, client), 1)).toHaveLength(1);
+  });
+
   test('ends soon, also while somebody shakes hands', async () => {
     const listener = await listen();
     const slow = connectPlain(listener.address.port, listener.address.ip);
