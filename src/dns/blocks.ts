@@ -115,7 +115,7 @@ function handlersOf(settings: ServerBlock, { hosts, cluster, forwards }: Sources
         ? []
         : [new KubernetesHandler({ zone: cluster.zone, isReady: cluster.feed.isReady, loadbalance })],
     forward: forwards.map(
-      ({ settings: { from, except }, forwarder }) => new ForwardHandler({ from, except, forwarder }),
+      ({ settings: { from, except }, forwarder }) => new ForwardHandler({ from, except, forwarder, loadbalance }),
     ),
   });
 }

@@ -97,6 +97,26 @@ describe('Forwarder', () => {
     expect(metrics.registry.text()).toMatch(/coredns_cache_hits_total\{[^}]*type="success"[^}]*\} 1\n/);
   });
 
+  test('lets the addresses of an answer take turns at being first, also behind an alias', async () => {
+    const addresses = ['192.0.2.1', '192.0.2.2', '192.0.2.3'];
+    const upstream = await serverWith(() => ({
+      answers: [
+        { type: 'CNAME', name: 'www.example.com', data: 'example.com', ttl: 60 },
+        ...addresses.map((ip) => a('example.com', ip)),
+      ],
+    }));
+    const { responder } = forwarding([upstream.address]);
+    const firsts = new Set<unknown>();
+    for (let i = 0; i < 3; i++) {
+      const { answers = [] } = await ask(responder, { name: 'www.example.com', type: 'A' });
+      const [alias, ...rest] = answers as { readonly type: string; readonly data: string }[];
+      expect(alias).toMatchObject({ type: 'CNAME', data: 'example.com' });
+      expect(rest.map(({ data }) => data).sort()).toEqual(addresses);
+      firsts.add(rest[0]?.data);
+    }
+    expect([...firsts].sort()).toEqual(addresses);
+  });
+
   test('shares one answer among equal questions under way', async () => {
     const upstream = await serverWith(address);
     const { responder } = forwarding([upstream.address]);

@@ -2,7 +2,8 @@ import type { Exchange } from '../exchange.ts';
 import type { Forwarded, ForwardedAnswer, Forwarder } from '../forward/forwarder.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import { isWithin, type Name } from '../wire/name.ts';
-import { detachRecord } from '../wire/response.ts';
+import type { ReplyWriter } from '../wire/reply-writer.ts';
+import { detachRecord, type PlacedRecord, type Response } from '../wire/response.ts';
 import type { Handler } from './order.ts';
 
 /** Which names are asked of whom. */
@@ -10,11 +11,14 @@ export interface ForwardHandlerOptions {
   readonly from: Name;
   readonly except: readonly Name[];
   readonly forwarder: Forwarder;
+  /** Whether the addresses of an answer take turns at being first. */
+  readonly loadbalance: boolean;
 }
 
 /** Answers with what other servers say. */
 export class ForwardHandler implements Handler {
   readonly #options: ForwardHandlerOptions;
+  #turn = 0;
 
   constructor(options: ForwardHandlerOptions) {
     this.#options = options;
@@ -31,9 +35,13 @@ export class ForwardHandler implements Handler {
     const dnssecOk = query.edns?.dnssecOk === true;
     const { transport } = exchange.incoming.client;
     const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk, transport });
-    if (answer instanceof Promise) exchange.goOn(answer, (forwarded) => pass(exchange, forwarded));
-    else pass(exchange, answer);
+    if (answer instanceof Promise) exchange.goOn(answer, (forwarded) => this.#pass(exchange, forwarded));
+    else this.#pass(exchange, answer);
     return true;
+  }
+
+  #pass(exchange: Exchange, forwarded: Forwarded): void {
+    pass(exchange, forwarded, this.#options.loadbalance ? this.#turn++ : 0);
   }
 }
 
@@ -43,8 +51,8 @@ function problemOf(code: number): string {
     : 'no upstream answered';
 }
 
-/** Passes another server's answer on. */
-function pass(exchange: Exchange, forwarded: Forwarded): void {
+/** Passes another server's answer on; its addresses, from the one whose turn it is. */
+function pass(exchange: Exchange, forwarded: Forwarded, turn: number): void {
   if (forwarded.kind === 'failure') {
     exchange.fail(forwarded.rcode, 'forward', problemOf(forwarded.rcode));
     return;
@@ -54,12 +62,12 @@ function pass(exchange: Exchange, forwarded: Forwarded): void {
     // The name that was asked for is the cluster's own, and so is the answer's first part.
     exchange.writer.setFlags(flag.AA);
     writeContinued(exchange, forwarded, owner);
-  } else writeMessage(exchange, forwarded);
+  } else writeMessage(exchange, forwarded, turn);
   exchange.writer.setFlags(forwarded.response.flags & flag.TC);
   exchange.finish(forwarded.response.rcode, forwarded.cached ? 'cache' : 'forward');
 }
 
-function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer): void {
+function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer, turn: number): void {
   const { answer, authority, additional, message, end } = response;
   writer.sectionsOf(message, end, {
     answer: answer.length,
@@ -68,6 +76,7 @@ function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer):
   });
   if (writer.isTruncated) return;
   for (const { owner, ownerAt } of answer) if (owner === response.question.name) writer.repeatCase(ownerAt);
+  rotate(writer, response, turn);
   if (ttl === undefined) return;
   for (const section of [answer, authority, additional]) for (const { ttlAt } of section) writer.overwrite(ttlAt, ttl);
 }
@@ -83,5 +92,20 @@ function writeContinued({ writer }: Exchange, { response, ttl }: ForwardedAnswer
       const data = writer.record(section, known.get(placed.owner) ?? placed.owner, aged);
       if (body.type === recordType.CNAME) known.set(body.rdata as string as Name, data);
     }
+  }
+}
+
+/** Has the addresses of one name trade their places: their data are of one length. */
+function rotate(writer: ReplyWriter, { answer, message, question }: Response, turn: number): void {
+  if (question.type !== recordType.A && question.type !== recordType.AAAA) return;
+  const addresses = answer.filter(({ type }) => type === question.type);
+  const [first] = addresses;
+  if (first === undefined || turn % addresses.length === 0) return;
+  const isAlike = ({ owner, dataAt, dataEnd }: PlacedRecord) =>
+    owner === first.owner && dataEnd - dataAt === first.dataEnd - first.dataAt;
+  if (!addresses.every(isAlike)) return;
+  for (const [i, { dataAt }] of addresses.entries()) {
+    const from = addresses[(i + turn) % addresses.length] ?? first;
+    writer.overwriteOctets(dataAt, message, { start: from.dataAt, end: from.dataEnd });
   }
 }

@@ -27,7 +27,8 @@ export function responderOf(parts: ResponderParts): Responder {
     transfer: [new TransferHandler({ rules: transfer, zone, isReady: () => isReady })],
     hosts: parts.hosts === undefined ? [] : [parts.hosts],
     kubernetes: [new KubernetesHandler({ zone, isReady: () => isReady, loadbalance: true })],
-    forward: forwarder === undefined ? [] : [new ForwardHandler({ from: rootName, except: [], forwarder })],
+    forward:
+      forwarder === undefined ? [] : [new ForwardHandler({ from: rootName, except: [], forwarder, loadbalance: true })],
   });
   return new Responder({
     blocks: [{ zones: [{ apex: rootName, metrics: metrics.queries('dns://:53', '.') }], handlers }],
