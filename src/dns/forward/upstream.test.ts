@@ -1,5 +1,7 @@
+import { networkInterfaces } from 'node:os';
 import { type DecodedPacket, encode } from 'dns-packet';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { parseIp } from '../../net/ip.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { type Certified, certify } from '../testing/certificates.ts';
 import { type ForwardingParts, newForwarder } from '../testing/forwarding.ts';
@@ -79,11 +81,11 @@ describe('Upstream: transports', () => {
 
   test('uses a connection again until it expires, and another when the server closed it', async () => {
     const other = await serverWith(address);
-    const settings = { forceTcp: true, expireMs: 100 };
+    const settings = { forceTcp: true, expireMs: 700 };
     const { code, text } = forwarding({ upstreams: [other.address], settings });
     await code('a.com');
     await code('b.com');
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    await new Promise((resolve) => setTimeout(resolve, 1_200));
     await code('c.com');
     const [one, two, three] = other.asked.map(({ port }) => port);
     expect([one === two, two === three]).toEqual([true, false]);
@@ -98,6 +100,18 @@ describe('Upstream: transports', () => {
     const { code } = forwarding({ upstreams: [other.address], settings: { forceTcp: true } });
     expect(await code()).toBe(servfail);
   });
+
+  const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address: ip }) => ip === '::1'));
+  test.skipIf(!hasIpv6).each([[{}], [{ forceTcp: true }]])(
+    'asks a server by its IPv6 address, with %j',
+    async (settings) => {
+      const other = await otherServer(address, undefined, parseIp('::1'));
+      closers.push(() => other.close());
+      const { code, text } = forwarding({ upstreams: [other.address], settings });
+      expect(await code()).toBe(noerror);
+      expect(text()).toContain(`to="[::1]:${other.address.port}",rcode="NOERROR"`);
+    },
+  );
 
   test('asks without EDNS where the server does not know it', async () => {
     const hasEdns = ({ additionals = [] }: DecodedPacket) => additionals.some(({ type }) => type === 'OPT');
@@ -223,12 +237,12 @@ describe('Forwarder: cache', () => {
   });
 
   /** A server that goes silent on demand, and a forwarder whose cache has an answer of it that is over. */
-  async function withStale(cache: ReturnType<typeof stale>) {
+  async function withStale(cache: ReturnType<typeof stale>, timeoutMs = 150) {
     let clock = 0;
     let isSilent = false;
     const other = await serverWith((query, transport) => (isSilent ? undefined : address(query, transport)));
     const metrics = new DnsMetrics();
-    const forwarder = newForwarder({ upstreams: [other.address], cache, metrics, now: () => clock });
+    const forwarder = newForwarder({ upstreams: [other.address], cache, metrics, now: () => clock, timeoutMs });
     closers.push(() => forwarder.close());
     const question = {
       name: parseName('a.com') as Name,
@@ -248,8 +262,10 @@ describe('Forwarder: cache', () => {
   test('gives what is over at once, and asks anew meanwhile', async () => {
     const { other, ask, text } = await withStale(stale('immediate'));
     expect(ask()).toMatchObject({ kind: 'answer', ttl: 0, cached: true });
-    await expect.poll(() => other.asked.length).toBe(2);
-    await expect.poll(async () => (await ask()) as unknown).toMatchObject({ ttl: 60, cached: true });
+    await expect.poll(() => other.asked.length, { timeout: 5_000 }).toBe(2);
+    await expect
+      .poll(async () => (await ask()) as unknown, { timeout: 5_000 })
+      .toMatchObject({ ttl: 60, cached: true });
     expect(text()).toMatch(/coredns_cache_served_stale_total\{[^}]*\} [1-9]/);
   });
 
@@ -265,12 +281,12 @@ describe('Forwarder: cache', () => {
   });
 
   test('waits no longer than verify says', async () => {
-    const { silence, ask } = await withStale(stale('verify', 20));
+    const { silence, ask } = await withStale(stale('verify', 20), 4_000);
     silence();
     const started = performance.now();
     expect(await ask()).toMatchObject({ ttl: 0, cached: true });
-    // Two time-outs of the upstream are 300 ms.
-    expect(performance.now() - started).toBeLessThan(250);
+    // All upstreams together are given a second.
+    expect(performance.now() - started).toBeLessThan(900);
   });
 
   test('asks anew for what is asked for often, before it is over', async () => {
@@ -292,7 +308,7 @@ describe('Forwarder: cache', () => {
     await ask();
     clock += 40_000;
     expect(await ask()).toMatchObject({ ttl: 20, cached: true });
-    await expect.poll(async () => (await ask()) as unknown).toMatchObject({ ttl: 60 });
+    await expect.poll(async () => (await ask()) as unknown, { timeout: 5_000 }).toMatchObject({ ttl: 60 });
     expect(other.asked).toHaveLength(2);
     expect(metrics.registry.text()).toMatch(/coredns_cache_prefetch_total\{[^}]*\} 1\n/);
   });

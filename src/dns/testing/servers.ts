@@ -4,8 +4,8 @@ import { createServer, type Socket } from 'node:net';
 import { createServer as createSecureServer, TLSSocket, type TlsOptions } from 'node:tls';
 import { type Answer, type DecodedPacket, decode, encode, type Packet } from 'dns-packet';
 import { pino } from 'pino';
-import { parseIp } from '../../net/ip.ts';
-import type { ServerAddress } from '../forward/address.ts';
+import { familyOf, parseIp } from '../../net/ip.ts';
+import { type ServerAddress, socketType } from '../forward/address.ts';
 
 /** For tests: a log that writes nothing. */
 export const silent = pino({ level: 'silent' });
@@ -27,9 +27,9 @@ export interface OtherServer {
 
 /**
  * For tests: starts a server whose answers a function makes, and the reference implementation writes. With TLS options,
- * its TCP is TLS.
+ * its TCP is TLS; it listens at 127.0.0.1 unless another address of this machine is given.
  */
-export async function otherServer(reply: Reply, tls?: TlsOptions): Promise<OtherServer> {
+export async function otherServer(reply: Reply, tls?: TlsOptions, ip = anyPort.ip): Promise<OtherServer> {
   const asked: OtherServer['asked'] = [];
   const answer = (packet: Buffer, transport: 'udp' | 'tcp', port: number): Buffer | undefined => {
     const query = decode(packet);
@@ -51,18 +51,18 @@ export async function otherServer(reply: Reply, tls?: TlsOptions): Promise<Other
     socket.on('error', () => undefined);
   };
   const tcp = tls === undefined ? createServer(serve) : createSecureServer(tls, serve);
-  tcp.listen(0, '127.0.0.1');
+  tcp.listen(0, ip);
   await once(tcp, 'listening');
   const { port } = tcp.address() as { port: number };
-  const udp = createSocket('udp4');
+  const udp = createSocket(socketType(familyOf(ip)));
   udp.on('message', (packet, from) => {
     const message = answer(packet, 'udp', from.port);
     if (message !== undefined) udp.send(message, from.port, from.address);
   });
-  udp.bind(port, '127.0.0.1');
+  udp.bind(port, ip);
   await once(udp, 'listening');
   return {
-    address: { ip: parseIp('127.0.0.1'), port },
+    address: { ip, port },
     asked,
     resumed,
     close: async () => {
