@@ -1,20 +1,22 @@
 import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
-import type { CacheSettings, DnsConfig, ForwardSettings, ListenAddress, ServerBlock } from './config/types.ts';
-import { requireServed } from './config/unserved.ts';
+import type { DnsConfig, ForwardSettings, HostsSettings, ServerBlock } from './config/types.ts';
 import { type Feed, feedZone } from './feed.ts';
-import type { CacheOptions } from './forward/cache.ts';
+import { AnswerCache } from './forward/cache.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { readTargets } from './forward/targets.ts';
 import { ForwardHandler } from './handlers/forward.ts';
+import { HostsHandler } from './handlers/hosts.ts';
 import { KubernetesHandler } from './handlers/kubernetes.ts';
 import { type Handler, inOrder } from './handlers/order.ts';
 import { TransferHandler } from './handlers/transfer.ts';
+import { HostsFile } from './hosts/hosts-file.ts';
 import { ErrorLog } from './log/error-log.ts';
 import { QueryLog } from './log/query-log.ts';
 import type { DnsMetrics } from './metrics.ts';
 import { Notifier } from './notify.ts';
 import { serverLabel } from './server/label.ts';
+import { readClientTls } from './tls-files.ts';
 import { formatName } from './wire/name.ts';
 import { ClusterZone } from './zone.ts';
 
@@ -47,22 +49,21 @@ const probeTimes = [0, 2_000, 10_000, 30_000];
 
 /**
  * Brings one server block to work.
- * @throws SignalboxError `INVALID_CONFIG` when a file it names cannot be read, or something it says is not done yet
+ * @throws SignalboxError `INVALID_CONFIG` when a file it names cannot be read
  */
 export async function openBlock(settings: ServerBlock, parts: BlockParts): Promise<OpenBlock> {
-  requireServed(settings);
   const closers: { close(): void }[] = [];
-  const forwards: { settings: ForwardSettings; forwarder: Forwarder }[] = [];
-  // Files are read before anything is opened, so that a failure leaves nothing behind.
-  for (const forward of settings.forward) {
-    const forwarder = await openForwarder(forward, settings, parts);
-    if (forwarder !== undefined) forwards.push({ settings: forward, forwarder });
-  }
+  const cache = openCache(settings, parts);
+  // Files that must be there are read before anything is opened, so that a failure leaves nothing behind.
+  const forwards = await openForwards(settings, cache, parts);
   const forwarders = forwards.map(({ forwarder }) => forwarder);
+  if (cache !== undefined) closers.push({ close: () => cache.clear() });
   closers.push(...forwarders);
   if (settings.loop) closers.push(...forwarders.map(probing));
   const errors = settings.errors === undefined ? undefined : new ErrorLog(settings.errors, parts.log);
   if (errors !== undefined) closers.push(errors);
+  const hosts = await openHosts(settings.hosts, parts);
+  if (hosts !== undefined) closers.push(hosts);
   const cluster = openCluster(settings, parts);
   if (cluster !== undefined) {
     closers.push(cluster.feed);
@@ -72,28 +73,7 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   }
   return {
     settings,
-    handlers: inOrder({
-      transfer: [
-        new TransferHandler({
-          rules: settings.transfer,
-          zone: cluster?.zone,
-          isReady: () => cluster?.feed.isReady() ?? false,
-        }),
-      ],
-      kubernetes:
-        cluster === undefined
-          ? []
-          : [
-              new KubernetesHandler({
-                zone: cluster.zone,
-                isReady: cluster.feed.isReady,
-                loadbalance: settings.loadbalance,
-              }),
-            ],
-      forward: forwards.map(
-        ({ settings: { from, except }, forwarder }) => new ForwardHandler({ from, except, forwarder }),
-      ),
-    }),
+    handlers: handlersOf(settings, { hosts, cluster, forwards }),
     cluster,
     forwarders,
     log: settings.log.length === 0 ? undefined : new QueryLog(settings.log, parts.log),
@@ -104,34 +84,86 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   };
 }
 
+/** What a block's names are answered from. */
+interface Sources {
+  readonly hosts: HostsFile | undefined;
+  readonly cluster: OpenBlock['cluster'];
+  readonly forwards: readonly OpenForward[];
+}
+
+interface OpenForward {
+  readonly settings: ForwardSettings;
+  readonly forwarder: Forwarder;
+}
+
+function handlersOf(settings: ServerBlock, { hosts, cluster, forwards }: Sources): Handler[] {
+  const { loadbalance } = settings;
+  return inOrder({
+    transfer: [
+      new TransferHandler({
+        rules: settings.transfer,
+        zone: cluster?.zone,
+        isReady: () => cluster?.feed.isReady() ?? false,
+      }),
+    ],
+    hosts:
+      hosts === undefined || settings.hosts === undefined
+        ? []
+        : [new HostsHandler({ settings: settings.hosts, table: () => hosts.table, loadbalance })],
+    kubernetes:
+      cluster === undefined
+        ? []
+        : [new KubernetesHandler({ zone: cluster.zone, isReady: cluster.feed.isReady, loadbalance })],
+    forward: forwards.map(
+      ({ settings: { from, except }, forwarder }) => new ForwardHandler({ from, except, forwarder, loadbalance }),
+    ),
+  });
+}
+
 function openCluster({ kubernetes }: ServerBlock, { client, log, metrics }: BlockParts): OpenBlock['cluster'] {
   if (kubernetes === undefined) return undefined;
   const zone = new ClusterZone(kubernetes);
   return { zone, feed: feedZone({ zone, settings: kubernetes, client, log, metrics }) };
 }
 
-async function openForwarder(
-  forward: ForwardSettings,
-  block: ServerBlock,
-  { config, log, metrics }: BlockParts,
-): Promise<Forwarder | undefined> {
-  const own = config.servers.flatMap(({ listen }) => listen);
-  const upstreams = await readTargets(forward.to, own);
-  if (upstreams.length === 0) return undefined;
-  const [listen] = block.listen as readonly [ListenAddress];
-  return new Forwarder({
-    ...forwardBounds,
-    maxInFlight: forward.maxConcurrent || forwardBounds.maxInFlight,
-    upstreams,
-    cache: cacheOptions(block.cache),
-    metrics: metrics.forwarding(serverLabel(listen), formatName(forward.from)),
-    log,
+function openHosts(hosts: HostsSettings | undefined, { log, metrics }: BlockParts): Promise<HostsFile> | undefined {
+  return hosts === undefined ? undefined : HostsFile.open({ settings: hosts, log, metrics: metrics.hosts });
+}
+
+function openCache({ cache, listen }: ServerBlock, { metrics }: BlockParts): AnswerCache | undefined {
+  const [first] = listen;
+  if (cache === undefined || first === undefined) return undefined;
+  return new AnswerCache({
+    settings: cache,
+    bytes: cacheBytes,
+    metrics: metrics.cache(serverLabel(first), cache.zones.map(formatName).join(',')),
   });
 }
 
-function cacheOptions(cache: CacheSettings | undefined): CacheOptions {
-  if (cache === undefined) return { entries: 0, bytes: 0, maxTtl: 0 };
-  return { entries: cache.success.capacity, bytes: cacheBytes, maxTtl: cache.success.maxTtl };
+/** The nearest zone first: where several hold a name, its servers are asked. */
+async function openForwards(
+  block: ServerBlock,
+  cache: AnswerCache | undefined,
+  { config, log, metrics }: BlockParts,
+): Promise<OpenForward[]> {
+  const own = config.servers.flatMap(({ listen }) => listen);
+  const opened: OpenForward[] = [];
+  for (const settings of block.forward.toSorted((a, b) => b.from.length - a.from.length)) {
+    const upstreams = await readTargets(settings.to, own);
+    if (upstreams.length === 0) continue;
+    const forwarder = new Forwarder({
+      ...forwardBounds,
+      maxInFlight: settings.maxConcurrent || forwardBounds.maxInFlight,
+      upstreams,
+      settings,
+      tls: await readClientTls(settings.tls),
+      cache,
+      metrics: metrics.forwarding,
+      log,
+    });
+    opened.push({ settings, forwarder });
+  }
+  return opened;
 }
 
 function probing(forwarder: Forwarder): { close(): void } {

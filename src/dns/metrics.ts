@@ -1,5 +1,7 @@
 import { version } from '../api/kubernetes-version.ts';
 import { type Counter, type Family, type Gauge, type Histogram, MetricRegistry } from '../component/metrics.ts';
+import { CacheMetrics, cacheFamilies, ForwardMetrics } from './forward/forward-metrics.ts';
+import { HostsMetrics } from './hosts/hosts-metrics.ts';
 import { recordType } from './wire/constants.ts';
 import { rcodeName } from './wire/mnemonics.ts';
 
@@ -49,7 +51,11 @@ interface RequestSamples {
 export class DnsMetrics {
   readonly registry = new MetricRegistry();
   readonly #queries: QueryFamilies;
-  readonly #forwarding: ForwardingFamilies;
+  readonly #caches: ReturnType<typeof cacheFamilies>;
+  /** The books of what is asked of other servers. */
+  readonly forwarding: ForwardMetrics;
+  /** The books of hosts files. */
+  readonly hosts: HostsMetrics;
   readonly #programming: Family<Histogram>;
   readonly #failedReloads: Counter;
   readonly #panics: Counter;
@@ -61,7 +67,9 @@ export class DnsMetrics {
   constructor() {
     const { registry } = this;
     this.#queries = queryFamilies(registry);
-    this.#forwarding = forwardingFamilies(registry);
+    this.#caches = cacheFamilies(registry);
+    this.forwarding = new ForwardMetrics(registry, secondsBounds);
+    this.hosts = new HostsMetrics(registry);
     this.#programming = registry.histograms(
       {
         name: 'coredns_kubernetes_dns_programming_duration_seconds',
@@ -110,9 +118,9 @@ export class DnsMetrics {
     return new QueryMetrics(this.#queries, server, zone);
   }
 
-  /** The books of what is asked of other servers, and of their answers kept, for a block's listening address and zone. */
-  forwarding(server: string, zone: string): ForwardMetrics {
-    return new ForwardMetrics(this.#forwarding, server, zone);
+  /** The books of a cache of other servers' answers, for a block's listening address and the cache's zones. */
+  cache(server: string, zones: string): CacheMetrics {
+    return new CacheMetrics(this.#caches, server, zones);
   }
 
   /** Notes what is done in a zone at a listening address, under the names of CoreDNS' plugins. */
@@ -149,83 +157,6 @@ export class DnsMetrics {
   /** Notes how long a change of a headless Service took to get here. */
   observeProgramming(seconds: number): void {
     this.#programming.of('headless_with_selector').observe(seconds);
-  }
-}
-
-interface ForwardingFamilies {
-  readonly cacheHits: Family<Counter>;
-  readonly cacheMisses: Family<Counter>;
-  readonly upstreamDuration: Family<Histogram>;
-  readonly upstreamFailures: Family<Counter>;
-  readonly rejects: Counter;
-}
-
-function forwardingFamilies(registry: MetricRegistry): ForwardingFamilies {
-  return {
-    cacheHits: registry.counters({
-      name: 'coredns_cache_hits_total',
-      help: 'Answers from the cache.',
-      labels: ['server', 'type', 'zones', 'view'],
-    }),
-    cacheMisses: registry.counters({
-      name: 'coredns_cache_misses_total',
-      help: 'Not in the cache.',
-      labels: ['server', 'zones', 'view'],
-    }),
-    upstreamDuration: registry.histograms(
-      {
-        name: 'coredns_proxy_request_duration_seconds',
-        help: 'Time an upstream took to answer.',
-        labels: ['proxy_name', 'to', 'rcode'],
-      },
-      secondsBounds,
-    ),
-    upstreamFailures: registry.counters({
-      name: 'coredns_proxy_healthcheck_failures_total',
-      help: 'Queries an upstream did not answer.',
-      labels: ['proxy_name', 'to'],
-    }),
-    rejects: registry.counter({
-      name: 'coredns_forward_max_concurrent_rejects_total',
-      help: 'Queries refused because too many were under way.',
-    }),
-  };
-}
-
-/** The books of what is asked of other servers, and of their answers kept. */
-export class ForwardMetrics {
-  readonly #families: ForwardingFamilies;
-  readonly #labels: readonly [server: string, zone: string];
-
-  constructor(families: ForwardingFamilies, server: string, zone: string) {
-    this.#families = families;
-    this.#labels = [server, zone];
-  }
-
-  /** Counts an answer that was in the cache. */
-  countCacheHit(isDenial: boolean): void {
-    const [server, zone] = this.#labels;
-    this.#families.cacheHits.of(server, isDenial ? 'denial' : 'success', zone, '').add();
-  }
-
-  /** Counts one that was not. */
-  countCacheMiss(): void {
-    this.#families.cacheMisses.of(...this.#labels, '').add();
-  }
-
-  /** Counts an upstream's answer. */
-  countUpstream(upstream: string, code: number, seconds: number): void {
-    this.#families.upstreamDuration.of('forward', upstream, rcodeName(code)).observe(seconds);
-  }
-
-  /** Counts an upstream's silence. */
-  countUpstreamFailure(upstream: string): void {
-    this.#families.upstreamFailures.of('forward', upstream).add();
-  }
-
-  /** Counts a query refused for want of room. */
-  countReject(): void {
-    this.#families.rejects.add();
   }
 }
 

@@ -20,11 +20,6 @@ export function exposeGauges({ registry }: DnsMetrics, blocks: () => readonly Op
     help: 'How long the API may have had changes the zones have not.',
   };
   registry.readGauge(age, () => Math.max(0, ...blocks().map(({ cluster }) => cluster?.feed.age() ?? 0)));
-  registry.readGauge({ name: 'coredns_cache_entries', help: "Other servers' answers kept." }, () =>
-    blocks()
-      .flatMap(({ forwarders }) => forwarders)
-      .reduce((sum, { cacheSize }) => sum + cacheSize, 0),
-  );
 }
 
 /** What a configuration has for all blocks, under the names of CoreDNS' plugins. */

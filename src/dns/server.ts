@@ -11,8 +11,9 @@ import { type Change, type Closable, Kept } from './kept.ts';
 import { DnsMetrics } from './metrics.ts';
 import { serverLabel } from './server/label.ts';
 import { listenAt } from './server/listen.ts';
-import type { Listener } from './server/udp.ts';
+import type { StreamListener } from './server/tcp.ts';
 import { checkOwnHealth, exposeGauges, pluginsOfBlock, pluginsOfServer } from './server-metrics.ts';
+import { readServerTls, type ServerTls } from './tls-files.ts';
 import { formatName } from './wire/name.ts';
 
 /** What a DNS server is started with. */
@@ -25,7 +26,7 @@ export interface DnsParts {
 /** A listening address at work. */
 interface Entrance {
   readonly responder: Responder;
-  readonly listener: Listener;
+  readonly listener: StreamListener;
   close(): Promise<void>;
 }
 
@@ -146,13 +147,17 @@ export class DnsServer {
     try {
       const blocks = noted(await this.#blocks.change(this.#wantedBlocks(config)));
       await whole([...blocks.open.values()]);
-      const plans = this.#plans(config, blocks.open);
+      const plans = await this.#plans(config, blocks.open);
       const entrances = noted(await this.#entrances.change(this.#wantedEntrances(plans)));
       const pages = noted(await this.#pages.change(this.#wantedPages(config)));
       // Nothing below can fail, or waits: between two queries all is as it was, or all is new.
       this.#config = config;
       this.#notePlugins(plans);
-      for (const [key, { options }] of plans) entrances.open.get(key)?.responder.serve(options);
+      for (const [key, { options, tls }] of plans) {
+        const entrance = entrances.open.get(key);
+        entrance?.responder.serve(options);
+        if (tls !== undefined) entrance?.listener.secure(tls);
+      }
       this.#retire([...pages.accept(), ...entrances.accept(), ...blocks.accept()]);
     } catch (error) {
       for (const change of changes.reverse()) await change.undo();
@@ -166,7 +171,7 @@ export class DnsServer {
   }
 
   /** What is done at each listening address. */
-  #plans(config: DnsConfig, blocks: ReadonlyMap<string, OpenBlock>): Map<string, Plan> {
+  async #plans(config: DnsConfig, blocks: ReadonlyMap<string, OpenBlock>): Promise<Map<string, Plan>> {
     const served = new Map<string, { address: ListenAddress; blocks: OpenBlock[] }>();
     for (const settings of config.servers) {
       const block = blocks.get(blockKey(settings));
@@ -178,12 +183,15 @@ export class DnsServer {
         served.set(key, place);
       }
     }
-    return new Map(
-      [...served].map(([key, { address, blocks }]) => [
-        key,
-        { address, blocks, options: this.#options(config, address, blocks) },
-      ]),
-    );
+    const plans = new Map<string, Plan>();
+    for (const [key, { address, blocks }] of served)
+      plans.set(key, {
+        address,
+        blocks,
+        options: this.#options(config, address, blocks),
+        tls: await tlsOf(address, blocks),
+      });
+    return plans;
   }
 
   #options(config: DnsConfig, address: ListenAddress, blocks: readonly OpenBlock[]): ResponderOptions {
@@ -223,11 +231,11 @@ export class DnsServer {
 
   #wantedEntrances(plans: ReadonlyMap<string, Plan>): Map<string, () => Promise<Entrance>> {
     return new Map(
-      [...plans].map(([key, { address, options }]) => [
+      [...plans].map(([key, { address, options, tls }]) => [
         key,
         async () => {
           const responder = new Responder(options);
-          const listener = await listenAt(address, { responder, log: this.#log });
+          const listener = await listenAt(address, { responder, log: this.#log, tls });
           return { responder, listener, close: () => listener.close() };
         },
       ]),
@@ -294,6 +302,20 @@ interface Plan {
   readonly address: ListenAddress;
   readonly blocks: readonly OpenBlock[];
   readonly options: ResponderOptions;
+  /** Where the transport is TLS. */
+  readonly tls: ServerTls | undefined;
+}
+
+/** The certificate of an address: that of its first block, since it is shown before a name is asked for. */
+async function tlsOf({ transport }: ListenAddress, blocks: readonly OpenBlock[]): Promise<ServerTls | undefined> {
+  if (transport !== 'tls') return undefined;
+  const settings = blocks.map(({ settings: { tls } }) => tls).find((tls) => tls !== undefined);
+  if (settings !== undefined) return await readServerTls(settings);
+  throw new SignalboxError('INVALID_CONFIG', {
+    object: 'a server that listens for DNS over TLS',
+    problem: 'has no certificate',
+    remedy: 'name its files under tls',
+  });
 }
 
 function pageKey({ ip, port }: HttpAddress): string {

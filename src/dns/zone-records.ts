@@ -202,7 +202,7 @@ function pointerRecord(ip: Ip, target: Name, ttl: number): ZoneRecord {
 }
 
 /** The name that asks for an address's name: in `in-addr.arpa` (RFC 1035 §3.5) or `ip6.arpa` (RFC 3596 §2.5). */
-function reverseName(ip: Ip): Name {
+export function reverseName(ip: Ip): Name {
   const bytes = [...ipToBytes(ip)].reverse();
   const isV4 = familyOf(ip) === 'IPv4';
   const labels = isV4 ? bytes.map(String) : bytes.flatMap((b) => [(b & 0xf).toString(16), (b >> 4).toString(16)]);

@@ -83,7 +83,7 @@ export interface ServerBlock {
   readonly kubernetes: KubernetesSettings | undefined;
   /** The first whose zone holds the one asked for decides. */
   readonly transfer: readonly TransferRule[];
-  /** The first that takes a name is asked for it. */
+  /** Of those that take a name, the one whose zone is the nearest to it is asked. */
   readonly forward: readonly ForwardSettings[];
 }
 
@@ -131,7 +131,7 @@ export interface HostsSettings {
   readonly reverse: boolean;
   /** How often the file is looked at; 0 for once. */
   readonly reloadMs: number;
-  /** Zones whose names, where the file has none, are left to the next; empty: they do not exist. */
+  /** Zones whose names, where the file has none, are left to the next; names of no such zone fail. */
   readonly fallthrough: readonly Name[];
 }
 

@@ -1,39 +1,171 @@
-import { flag, rcode, recordType } from '../wire/constants.ts';
+import type { CacheBounds, CacheSettings } from '../config/types.ts';
+import { flag, rcode } from '../wire/constants.ts';
+import { isWithin, type Name } from '../wire/name.ts';
 import { negativeTtl, type PlacedRecord, type Response } from '../wire/response.ts';
+import type { CacheKind, CacheMetrics } from './forward-metrics.ts';
+import { type Question, questionKey } from './question.ts';
 
-/** Bounds of a cache. */
+/** How a cache is made. */
 export interface CacheOptions {
-  readonly entries: number;
+  readonly settings: CacheSettings;
   /** Octets of messages, all together. */
   readonly bytes: number;
-  /** An answer is kept no longer than this, whatever it says, in seconds. */
-  readonly maxTtl: number;
+  readonly metrics: CacheMetrics;
 }
 
 interface Entry {
   readonly response: Response;
+  readonly kind: CacheKind;
   /** Milliseconds, by the clock given. */
   readonly stored: number;
-  readonly expires: number;
+  /** In seconds. */
+  readonly life: number;
+  /** How often it was asked for without a long gap, and when last. */
+  uses: number;
+  used: number;
 }
 
-/** An answer from the cache, and since when it is there, in whole seconds. */
+/** An answer from the cache. */
 export interface CachedAnswer {
   readonly response: Response;
-  readonly age: number;
+  /** The life to give its records, in seconds; `undefined` for what they say. */
+  readonly ttl: number | undefined;
+  /** Whether its life is over: it is for when nothing newer can be had. */
+  readonly isStale: boolean;
+  /** Whether it is asked for so often that it should be asked anew before its life is over. */
+  readonly isWanted: boolean;
 }
 
-/** Answers of other servers for as long as they said, within bounds; the least lately used go first. */
+/**
+ * Answers of other servers for as long as they said, within bounds (RFC 2308, RFC 8767); of each kind the least lately
+ * used go first. Its figures are CoreDNS': all records of an answer live as long as the one that lives shortest.
+ */
 export class AnswerCache {
   readonly #options: CacheOptions;
   readonly #now: () => number;
-  readonly #entries = new Map<string, Entry>();
-  #bytes = 0;
+  readonly #stores: { readonly [K in CacheKind]: Store };
+  readonly #staleMs: number;
 
   /** `now` in milliseconds; it never goes back. */
   constructor(options: CacheOptions, now: () => number = () => performance.now()) {
+    const { settings, bytes, metrics } = options;
     this.#options = options;
     this.#now = now;
+    this.#staleMs = settings.serveStale?.durationMs ?? 0;
+    const store = (kind: CacheKind) =>
+      new Store(kind, { capacity: settings[kind].capacity, bytes: bytes / 2, metrics });
+    this.#stores = { success: store('success'), denial: store('denial') };
+  }
+
+  get settings(): CacheSettings {
+    return this.#options.settings;
+  }
+
+  get metrics(): CacheMetrics {
+    return this.#options.metrics;
+  }
+
+  get size(): number {
+    return this.#stores.success.size + this.#stores.denial.size;
+  }
+
+  get bytes(): number {
+    return this.#stores.success.bytes + this.#stores.denial.bytes;
+  }
+
+  /** Whether answers to a name are looked for here at all. */
+  covers(name: Name): boolean {
+    return isIn(name, this.settings.zones);
+  }
+
+  /** The answer that is kept, and counts the look. */
+  find(question: Question): CachedAnswer | undefined {
+    const key = questionKey(question);
+    const now = this.#now();
+    const entry = this.#entry(key, now);
+    this.metrics.countLook(entry?.kind);
+    if (entry === undefined) return undefined;
+    this.#stores[entry.kind].touch(key, entry);
+    const left = entry.life - Math.floor((now - entry.stored) / 1000);
+    const isStale = now >= entry.stored + entry.life * 1000;
+    const ttl = isStale ? 0 : this.settings.keepTtl ? undefined : left;
+    return { response: entry.response, ttl, isStale, isWanted: this.#countUse(entry, now) };
+  }
+
+  /** Keeps an answer, if it may be kept, and returns the life to give its records; `undefined` for what they say. */
+  keep(question: Question, response: Response): number | undefined {
+    const key = questionKey(question);
+    const now = this.#now();
+    const found = this.#life(question.name, response);
+    if (found === undefined || found.life <= 0) return undefined;
+    const previous = this.#entry(key, now);
+    // What held before is better than a failure.
+    if (response.rcode === rcode.SERVFAIL && previous !== undefined && previous.response.rcode !== rcode.SERVFAIL)
+      return undefined;
+    const { kind, life } = found;
+    this.#stores[kind === 'success' ? 'denial' : 'success'].drop(key);
+    const uses = previous?.uses ?? 0;
+    this.#stores[kind].set(key, { response, kind, life, stored: now, uses, used: previous?.used ?? now });
+    return this.settings.keepTtl || response.rcode === rcode.SERVFAIL ? undefined : Math.floor(life);
+  }
+
+  /** Lets go of all. */
+  clear(): void {
+    this.#stores.success.clear();
+    this.#stores.denial.clear();
+  }
+
+  /** What is kept and may still be given. */
+  #entry(key: string, now: number): Entry | undefined {
+    for (const store of [this.#stores.denial, this.#stores.success]) {
+      const entry = store.get(key);
+      if (entry === undefined) continue;
+      const staleMs = entry.response.rcode === rcode.SERVFAIL ? 0 : this.#staleMs;
+      if (now < entry.stored + entry.life * 1000 + staleMs) return entry;
+      store.drop(key);
+    }
+    return undefined;
+  }
+
+  #countUse(entry: Entry, now: number): boolean {
+    const { prefetch } = this.settings;
+    if (prefetch === undefined) return false;
+    entry.uses = now - entry.used > prefetch.durationMs ? 1 : entry.uses + 1;
+    entry.used = now;
+    const left = entry.life - (now - entry.stored) / 1000;
+    return entry.uses >= prefetch.amount && left <= Math.ceil((entry.life * prefetch.percentage) / 100);
+  }
+
+  /** What an answer is, and for how many seconds it holds; `undefined` when it may not be kept. */
+  #life(name: Name, response: Response): { readonly kind: CacheKind; readonly life: number } | undefined {
+    if ((response.flags & flag.TC) !== 0) return undefined;
+    const { disableSuccess, disableDenial, success, denial, servfailMs } = this.settings;
+    if (response.rcode === rcode.SERVFAIL)
+      return isIn(name, disableDenial) ? undefined : { kind: 'denial', life: servfailMs / 1000 };
+    const kind = kindOf(response);
+    if (kind === undefined || isIn(name, kind === 'success' ? disableSuccess : disableDenial)) return undefined;
+    const said = shortestTtl(response, kind);
+    return said === undefined ? undefined : { kind, life: within(said, kind === 'success' ? success : denial) };
+  }
+}
+
+/** What a store is bound by, and where it is counted. */
+interface StoreOptions {
+  readonly capacity: number;
+  readonly bytes: number;
+  readonly metrics: CacheMetrics;
+}
+
+/** Entries of one kind in the order of their last use. */
+class Store {
+  readonly #kind: CacheKind;
+  readonly #options: StoreOptions;
+  readonly #entries = new Map<string, Entry>();
+  #bytes = 0;
+
+  constructor(kind: CacheKind, options: StoreOptions) {
+    this.#kind = kind;
+    this.#options = options;
   }
 
   get size(): number {
@@ -44,52 +176,69 @@ export class AnswerCache {
     return this.#bytes;
   }
 
-  get(key: string): CachedAnswer | undefined {
-    const entry = this.#entries.get(key);
-    if (entry === undefined) return undefined;
-    this.#drop(key, entry);
-    const now = this.#now();
-    if (now >= entry.expires) return undefined;
-    // Put in again at the end: the order of a map is that of use.
-    this.#entries.set(key, entry);
-    this.#bytes += entry.response.message.length;
-    return { response: entry.response, age: Math.floor((now - entry.stored) / 1000) };
+  get(key: string): Entry | undefined {
+    return this.#entries.get(key);
   }
 
-  /** Keeps an answer, if it may be kept. */
-  set(key: string, response: Response): void {
-    const seconds = Math.min(lifetime(response), this.#options.maxTtl);
-    if (seconds <= 0 || response.message.length > this.#options.bytes / 16) return;
-    const previous = this.#entries.get(key);
-    if (previous !== undefined) this.#drop(key, previous);
-    const stored = this.#now();
-    this.#entries.set(key, { response, stored, expires: stored + seconds * 1000 });
-    this.#bytes += response.message.length;
-    for (const [oldest, entry] of this.#entries) {
-      if (this.#entries.size <= this.#options.entries && this.#bytes <= this.#options.bytes) break;
-      this.#drop(oldest, entry);
+  /** Puts an entry at the end: the order of a map is that of use. */
+  touch(key: string, entry: Entry): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, entry);
+  }
+
+  set(key: string, entry: Entry): void {
+    const { capacity, bytes, metrics } = this.#options;
+    this.drop(key);
+    // One answer must not push out a large part of the others.
+    if (entry.response.message.length > bytes / 8) return;
+    this.#entries.set(key, entry);
+    this.#bytes += entry.response.message.length;
+    metrics.addEntries(this.#kind, 1);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= capacity && this.#bytes <= bytes) break;
+      this.drop(oldest);
+      metrics.countEviction(this.#kind);
     }
   }
 
-  #drop(key: string, entry: Entry): void {
+  drop(key: string): void {
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
     this.#entries.delete(key);
     this.#bytes -= entry.response.message.length;
+    this.#options.metrics.addEntries(this.#kind, -1);
+  }
+
+  clear(): void {
+    for (const key of [...this.#entries.keys()]) this.drop(key);
   }
 }
 
-/** For how many seconds an answer holds; 0 when it says nothing that may be kept (RFC 2181 §8, RFC 2308 §5). */
-function lifetime(response: Response): number {
-  const { answer, question } = response;
-  if ((response.flags & flag.TC) !== 0) return 0;
-  if (response.rcode !== rcode.NOERROR && response.rcode !== rcode.NXDOMAIN) return 0;
-  const isDenial = response.rcode === rcode.NXDOMAIN || !answer.some((record) => record.type === question.type);
-  // An alias alone is an answer to the question for it, and a denial of what it leads to.
-  const denial = isDenial && question.type !== recordType.ANY ? (negativeTtl(response) ?? 0) : Number.POSITIVE_INFINITY;
-  const seconds = Math.min(denial, ...answer.map(ttlOf));
-  return Number.isFinite(seconds) ? seconds : 0;
+function isIn(name: Name, zones: readonly Name[]): boolean {
+  return zones.some((zone) => isWithin(name, zone));
+}
+
+/** `undefined` for what is neither an answer nor a denial that says how long it holds (RFC 2308 §5). */
+function kindOf(response: Response): CacheKind | undefined {
+  if (response.rcode === rcode.NXDOMAIN) return 'denial';
+  if (response.rcode !== rcode.NOERROR) return undefined;
+  return response.answer.length > 0 ? 'success' : 'denial';
+}
+
+/** The shortest life among an answer's records, in seconds. A denial, and an alias to one, holds as its SOA says. */
+function shortestTtl(response: Response, kind: CacheKind): number | undefined {
+  const negative = negativeTtl(response);
+  if (kind === 'denial' && negative === undefined) return undefined;
+  const { answer, authority, additional } = response;
+  const all = [...answer, ...authority, ...additional].map(ttlOf);
+  return Math.min(...all, negative ?? Number.POSITIVE_INFINITY);
 }
 
 /** RFC 2181 §8: a time with the highest bit set is none. */
 function ttlOf({ ttl }: PlacedRecord): number {
   return ttl > 0x7fff_ffff ? 0 : ttl;
+}
+
+function within(seconds: number, { minTtl, maxTtl }: CacheBounds): number {
+  return Math.min(Math.max(seconds, minTtl), maxTtl);
 }

@@ -1,98 +1,88 @@
 import { randomBytes } from 'node:crypto';
 import type { Logger } from '../../component/log.ts';
-import type { ForwardMetrics } from '../metrics.ts';
+import type { ForwardSettings } from '../config/types.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import { joinName, type Name } from '../wire/name.ts';
 import type { Response } from '../wire/response.ts';
-import { formatServerAddress, type ServerAddress } from './address.ts';
-import { AnswerCache, type CacheOptions } from './cache.ts';
+import type { AnswerCache, CachedAnswer } from './cache.ts';
+import type { ForwardMetrics } from './forward-metrics.ts';
 import { type Question, questionKey } from './question.ts';
+import type { StreamTls } from './stream-exchange.ts';
+import type { TargetServer } from './targets.ts';
 import { Upstream } from './upstream.ts';
 
 /** How other names are asked for. */
 export interface ForwarderOptions {
-  /** In order of preference; at least one. */
-  readonly upstreams: readonly ServerAddress[];
+  /** In the order of the configuration; where there is none, all is refused. */
+  readonly upstreams: readonly TargetServer[];
+  readonly settings: ForwardSettings;
+  /** For upstreams whose transport is TLS. */
+  readonly tls: StreamTls;
   /** How long one server may take, in milliseconds. */
   readonly timeoutMs: number;
   /** How long all of them together may take, in milliseconds. */
   readonly deadlineMs: number;
   /** Different questions under way at once; more are refused. */
   readonly maxInFlight: number;
-  readonly cache: CacheOptions;
+  /** Where answers are kept; absent where they are not. */
+  readonly cache: AnswerCache | undefined;
   readonly metrics: ForwardMetrics;
   readonly log: Logger;
 }
 
-/** What came of asking: another server's answer, `age` seconds old, or a response code of ours. */
-export type Forwarded =
-  | { readonly kind: 'answer'; readonly response: Response; readonly age: number; readonly cached: boolean }
-  | { readonly kind: 'failure'; readonly rcode: number };
+/** Another server's answer, as it is to be passed on. */
+export interface ForwardedAnswer {
+  readonly kind: 'answer';
+  readonly response: Response;
+  /** The life to give its records, in seconds; `undefined` for what they say. */
+  readonly ttl: number | undefined;
+  readonly cached: boolean;
+}
 
-/** An upstream that failed is asked last for this long, in milliseconds. */
-const avoidMs = 10_000;
+/** What came of asking: an answer, or a response code of ours. */
+export type Forwarded = ForwardedAnswer | { readonly kind: 'failure'; readonly rcode: number };
 
 /**
- * Asks the upstreams for names that are not the cluster's: the first that is well, then the others. Equal questions
- * under way share one answer, which also takes the sting out of a loop: a question that comes back waits for itself.
+ * Asks upstreams for names that are not the cluster's: one by the policy, then the others. Equal questions under way
+ * share one answer, which also takes the sting out of a loop: a question that comes back waits for itself.
  */
 export class Forwarder {
   readonly #options: ForwarderOptions;
   readonly #upstreams: Upstream[];
-  readonly #cache: AnswerCache;
   readonly #inFlight = new Map<string, Promise<Forwarded>>();
   readonly #probes = new Map<Name, Upstream>();
+  #turn = 0;
   #isClosed = false;
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
-    this.#upstreams = options.upstreams.map((address) => new Upstream(address));
-    this.#cache = new AnswerCache(options.cache);
-  }
-
-  /** Answers kept. */
-  get cacheSize(): number {
-    return this.#cache.size;
+    this.#upstreams = options.upstreams.map((server) => new Upstream({ ...options, server }));
   }
 
   /** The answer, at once if it is in the cache. Never rejects. */
   resolve(question: Question): Forwarded | Promise<Forwarded> {
-    const key = questionKey(question);
-    const hit = this.#cache.get(key);
-    if (hit !== undefined) {
-      this.#options.metrics.countCacheHit(hit.response.rcode === rcode.NXDOMAIN || hit.response.answer.length === 0);
-      return { kind: 'answer', ...hit, cached: true };
+    const { cache } = this.#options;
+    const found = cache?.covers(question.name) === true ? cache.find(question) : undefined;
+    if (cache === undefined || found === undefined) return this.#ask(question);
+    if (found.isStale) return this.#resolveStale(question, found, cache);
+    if (found.isWanted && !this.#inFlight.has(questionKey(question))) {
+      cache.metrics.countPrefetch();
+      void this.#ask(question);
     }
-    this.#options.metrics.countCacheMiss();
-    const underWay = this.#inFlight.get(key);
-    if (underWay !== undefined) return underWay;
-    // REFUSED lets a client go to its next server at once; it is what it would get from a server without upstreams.
-    if (this.#upstreams.length === 0) return { kind: 'failure', rcode: rcode.REFUSED };
-    if (this.#inFlight.size >= this.#options.maxInFlight) {
-      this.#options.metrics.countReject();
-      return { kind: 'failure', rcode: rcode.REFUSED };
-    }
-    const answer = this.#askAll(question).then((response): Forwarded => {
-      this.#inFlight.delete(key);
-      if (response === undefined) return { kind: 'failure', rcode: rcode.SERVFAIL };
-      this.#cache.set(key, response);
-      return { kind: 'answer', response, age: 0, cached: false };
-    });
-    this.#inFlight.set(key, answer);
-    return answer;
+    return { kind: 'answer', response: found.response, ttl: found.ttl, cached: true };
   }
 
   /**
-   * Asks each upstream a question nobody else asks. Comes it back to us, then that upstream's answers would be ours to
-   * give: it is left out from then on.
+   * Asks each upstream a question nobody else asks, for a name in the zone it is for. Comes it back to us, then that
+   * upstream's answers would be ours to give: it is left out from then on.
    */
   probeForLoops(): void {
     for (const upstream of this.#upstreams) {
       const labels = [randomBytes(8).toString('hex'), randomBytes(8).toString('hex')];
-      const name = joinName(labels);
+      const name = joinName(labels, this.#options.settings.from);
       if (name === undefined) continue;
       this.#probes.set(name, upstream);
-      const question = { name, type: recordType.HINFO, flags: flag.RD, dnssecOk: false };
+      const question = { name, type: recordType.HINFO, flags: flag.RD, dnssecOk: false, transport: 'udp' } as const;
       upstream.ask(question, this.#options.timeoutMs).catch(() => undefined);
     }
   }
@@ -105,8 +95,8 @@ export class Forwarder {
     if (at >= 0) {
       this.#upstreams.splice(at, 1);
       upstream.close();
-      const to = formatServerAddress(upstream.address);
-      this.#options.log.error({ upstream: to }, 'this upstream sends queries back to this server; it is not asked');
+      const { log } = this.#options;
+      log.error({ upstream: upstream.name }, 'this upstream sends queries back to this server; it is not asked');
     }
     return true;
   }
@@ -115,6 +105,44 @@ export class Forwarder {
   close(): void {
     this.#isClosed = true;
     for (const upstream of this.#upstreams) upstream.close();
+  }
+
+  /** An answer whose life is over (RFC 8767): given at once, or when upstreams have nothing better. */
+  #resolveStale(question: Question, found: CachedAnswer, cache: AnswerCache): Forwarded | Promise<Forwarded> {
+    const stale = { kind: 'answer', response: found.response, ttl: 0, cached: true } as const;
+    const { refresh, verifyTimeoutMs } = cache.settings.serveStale ?? { refresh: 'immediate', verifyTimeoutMs: 0 };
+    const asked = this.#ask(question);
+    if (refresh === 'immediate') {
+      cache.metrics.countStale();
+      return stale;
+    }
+    return firstGood(asked, verifyTimeoutMs).then((answer) => {
+      if (answer !== undefined) return answer;
+      cache.metrics.countStale();
+      return stale;
+    });
+  }
+
+  /** Asks upstreams, or waits for the answer to the same question. */
+  #ask(question: Question): Forwarded | Promise<Forwarded> {
+    const { cache, maxInFlight, metrics } = this.#options;
+    const key = questionKey(question);
+    const underWay = this.#inFlight.get(key);
+    if (underWay !== undefined) return underWay;
+    // REFUSED lets a client go to its next server at once; it is what it would get from a server without upstreams.
+    if (this.#upstreams.length === 0) return { kind: 'failure', rcode: rcode.REFUSED };
+    if (this.#inFlight.size >= maxInFlight) {
+      metrics.countReject();
+      return { kind: 'failure', rcode: rcode.REFUSED };
+    }
+    const answer = this.#askAll(question).then((response): Forwarded => {
+      this.#inFlight.delete(key);
+      if (response === undefined) return { kind: 'failure', rcode: rcode.SERVFAIL };
+      const ttl = cache?.covers(question.name) === true ? cache.keep(question, response) : undefined;
+      return { kind: 'answer', response, ttl, cached: false };
+    });
+    this.#inFlight.set(key, answer);
+    return answer;
   }
 
   /** The first answer that says something; failing that, the last that says no; `undefined` when nobody answered. */
@@ -128,31 +156,67 @@ export class Forwarder {
       if (timeout <= 0 || this.#isClosed) break;
       const response = await this.#askOne(upstream, question, timeout);
       if (response === undefined) continue;
-      if (response.rcode === rcode.NOERROR || response.rcode === rcode.NXDOMAIN) return response;
+      if (isGood(response)) return response;
       refusal = response;
     }
     return refusal;
   }
 
   async #askOne(upstream: Upstream, question: Question, timeoutMs: number): Promise<Response | undefined> {
-    const to = formatServerAddress(upstream.address);
     const started = performance.now();
     try {
       const response = await upstream.ask(question, timeoutMs);
-      this.#options.metrics.countUpstream(to, response.rcode, (performance.now() - started) / 1000);
-      upstream.failedAt = undefined;
+      this.#options.metrics.countAnswer(upstream.name, response.rcode, (performance.now() - started) / 1000);
       return response;
     } catch (error) {
-      this.#options.metrics.countUpstreamFailure(to);
-      if (upstream.failedAt === undefined) this.#options.log.warn({ upstream: to, err: error }, 'upstream failed');
-      upstream.failedAt = performance.now();
+      upstream.noteFailure(error);
       return undefined;
     }
   }
 
+  /**
+   * Whom to ask, in this order: by the policy, those that failed just now after the others, those that are down not at
+   * all. When all are, it may well be the health check that fails: then anyone.
+   */
   #order(): Upstream[] {
-    const now = performance.now();
-    const isWell = ({ failedAt }: Upstream) => failedAt === undefined || now - failedAt > avoidMs;
-    return [...this.#upstreams.filter(isWell), ...this.#upstreams.filter((upstream) => !isWell(upstream))];
+    const up = this.#byPolicy().filter(({ isDown }) => !isDown);
+    if (up.length > 0) return [...up.filter(({ isSuspect }) => !isSuspect), ...up.filter(({ isSuspect }) => isSuspect)];
+    this.#options.metrics.countAllDown();
+    return shuffled(this.#upstreams).slice(0, 1);
   }
+
+  #byPolicy(): readonly Upstream[] {
+    const { policy } = this.#options.settings;
+    if (policy === 'random') return shuffled(this.#upstreams);
+    if (policy === 'sequential') return this.#upstreams;
+    const start = this.#turn++ % this.#upstreams.length;
+    return [...this.#upstreams.slice(start), ...this.#upstreams.slice(0, start)];
+  }
+}
+
+function isGood({ rcode: code }: Response): boolean {
+  return code === rcode.NOERROR || code === rcode.NXDOMAIN;
+}
+
+/** What upstreams say, if it says something and, with a time other than 0, comes within it. */
+async function firstGood(
+  asked: Forwarded | Promise<Forwarded>,
+  timeoutMs: number,
+): Promise<ForwardedAnswer | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<undefined>((resolve) => {
+    if (timeoutMs > 0) timer = setTimeout(() => resolve(undefined), timeoutMs);
+  });
+  const forwarded = await Promise.race([asked, late]);
+  clearTimeout(timer);
+  return forwarded?.kind === 'answer' && isGood(forwarded.response) ? forwarded : undefined;
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  const order = [...items];
+  for (let i = order.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [order[i], order[j]] = [order[j] as T, order[i] as T];
+  }
+  return order;
 }

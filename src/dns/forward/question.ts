@@ -11,6 +11,15 @@ export interface Question {
   readonly flags: number;
   /** Whether DNSSEC records are wanted with the answer. */
   readonly dnssecOk: boolean;
+  /** How the client came; other servers are asked likewise, unless they are to be asked otherwise. */
+  readonly transport: 'udp' | 'tcp';
+}
+
+/** How one server is asked once. */
+export interface AskOptions {
+  readonly timeoutMs: number;
+  /** Whether the question has an OPT record: some servers refuse what they do not know (RFC 6891 §7). */
+  readonly edns: boolean;
 }
 
 /** The largest UDP answer taken from another server: what passes any link unfragmented. */
@@ -22,16 +31,17 @@ export function questionKey({ name, type, flags, dnssecOk }: Question): string {
   return name + String.fromCharCode(type, bits);
 }
 
-/** The query message that asks it. */
-export function writeQuestion({ name, type, flags, dnssecOk }: Question, id: number): Buffer {
-  const message = Buffer.alloc(headerLength + name.length + 4 + 11);
+/** The query message that asks it; without EDNS for servers that do not know it. */
+export function writeQuestion({ name, type, flags, dnssecOk }: Question, id: number, edns: boolean): Buffer {
+  const message = Buffer.alloc(headerLength + name.length + 4 + (edns ? 11 : 0));
   message.writeUInt16BE(id, 0);
   message.writeUInt16BE(flags & (flag.RD | flag.CD), 2);
   message.writeUInt16BE(1, 4);
-  message.writeUInt16BE(1, 10);
+  message.writeUInt16BE(edns ? 1 : 0, 10);
   let at = headerLength + message.write(name, headerLength, 'latin1');
   at = message.writeUInt16BE(type, at);
   at = message.writeUInt16BE(recordClass.IN, at);
+  if (!edns) return message;
   // OPT: the root's name, type, size taken, and DO as the highest bit of the last flag word.
   at = message.writeUInt16BE(recordType.OPT, at + 1);
   at = message.writeUInt16BE(udpSize, at);

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { familyOf } from '../../net/ip.ts';
 import { type Response, readResponse } from '../wire/response.ts';
 import { lookupNothing, type ServerAddress, socketType } from './address.ts';
-import { answersQuestion, type Question, randomId, writeQuestion } from './question.ts';
+import { type AskOptions, answersQuestion, type Question, randomId, writeQuestion } from './question.ts';
 
 /** A question sent, until its answer or its end. */
 interface Pending {
@@ -42,7 +42,7 @@ class ExchangeSocket {
     return this.#closed || this.#uses >= maxUses || performance.now() - this.#born > maxAgeMs;
   }
 
-  ask(question: Question, timeoutMs: number): Promise<Response> {
+  ask(question: Question, { timeoutMs, edns }: AskOptions): Promise<Response> {
     this.#uses++;
     let id = randomId();
     while (this.#pending.has(id)) id = randomId();
@@ -51,7 +51,7 @@ class ExchangeSocket {
       const pending = { question, resolve, reject, timer };
       this.#pending.set(id, pending);
       this.#connected.then(
-        () => this.#pending.get(id) === pending && this.#socket.send(writeQuestion(question, id)),
+        () => this.#pending.get(id) === pending && this.#socket.send(writeQuestion(question, id, edns)),
         () => undefined,
       );
     });
@@ -94,22 +94,27 @@ class ExchangeSocket {
 /** Asks one server over UDP, from several ports that change. */
 export class UdpExchange {
   readonly #server: ServerAddress;
+  readonly #onUse: (isReused: boolean) => void;
   readonly #sockets: (ExchangeSocket | undefined)[] = Array.from({ length: spread }, () => undefined);
 
-  constructor(server: ServerAddress) {
+  /** `onUse` is told of each question, whether its socket was open already. */
+  constructor(server: ServerAddress, onUse: (isReused: boolean) => void) {
     this.#server = server;
+    this.#onUse = onUse;
   }
 
   /** Rejects when no answer comes in time, or the server's host says that nobody listens. */
-  ask(question: Question, timeoutMs: number): Promise<Response> {
+  ask(question: Question, options: AskOptions): Promise<Response> {
     const slot = randomId() % spread;
     let socket = this.#sockets[slot];
-    if (socket === undefined || socket.isSpent) {
+    const isReused = socket !== undefined && !socket.isSpent;
+    this.#onUse(isReused);
+    if (socket === undefined || !isReused) {
       socket?.retire();
       socket = new ExchangeSocket(this.#server);
       this.#sockets[slot] = socket;
     }
-    return socket.ask(question, timeoutMs);
+    return socket.ask(question, options);
   }
 
   close(): void {

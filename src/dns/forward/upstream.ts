@@ -1,39 +1,135 @@
-import { flag } from '../wire/constants.ts';
+import type { Logger } from '../../component/log.ts';
+import type { ForwardSettings } from '../config/types.ts';
+import { flag, rcode, recordType } from '../wire/constants.ts';
 import type { Response } from '../wire/response.ts';
-import type { ServerAddress } from './address.ts';
-import type { Question } from './question.ts';
-import { askOverTcp } from './tcp-exchange.ts';
+import { formatServerAddress } from './address.ts';
+import type { ForwardMetrics } from './forward-metrics.ts';
+import type { AskOptions, Question } from './question.ts';
+import { StreamExchange, type StreamTls } from './stream-exchange.ts';
+import type { TargetServer } from './targets.ts';
 import { UdpExchange } from './udp-exchange.ts';
+
+/** How one other server is asked. */
+export interface UpstreamOptions {
+  readonly server: TargetServer;
+  readonly settings: ForwardSettings;
+  /** For servers whose transport is TLS. */
+  readonly tls: StreamTls;
+  readonly metrics: ForwardMetrics;
+  readonly log: Logger;
+}
+
+/** How long a health check may take, in milliseconds. */
+const checkTimeoutMs = 1_000;
 
 /** Another server. */
 export class Upstream {
-  readonly address: ServerAddress;
-  /** When it last failed to answer, by the process's clock; `undefined` once it has answered since. */
-  failedAt: number | undefined;
+  /** Its address, with its port. */
+  readonly name: string;
+  readonly #options: UpstreamOptions;
   readonly #udp: UdpExchange;
+  readonly #stream: StreamExchange;
+  #failedChecks = 0;
+  #isChecked = false;
+  #isClosed = false;
+  #timer: NodeJS.Timeout | undefined;
 
-  constructor(address: ServerAddress) {
-    this.address = address;
-    this.#udp = new UdpExchange(address);
+  constructor(options: UpstreamOptions) {
+    const { server, settings, tls, metrics } = options;
+    this.#options = options;
+    this.name = formatServerAddress(server);
+    const isTls = server.transport === 'tls';
+    const onUse = (protocol: 'udp' | 'tcp' | 'tcp-tls') => (isReused: boolean) =>
+      metrics.countConnection(this.name, protocol, isReused);
+    this.#udp = new UdpExchange(server, onUse('udp'));
+    this.#stream = new StreamExchange({
+      server,
+      tls: isTls ? tls : undefined,
+      expireMs: settings.expireMs,
+      onUse: onUse(isTls ? 'tcp-tls' : 'tcp'),
+    });
+  }
+
+  /** Whether it failed and has not answered a health check since. */
+  get isSuspect(): boolean {
+    return this.#isChecked;
+  }
+
+  /** Whether it failed so many health checks that it is to be passed over. */
+  get isDown(): boolean {
+    const { maxFails } = this.#options.settings;
+    return maxFails > 0 && this.#failedChecks > maxFails;
   }
 
   /**
-   * Asks over UDP, and again over TCP if the answer did not fit; where TCP fails, the cut answer is one still, and says
-   * that it is cut. Rejects when none comes in time.
+   * Asks once. What does not fit into a datagram is asked again over TCP, and what a server does not understand without
+   * EDNS. Rejects when no answer comes in time.
    */
   async ask(question: Question, timeoutMs: number): Promise<Response> {
     const deadline = performance.now() + timeoutMs;
-    const response = await this.#udp.ask(question, timeoutMs);
-    if ((response.flags & flag.TC) === 0) return response;
+    const response = await this.#ask(question, { timeoutMs, edns: true });
+    if (response.rcode !== rcode.FORMERR || question.dnssecOk) return response;
     try {
-      return await askOverTcp(this.address, question, Math.max(1, deadline - performance.now()));
+      return await this.#ask(question, { timeoutMs: deadline - performance.now(), edns: false });
     } catch {
       return response;
     }
   }
 
-  /** Fails what is under way over UDP. */
+  /** Notes that it did not answer: from now on it is asked by ourselves, until it does. */
+  noteFailure(error: unknown): void {
+    const { settings, log } = this.#options;
+    if (this.#isChecked || this.#isClosed || settings.maxFails === 0) return;
+    log.warn({ upstream: this.name, err: error }, 'upstream failed');
+    this.#isChecked = true;
+    void this.#check();
+  }
+
+  /** Fails what is under way. */
   close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
     this.#udp.close();
+    this.#stream.close();
+  }
+
+  async #check(): Promise<void> {
+    const { settings, metrics, log } = this.#options;
+    const flags = settings.healthCheckRecursion ? flag.RD : 0;
+    const question = { name: settings.healthCheckDomain, type: recordType.NS, flags, dnssecOk: false } as const;
+    try {
+      // Any answer will do: it is about being there.
+      await this.ask({ ...question, transport: 'udp' }, checkTimeoutMs);
+      this.#isChecked = false;
+      this.#failedChecks = 0;
+      log.info({ upstream: this.name }, 'upstream answers again');
+    } catch {
+      if (this.#isClosed) return;
+      this.#failedChecks++;
+      metrics.countFailedCheck(this.name);
+      this.#timer = setTimeout(() => void this.#check(), settings.healthCheckMs).unref();
+    }
+  }
+
+  async #ask(question: Question, { timeoutMs, edns }: AskOptions): Promise<Response> {
+    const { server, settings } = this.#options;
+    const deadline = performance.now() + timeoutMs;
+    const left = () => Math.max(1, deadline - performance.now());
+    if (server.transport === 'tls' || settings.forceTcp) return await this.#stream.ask(question, { timeoutMs, edns });
+    if (question.transport === 'tcp' && !settings.preferUdp) {
+      try {
+        return await this.#stream.ask(question, { timeoutMs: timeoutMs / 2, edns });
+      } catch {
+        // There are servers, and relays, without TCP.
+      }
+    }
+    const response = await this.#udp.ask(question, { timeoutMs: left(), edns });
+    if ((response.flags & flag.TC) === 0) return response;
+    try {
+      return await this.#stream.ask(question, { timeoutMs: left(), edns });
+    } catch {
+      // The cut answer is one still, and says that it is cut.
+      return response;
+    }
   }
 }

@@ -1,8 +1,9 @@
 import type { Exchange } from '../exchange.ts';
-import type { Forwarded, Forwarder } from '../forward/forwarder.ts';
+import type { Forwarded, ForwardedAnswer, Forwarder } from '../forward/forwarder.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import { isWithin, type Name } from '../wire/name.ts';
-import { detachRecord } from '../wire/response.ts';
+import type { ReplyWriter } from '../wire/reply-writer.ts';
+import { detachRecord, type PlacedRecord, type Response } from '../wire/response.ts';
 import type { Handler } from './order.ts';
 
 /** Which names are asked of whom. */
@@ -10,11 +11,14 @@ export interface ForwardHandlerOptions {
   readonly from: Name;
   readonly except: readonly Name[];
   readonly forwarder: Forwarder;
+  /** Whether the addresses of an answer take turns at being first. */
+  readonly loadbalance: boolean;
 }
 
 /** Answers with what other servers say. */
 export class ForwardHandler implements Handler {
   readonly #options: ForwardHandlerOptions;
+  #turn = 0;
 
   constructor(options: ForwardHandlerOptions) {
     this.#options = options;
@@ -29,10 +33,15 @@ export class ForwardHandler implements Handler {
       return true;
     }
     const dnssecOk = query.edns?.dnssecOk === true;
-    const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk });
-    if (answer instanceof Promise) exchange.goOn(answer, (forwarded) => pass(exchange, forwarded));
-    else pass(exchange, answer);
+    const { transport } = exchange.incoming.client;
+    const answer = forwarder.resolve({ name, type: query.type, flags: query.flags, dnssecOk, transport });
+    if (answer instanceof Promise) exchange.goOn(answer, (forwarded) => this.#pass(exchange, forwarded));
+    else this.#pass(exchange, answer);
     return true;
+  }
+
+  #pass(exchange: Exchange, forwarded: Forwarded): void {
+    pass(exchange, forwarded, this.#options.loadbalance ? this.#turn++ : 0);
   }
 }
 
@@ -42,10 +51,8 @@ function problemOf(code: number): string {
     : 'no upstream answered';
 }
 
-type ForwardedAnswer = Extract<Forwarded, { readonly kind: 'answer' }>;
-
-/** Passes another server's answer on. */
-function pass(exchange: Exchange, forwarded: Forwarded): void {
+/** Passes another server's answer on; its addresses, from the one whose turn it is. */
+function pass(exchange: Exchange, forwarded: Forwarded, turn: number): void {
   if (forwarded.kind === 'failure') {
     exchange.fail(forwarded.rcode, 'forward', problemOf(forwarded.rcode));
     return;
@@ -55,12 +62,12 @@ function pass(exchange: Exchange, forwarded: Forwarded): void {
     // The name that was asked for is the cluster's own, and so is the answer's first part.
     exchange.writer.setFlags(flag.AA);
     writeContinued(exchange, forwarded, owner);
-  } else writeMessage(exchange, forwarded);
+  } else writeMessage(exchange, forwarded, turn);
   exchange.writer.setFlags(forwarded.response.flags & flag.TC);
   exchange.finish(forwarded.response.rcode, forwarded.cached ? 'cache' : 'forward');
 }
 
-function writeMessage({ writer }: Exchange, { response, age }: ForwardedAnswer): void {
+function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer, turn: number): void {
   const { answer, authority, additional, message, end } = response;
   writer.sectionsOf(message, end, {
     answer: answer.length,
@@ -69,21 +76,36 @@ function writeMessage({ writer }: Exchange, { response, age }: ForwardedAnswer):
   });
   if (writer.isTruncated) return;
   for (const { owner, ownerAt } of answer) if (owner === response.question.name) writer.repeatCase(ownerAt);
-  if (age === 0) return;
-  for (const section of [answer, authority, additional])
-    for (const { ttl, ttlAt } of section) writer.overwrite(ttlAt, Math.max(0, ttl - age));
+  rotate(writer, response, turn);
+  if (ttl === undefined) return;
+  for (const section of [answer, authority, additional]) for (const { ttlAt } of section) writer.overwrite(ttlAt, ttl);
 }
 
 /** What another server says of the name that aliases of ours led to, which stands at `owner`. */
-function writeContinued({ writer }: Exchange, { response, age }: ForwardedAnswer, owner: number): void {
+function writeContinued({ writer }: Exchange, { response, ttl }: ForwardedAnswer, owner: number): void {
   const known = new Map<Name, number>([[response.question.name, owner]]);
   for (const section of ['answer', 'authority'] as const) {
     for (const placed of response[section]) {
       const body = detachRecord(response.message, placed);
       if (body === undefined) continue;
-      const aged = { ...body, ttl: Math.max(0, body.ttl - age) };
+      const aged = { ...body, ttl: ttl ?? body.ttl };
       const data = writer.record(section, known.get(placed.owner) ?? placed.owner, aged);
       if (body.type === recordType.CNAME) known.set(body.rdata as string as Name, data);
     }
+  }
+}
+
+/** Has the addresses of one name trade their places: their data are of one length. */
+function rotate(writer: ReplyWriter, { answer, message, question }: Response, turn: number): void {
+  if (question.type !== recordType.A && question.type !== recordType.AAAA) return;
+  const addresses = answer.filter(({ type }) => type === question.type);
+  const [first] = addresses;
+  if (first === undefined || turn % addresses.length === 0) return;
+  const isAlike = ({ owner, dataAt, dataEnd }: PlacedRecord) =>
+    owner === first.owner && dataEnd - dataAt === first.dataEnd - first.dataAt;
+  if (!addresses.every(isAlike)) return;
+  for (const [i, { dataAt }] of addresses.entries()) {
+    const from = addresses[(i + turn) % addresses.length] ?? first;
+    writer.overwriteOctets(dataAt, message, { start: from.dataAt, end: from.dataEnd });
   }
 }

@@ -3,19 +3,21 @@ import type { Logger } from '../../component/log.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import type { ListenAddress } from '../config/types.ts';
-import { defaultTcpLimits, listenTcp } from './tcp.ts';
+import type { ServerTls } from '../tls-files.ts';
+import { defaultTcpLimits, listenTcp, type StreamListener } from './tcp.ts';
 import { type Listener, listenUdp } from './udp.ts';
 
 /**
- * Serves DNS at an address, UDP and TCP; without one, at all addresses of each family the machine has. The address of
+ * Serves DNS at an address, UDP and TCP, or TLS alone; without an address, at all addresses of each family the machine has. The address of
  * the result is the first of them.
  * @throws SignalboxError `PORT_TAKEN`; nothing is left open then
  */
 export async function listenAt(
   address: ListenAddress,
-  { responder, log }: { readonly responder: Responder; readonly log: Logger },
-): Promise<Listener> {
+  { responder, log, tls }: { readonly responder: Responder; readonly log: Logger; readonly tls: ServerTls | undefined },
+): Promise<StreamListener> {
   const opened: Listener[] = [];
+  const streams: StreamListener[] = [];
   const close = async () => {
     await Promise.all(opened.splice(0).map((listener) => listener.close()));
   };
@@ -23,17 +25,21 @@ export async function listenAt(
   const [first, ...others]: [Ip, ...Ip[]] = address.ip === undefined ? anyAddresses() : [address.ip];
   try {
     for (const ip of [first, ...others]) {
-      const tcp = await listenTcp({ ip, port }, { responder, limits: defaultTcpLimits, log });
+      const tcp = await listenTcp({ ip, port }, { responder, limits: defaultTcpLimits, log, tls });
       opened.push(tcp);
+      streams.push(tcp);
       // The same port for all, where the system chose one.
       port = tcp.address.port;
-      opened.push(await listenUdp({ ip, port }, responder, log));
+      if (tls === undefined) opened.push(await listenUdp({ ip, port }, responder, log));
     }
   } catch (error) {
     await close();
     throw error;
   }
-  return { address: { ip: first, port }, close };
+  const secure = (other: ServerTls) => {
+    for (const stream of streams) stream.secure(other);
+  };
+  return { address: { ip: first, port }, secure, close };
 }
 
 function anyAddresses(): [Ip, ...Ip[]] {

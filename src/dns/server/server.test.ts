@@ -8,10 +8,11 @@ import { decode } from 'dns-packet';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
-import { Forwarder } from '../forward/forwarder.ts';
+import type { Forwarder } from '../forward/forwarder.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { lines, questionPacket } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
+import { newForwarder } from '../testing/forwarding.ts';
 import { service, slice } from '../testing/objects.ts';
 import { responderOf } from '../testing/responder.ts';
 import { a, anyPort, type OtherServer, otherServer, silent } from '../testing/servers.ts';
@@ -35,14 +36,12 @@ beforeAll(async () => {
     const name = questions?.[0]?.name ?? '';
     return name.startsWith('silent') ? undefined : { id: id ?? 0, answers: [a(name, '192.0.2.1')] };
   });
-  forwarder = new Forwarder({
+  forwarder = newForwarder({
     upstreams: [upstream.address],
     timeoutMs: 250,
     deadlineMs: 500,
     maxInFlight: 100,
-    cache: { entries: 10, bytes: 1 << 16, maxTtl: 30 },
-    metrics: metrics.forwarding('dns://:53', '.'),
-    log: silent,
+    metrics,
   });
   const zone = exampleZone();
   const hosts = Array.from({ length: 250 }, (_, i) => `10.244.9.${i + 1}`);

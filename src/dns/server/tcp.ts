@@ -1,11 +1,13 @@
 import { once } from 'node:events';
-import { createServer, type Socket } from 'node:net';
+import { createServer, type Server, type Socket } from 'node:net';
+import { createServer as createSecureServer, type TlsOptions } from 'node:tls';
 import type { Logger } from '../../component/log.ts';
 import { portTaken } from '../../component/port-taken.ts';
 import { familyOf } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
 import type { Client } from '../metrics.ts';
+import type { ServerTls } from '../tls-files.ts';
 import { headerLength } from '../wire/constants.ts';
 import type { Listener } from './udp.ts';
 
@@ -33,21 +35,34 @@ interface Service {
   readonly responder: Responder;
   readonly limits: TcpLimits;
   readonly log: Logger;
+  /** For DNS over TLS; absent for TCP in the clear. */
+  readonly tls?: ServerTls | undefined;
+}
+
+/** A listener whose certificate can be changed while it serves. */
+export interface StreamListener extends Listener {
+  /** Shows another certificate from now on, to clients that come. Nothing changes in the clear. */
+  secure(tls: ServerTls): void;
 }
 
 /**
- * Serves DNS over TCP (RFC 7766). Port 0 takes a free one.
+ * Serves DNS over TCP (RFC 7766), or over TLS (RFC 7858). Port 0 takes a free one.
  * @throws SignalboxError `PORT_TAKEN`
  */
-export async function listenTcp(address: ServerAddress, service: Service): Promise<Listener> {
+export async function listenTcp(address: ServerAddress, service: Service): Promise<StreamListener> {
   const family = familyOf(address.ip);
   const connections = new Set<Connection>();
-  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+  const sockets = new Set<Socket>();
+  const { server, secure } = serverOf(service, (socket) => {
     const { remoteAddress: from = '', remotePort = 0 } = socket;
     const client = { transport: 'tcp' as const, family, address: from, port: remotePort };
     const connection = new Connection(socket, client, service);
     connections.add(connection);
     socket.on('close', () => connections.delete(connection));
+  });
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
   });
   server.maxConnections = service.limits.connections;
   server.listen({ port: address.port, host: address.ip, ipv6Only: family === 'IPv6' });
@@ -60,12 +75,40 @@ export async function listenTcp(address: ServerAddress, service: Service): Promi
   const bound = server.address();
   return {
     address: { ip: address.ip, port: typeof bound === 'object' ? (bound?.port ?? address.port) : address.port },
+    secure,
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
         for (const connection of connections) connection.finish();
+        // Among them are those whose handshake has not ended, which have no connection yet.
+        setTimeout(() => sockets.forEach((socket) => void socket.destroy()), finishMs).unref();
       }),
   };
+}
+
+function serverOf(
+  { tls, limits, log }: Service,
+  onConnection: (socket: Socket) => void,
+): { readonly server: Server; readonly secure: (tls: ServerTls) => void } {
+  const options = { noDelay: true, allowHalfOpen: true };
+  if (tls === undefined) return { server: createServer(options, onConnection), secure: () => undefined };
+  const server = createSecureServer({ ...options, ...secured(tls), handshakeTimeout: limits.idleMs }, onConnection);
+  server.on('tlsClientError', (err, socket) => {
+    log.debug({ err }, 'tls handshake');
+    // One that took too long is told of and left open.
+    socket.destroy();
+  });
+  const secure = (other: ServerTls) => {
+    const changed = secured(other);
+    server.setSecureContext(changed);
+    // Whether clients must show a certificate is no part of the context, but of the server itself.
+    Object.assign(server, { requestCert: changed.requestCert, rejectUnauthorized: changed.rejectUnauthorized });
+  };
+  return { server, secure };
+}
+
+function secured(tls: ServerTls): ServerTls & TlsOptions {
+  return { ...tls, rejectUnauthorized: tls.requestCert, ALPNProtocols: ['dot'], minVersion: 'TLSv1.2' };
 }
 
 /** One client's connection: queries in, answers out as they come, in any order. */

@@ -3,7 +3,7 @@ import type { TransferRule } from '../config/types.ts';
 import type { Forwarder } from '../forward/forwarder.ts';
 import { ForwardHandler } from '../handlers/forward.ts';
 import { KubernetesHandler } from '../handlers/kubernetes.ts';
-import { inOrder } from '../handlers/order.ts';
+import { type Handler, inOrder } from '../handlers/order.ts';
 import { TransferHandler } from '../handlers/transfer.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { rootName } from '../wire/name.ts';
@@ -17,6 +17,7 @@ export interface ResponderParts {
   readonly maxUdpSize?: number;
   readonly transfer?: readonly TransferRule[];
   readonly metrics?: DnsMetrics;
+  readonly hosts?: Handler;
 }
 
 /** For tests: a responder with one block for all names: a cluster's, and others where there is a forwarder. */
@@ -24,8 +25,10 @@ export function responderOf(parts: ResponderParts): Responder {
   const { zone, forwarder, isReady = true, maxUdpSize = 1232, transfer = [], metrics = new DnsMetrics() } = parts;
   const handlers = inOrder({
     transfer: [new TransferHandler({ rules: transfer, zone, isReady: () => isReady })],
+    hosts: parts.hosts === undefined ? [] : [parts.hosts],
     kubernetes: [new KubernetesHandler({ zone, isReady: () => isReady, loadbalance: true })],
-    forward: forwarder === undefined ? [] : [new ForwardHandler({ from: rootName, except: [], forwarder })],
+    forward:
+      forwarder === undefined ? [] : [new ForwardHandler({ from: rootName, except: [], forwarder, loadbalance: true })],
   });
   return new Responder({
     blocks: [{ zones: [{ apex: rootName, metrics: metrics.queries('dns://:53', '.') }], handlers }],

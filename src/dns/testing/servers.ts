@@ -1,10 +1,11 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
+import { createServer as createSecureServer, TLSSocket, type TlsOptions } from 'node:tls';
 import { type Answer, type DecodedPacket, decode, encode, type Packet } from 'dns-packet';
 import { pino } from 'pino';
-import { parseIp } from '../../net/ip.ts';
-import type { ServerAddress } from '../forward/address.ts';
+import { familyOf, parseIp } from '../../net/ip.ts';
+import { type ServerAddress, socketType } from '../forward/address.ts';
 
 /** For tests: a log that writes nothing. */
 export const silent = pino({ level: 'silent' });
@@ -19,11 +20,16 @@ export type Reply = (query: DecodedPacket, transport: 'udp' | 'tcp') => Packet |
 export interface OtherServer {
   readonly address: ServerAddress;
   readonly asked: { readonly name: string; readonly transport: 'udp' | 'tcp'; readonly port: number }[];
+  /** Of each TLS connection, whether it took up a session again. */
+  readonly resumed: readonly boolean[];
   close(): Promise<void>;
 }
 
-/** For tests: starts a server whose answers a function makes, and the reference implementation writes. */
-export async function otherServer(reply: Reply): Promise<OtherServer> {
+/**
+ * For tests: starts a server whose answers a function makes, and the reference implementation writes. With TLS options,
+ * its TCP is TLS; it listens at 127.0.0.1 unless another address of this machine is given.
+ */
+export async function otherServer(reply: Reply, tls?: TlsOptions, ip = anyPort.ip): Promise<OtherServer> {
   const asked: OtherServer['asked'] = [];
   const answer = (packet: Buffer, transport: 'udp' | 'tcp', port: number): Buffer | undefined => {
     const query = decode(packet);
@@ -32,7 +38,9 @@ export async function otherServer(reply: Reply): Promise<OtherServer> {
     if (made === undefined || Buffer.isBuffer(made)) return made;
     return encode({ type: 'response', id: query.id ?? 0, questions: query.questions ?? [], ...made });
   };
-  const tcp = createServer((socket) => {
+  const resumed: boolean[] = [];
+  const serve = (socket: Socket) => {
+    if (socket instanceof TLSSocket) resumed.push(socket.isSessionReused());
     socket.on('data', (chunk) => {
       const message = answer(chunk.subarray(2), 'tcp', socket.remotePort ?? 0);
       if (message === undefined) return;
@@ -41,20 +49,22 @@ export async function otherServer(reply: Reply): Promise<OtherServer> {
       socket.write(Buffer.concat([length, message]));
     });
     socket.on('error', () => undefined);
-  });
-  tcp.listen(0, '127.0.0.1');
+  };
+  const tcp = tls === undefined ? createServer(serve) : createSecureServer(tls, serve);
+  tcp.listen(0, ip);
   await once(tcp, 'listening');
   const { port } = tcp.address() as { port: number };
-  const udp = createSocket('udp4');
+  const udp = createSocket(socketType(familyOf(ip)));
   udp.on('message', (packet, from) => {
     const message = answer(packet, 'udp', from.port);
     if (message !== undefined) udp.send(message, from.port, from.address);
   });
-  udp.bind(port, '127.0.0.1');
+  udp.bind(port, ip);
   await once(udp, 'listening');
   return {
-    address: { ip: parseIp('127.0.0.1'), port },
+    address: { ip, port },
     asked,
+    resumed,
     close: async () => {
       udp.close();
       tcp.close();

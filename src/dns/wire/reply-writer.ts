@@ -124,6 +124,15 @@ export class ReplyWriter {
     this.#out[offset + 1] = value & 0xff;
   }
 
+  /** Writes octets of another message over those that stand at an offset, as many. */
+  overwriteOctets(
+    offset: number,
+    message: Buffer,
+    { start, end }: { readonly start: number; readonly end: number },
+  ): void {
+    message.copy(this.#out, offset, start, end);
+  }
+
   /** Gives a name at an offset, which is equal to the question's, the case the question has. */
   repeatCase(offset: number): void {
     let from = questionOffset;

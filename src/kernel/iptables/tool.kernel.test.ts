@@ -136,13 +136,15 @@ describe('openIptables', () => {
 describe('the lock of xtables', () => {
   let folder: string;
   let holder: ChildProcess | undefined;
+  const { XTABLES_LOCKFILE: usual } = process.env;
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'signalbox-lock-'));
     process.env.XTABLES_LOCKFILE = join(folder, 'lock');
   });
   afterEach(() => {
     if (holder?.exitCode === null && holder.signalCode === null) process.kill(-(holder.pid ?? 0), 'SIGKILL');
-    delete process.env.XTABLES_LOCKFILE;
+    if (usual === undefined) delete process.env.XTABLES_LOCKFILE;
+    else process.env.XTABLES_LOCKFILE = usual;
     rmSync(folder, { recursive: true });
   });
 

@@ -1,0 +1,156 @@
+import { execFile } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connect } from '../client/client.ts';
+import type { ApiClient } from '../client/types.ts';
+import { readDnsConfig } from './config/read.ts';
+import { DnsServer } from './server.ts';
+import { SmallApi } from './testing/api.ts';
+import { type Certified, certify } from './testing/certificates.ts';
+import { a, type OtherServer, otherServer, silent } from './testing/servers.ts';
+
+let api: SmallApi;
+let client: ApiClient;
+let folder: string;
+let port: number;
+let server: DnsServer | undefined;
+const others: OtherServer[] = [];
+
+beforeEach(async () => {
+  api = new SmallApi();
+  await api.start();
+  api.put('namespaces', 'default', {});
+  api.put('services', 'default/outside', { spec: { type: 'ExternalName', externalName: 'api.stub.test' } });
+  client = connect({ server: api.url });
+  port = await freePort();
+  folder = await mkdtemp(join(tmpdir(), 'dns-blocks-'));
+});
+
+afterEach(async () => {
+  await server?.close();
+  server = undefined;
+  client.close();
+  await api.stop();
+  for (const other of others.splice(0)) await other.close();
+  await rm(folder, { recursive: true });
+});
+
+async function freePort(): Promise<number> {
+  const probe = createServer().listen(0, '127.0.0.1');
+  await once(probe, 'listening');
+  const { port: free } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return free;
+}
+
+async function start(corefile: string): Promise<DnsServer> {
+  const file = join(folder, 'Corefile');
+  await writeFile(file, corefile);
+  const { config } = await readDnsConfig(file);
+  server = await DnsServer.start({ config, client, log: silent });
+  await server.synced;
+  return server;
+}
+
+/** A server whose answers are one address. */
+async function upstream(address: string, tls?: Certified): Promise<string> {
+  const other = await otherServer(({ questions }) => ({ answers: [a(questions?.[0]?.name ?? '', address)] }), tls);
+  others.push(other);
+  return `127.0.0.1:${other.address.port}`;
+}
+
+/** What dig prints, short, as lines. */
+async function dig(name: string, ...rest: string[]): Promise<string[]> {
+  const args = ['@127.0.0.1', '-p', String(port), '+short', '+time=3', '+tries=1', ...rest, name];
+  return (await promisify(execFile)('dig', args)).stdout.trim().split('\n');
+}
+
+describe('openBlock', () => {
+  test('asks the servers of the nearest zone, for targets of aliases too', async () => {
+    const [all, stub, deep] = [await upstream('192.0.2.1'), await upstream('192.0.2.2'), await upstream('192.0.2.3')];
+    await start(`.:${port} {
+      bind 127.0.0.1
+      kubernetes cluster.local
+      forward . ${all}
+      forward stub.test ${stub} {
+        except odd.stub.test
+      }
+      forward deep.stub.test ${deep}
+      cache
+    }`);
+    expect(await dig('www.test')).toEqual(['192.0.2.1']);
+    expect(await dig('www.stub.test')).toEqual(['192.0.2.2']);
+    expect(await dig('www.deep.stub.test')).toEqual(['192.0.2.3']);
+    expect(await dig('www.odd.stub.test')).toEqual(['192.0.2.1']);
+    expect(await dig('outside.default.svc.cluster.local')).toEqual(['api.stub.test.', '192.0.2.2']);
+  });
+
+  test('answers from hosts before it asks anybody', async () => {
+    const all = await upstream('192.0.2.1');
+    await writeFile(join(folder, 'hosts'), '192.0.2.77 file.test\n');
+    const { metrics } = await start(`.:${port} {
+      bind 127.0.0.1
+      hosts ${folder}/hosts {
+        192.0.2.78 inline.test
+        ttl 60
+        fallthrough
+      }
+      forward . ${all}
+    }`);
+    expect(await dig('file.test')).toEqual(['192.0.2.77']);
+    expect(await dig('inline.test')).toEqual(['192.0.2.78']);
+    expect(await dig('other.test')).toEqual(['192.0.2.1']);
+    expect(metrics.registry.text()).toMatch(/coredns_dns_responses_total\{[^}]*plugin="hosts"\} 2\n/);
+    expect(metrics.registry.text()).toMatch(/coredns_plugin_enabled\{[^}]*name="hosts"\} 1\n/);
+  });
+
+  test('listens for DNS over TLS, and asks over it', async () => {
+    const authority = await certify('Test Authority');
+    const own = await certify('dns.test', authority);
+    await writeFile(join(folder, 'ca.pem'), authority.cert);
+    await writeFile(join(folder, 'cert.pem'), own.cert);
+    await writeFile(join(folder, 'key.pem'), own.key);
+    const all = await upstream('192.0.2.1', own);
+    const corefile = (certificate: string) => `tls://.:${port} {
+      bind 127.0.0.1
+      tls ${folder}/${certificate} ${folder}/key.pem
+      forward . tls://${all} {
+        tls ${folder}/ca.pem
+        tls_servername dns.test
+      }
+    }`;
+    const started = await start(corefile('cert.pem'));
+    expect(await dig('www.test', '+tls', `+tls-ca=${folder}/ca.pem`, '+tls-hostname=dns.test')).toEqual(['192.0.2.1']);
+    await started.close();
+    await expect(start(corefile('gone.pem'))).rejects.toThrow(/gone\.pem cannot be read.*INVALID_CONFIG/);
+  });
+
+  test('keeps answers as its cache says', async () => {
+    const all = await upstream('192.0.2.1');
+    await start(`.:${port} {
+      bind 127.0.0.1
+      forward . ${all}
+      cache 10 kept.test {
+        disable success odd.kept.test
+      }
+    }`);
+    for (const name of ['a.kept.test', 'a.odd.kept.test', 'a.test'])
+      for (const _ of [1, 2]) expect(await dig(name)).toEqual(['192.0.2.1']);
+    const asked = others[0]?.asked.map(({ name }) => name).sort();
+    expect(asked?.filter((name) => name.endsWith('.test'))).toEqual([
+      'a.kept.test',
+      'a.odd.kept.test',
+      'a.odd.kept.test',
+      'a.test',
+      'a.test',
+    ]);
+    const [line] = await dig('a.kept.test', '+noshort', '+noall', '+answer');
+    expect(Number(line?.split(/\s+/)[1])).toBeLessThanOrEqual(10);
+  });
+});
