@@ -25,7 +25,12 @@ const levels = [
   { name: 'unit', project: 'unit' },
   { name: 'integration', project: 'integration' },
   { name: 'kernel', project: 'kernel', wrap: isRoot ? ['unshare', ...namespaces, '--'] : rootlessNamespaces() },
-  { name: 'kernel, as an ordinary user', project: 'kernel', user: true, wrap: rootlessNamespaces() },
+  {
+    ...{ name: 'kernel, as an ordinary user', project: 'kernel', user: true, wrap: rootlessNamespaces() },
+    // What differs by user is how modes reach the kernel, which has tests of its own beside each; the rules do not.
+    env: { PROXY_MODE: 'nftables' },
+    says: 'the scenarios of test/conformance are played in nftables mode alone here: in all modes as root',
+  },
   { name: 'ipvs', project: 'ipvs', wrap: isRoot ? ['unshare', ...namespaces, '--'] : rootlessNamespaces(), vm: true },
   { name: 'end to end', project: 'e2e' },
   { name: 'end to end, as an ordinary user', project: 'e2e', user: true },
@@ -38,6 +43,7 @@ for (const level of levels) {
   // Run by an ordinary user, the first of a pair is that user's run already.
   if (level.user && !isRoot) continue;
   console.log(`\n== ${level.name}`);
+  if (level.says !== undefined) console.log(level.says);
   const result = level.vm && !hostHasIpvs() ? runVmLevel(level) : runLevel(level);
   for (const key of Object.keys(total)) total[key] += result[key];
   broken ||= result.broken;
@@ -75,7 +81,11 @@ function runLevel(level) {
     ...(level.wrap ?? []),
     ...vitestCommand(at.cwd, { project: level.project, report: at.report ?? report }),
   ];
-  const { status, error } = spawnSync(command, args, { cwd: at.cwd, stdio: 'inherit', env: at.env });
+  const { status, error } = spawnSync(command, args, {
+    cwd: at.cwd,
+    stdio: 'inherit',
+    env: { ...at.env, ...level.env },
+  });
   if (error) console.error(`${command} could not be started: ${error.message}`);
   return { ...counts(at.report ?? report), broken: status !== 0 };
 }

@@ -33,7 +33,7 @@ const anyAddress: readonly string[] = ['0.0.0.0', '::'];
 /**
  * Reads an API server's configuration file:
  *
- * - `listen`: list of `{host, port}` or `{fd}`
+ * - `listen`: list of `{host, port}` or `{fd}`; port 0 takes one that is free
  * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key` and `sa.key`, which signs service accounts' tokens
  * - `nodeClient`: `{certFile, keyFile}`, the client certificate for nodes; without it logs and streams of Pods are not
  *   to be had
@@ -162,7 +162,7 @@ function readFile(at: ConfigValue): string {
 function listenAddress(fields: ConfigFields): Listen {
   const fd = fields.optional('fd', readInteger(0, 1 << 20));
   if (fd !== undefined) return { fd };
-  return { host: fields.required('host', readIp), port: fields.required('port', readPort) };
+  return { host: fields.required('host', readIp), port: fields.required('port', readInteger(0, 65535)) };
 }
 
 function advertisedAddress(fields: ConfigFields): { ip: string; port: number } {

@@ -18,8 +18,10 @@ function commandsOf(page: string): string {
 /** Types it into one shell in the checkout, whose first failing command ends it and is named. */
 function type(commands: string): Promise<Outcome> {
   const strict = 'set -eEuo pipefail; trap \'echo "failed: $BASH_COMMAND" >&2\' ERR\n';
+  // What a page leaves in the background would hold the output open when one of its commands has failed.
+  const tidy = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
   const env = { ...box.env, KUBECONFIG: '' };
-  return run('bash', ['-c', `cd '${root}'\n${strict}${commands}`], { env, timeoutMs: 110_000 });
+  return run('bash', ['-c', `cd '${root}'\n${strict}${tidy}${commands}`], { env, timeoutMs: 110_000 });
 }
 
 describe('README.md', () => {
