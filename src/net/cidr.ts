@@ -51,6 +51,15 @@ export function cidrContains(cidr: Cidr, ip: Ip): boolean {
   return ipToBigInt(ip) >> hostBits === ipToBigInt(cidr.base) >> hostBits;
 }
 
+/** The blocks without those that lie in another. */
+export function widest(blocks: readonly Cidr[]): Cidr[] {
+  const kept: Cidr[] = [];
+  for (const block of [...blocks].sort((a, b) => a.prefix - b.prefix)) {
+    if (!kept.some((wider) => cidrContains(wider, block.base))) kept.push(block);
+  }
+  return kept;
+}
+
 /**
  * The address `offset` steps after the base.
  * @throws SignalboxError `ADDRESS_OUT_OF_RANGE` when the block ends before

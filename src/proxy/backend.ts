@@ -79,3 +79,8 @@ export interface Backend {
   /** Lets go of the kernel; rules stay. */
   close(): void;
 }
+
+/** Everything that was refused, where one call is carried out in several. */
+export function refusedIn(results: readonly SyncResult[]): SyncResult['refused'] {
+  return new Map(results.flatMap(({ refused }) => [...refused]));
+}

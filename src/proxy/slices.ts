@@ -13,7 +13,10 @@ export async function inSlices<T>(
     if (step.done === true) return step.value;
     if (performance.now() - began < sliceMs) continue;
     await setImmediate();
-    if (signal?.aborted === true) return undefined;
+    if (signal?.aborted === true) {
+      steps.return(undefined as never);
+      return undefined;
+    }
     began = performance.now();
   }
 }

@@ -1,5 +1,5 @@
 import type { NodeFacts } from '../../model/types.ts';
-import { type Cidr, cidrContains } from '../../net/cidr.ts';
+import { type Cidr, widest } from '../../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily, isLoopback } from '../../net/ip.ts';
 import {
   type Block,
@@ -233,13 +233,4 @@ function markOffCluster(context: RuleContext): Chain[] {
 
 export function blockText({ base, prefix }: Cidr): Block {
   return `${base}/${prefix}`;
-}
-
-/** Blocks that no other one holds. */
-function widest(blocks: readonly Cidr[]): Cidr[] {
-  const kept: Cidr[] = [];
-  for (const block of [...blocks].sort((a, b) => a.prefix - b.prefix)) {
-    if (!kept.some((wider) => cidrContains(wider, block.base))) kept.push(block);
-  }
-  return kept;
 }

@@ -1,5 +1,5 @@
 import type { LocalTraffic } from '../../model/types.ts';
-import { bits, type Cidr, formatCidr } from '../../net/cidr.ts';
+import { bits, type Cidr, formatCidr, widest } from '../../net/cidr.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import type {
   Block,
@@ -15,7 +15,7 @@ import type {
 } from '../../rules/nftables/syntax.ts';
 import { drawModuli, drawSizes } from './draw.ts';
 import { chainNames, type Side, setNames, sideNames, sides, sourcesName, stickyName, tableName } from './names.ts';
-import { prefixMask, sourcePrefixes, widest } from './source-ranges.ts';
+import { prefixMask, sourcePrefixes } from './source-ranges.ts';
 
 /** nft's word for a family. */
 function tableFamily(family: IpFamily): TableFamily {

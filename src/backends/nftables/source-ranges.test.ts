@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Cidr, cidrContains, formatCidr, parseCidr } from '../../net/cidr.ts';
 import { ipFromBigInt, parseIp } from '../../net/ip.ts';
-import { prefixMask, sourceBlocks, sourcePrefixes, widest } from './source-ranges.ts';
+import { prefixMask, sourceBlocks, sourcePrefixes } from './source-ranges.ts';
 
 const address = fc.integer({ min: 0, max: 0xffff }).map((value) => ipFromBigInt(BigInt(value << 14), 'IPv4'));
 const range = fc
@@ -30,13 +30,6 @@ describe('sourceBlocks', () => {
       '10.1.3.0/24',
     ]);
     expect(sourceBlocks([parseCidr('fd00:1::/31')])).toHaveLength(2);
-  });
-});
-
-describe('widest', () => {
-  test('drops what lies in another, and what is there twice', () => {
-    const blocks = ['10.1.0.0/16', '10.0.0.0/8', '11.0.0.0/8', '11.0.0.0/8'].map(parseCidr);
-    expect(widest(blocks).map(formatCidr)).toEqual(['10.0.0.0/8', '11.0.0.0/8']);
   });
 });
 

@@ -1,4 +1,4 @@
-import { bits, type Cidr, cidrContains, cidrSize } from '../../net/cidr.ts';
+import { bits, type Cidr, cidrSize, widest } from '../../net/cidr.ts';
 import { type Ip, type IpFamily, ipFromBigInt, ipToBigInt } from '../../net/ip.ts';
 
 /**
@@ -20,15 +20,6 @@ export function prefixMask(prefix: number, family: IpFamily): Ip {
 /** The same addresses as blocks of the lengths there are, none of which lies in another. */
 export function sourceBlocks(ranges: readonly Cidr[]): Cidr[] {
   return widest(ranges).flatMap(divide);
-}
-
-/** Without those that lie in another. */
-export function widest(blocks: readonly Cidr[]): Cidr[] {
-  const kept: Cidr[] = [];
-  for (const block of [...blocks].sort((a, b) => a.prefix - b.prefix)) {
-    if (!kept.some((wider) => cidrContains(wider, block.base))) kept.push(block);
-  }
-  return kept;
 }
 
 function divide(range: Cidr): Cidr[] {

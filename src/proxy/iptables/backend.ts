@@ -7,7 +7,7 @@ import { openIptables, variantsInUse } from '../../kernel/iptables/tool.ts';
 import { readSysctl, writeSysctl } from '../../kernel/sysctl.ts';
 import type { HealthCheck, NodeFacts } from '../../model/types.ts';
 import type { IpFamily } from '../../net/ip.ts';
-import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import { type Backend, type CheckResult, refusedIn, type ServicePortUpdates, type SyncResult } from '../backend.ts';
 import type { ProxyMode } from '../config.ts';
 import { FamilyRules, type RuleSettings } from './rules.ts';
 
@@ -58,13 +58,13 @@ export class IptablesBackend implements Backend {
     const settings = this.#ruleSettings();
     const results: SyncResult[] = [];
     for (const rules of this.#rules) results.push(await rules.sync({ node, settings, updates, healthChecks }));
-    return merge(results);
+    return withTables(results);
   }
 
   async check(signal: AbortSignal): Promise<CheckResult> {
     const results: CheckResult[] = [];
     for (const rules of this.#rules) results.push(await rules.check(signal));
-    return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
+    return { ...withTables(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 
   async cleanup(current?: ProxyMode): Promise<readonly string[]> {
@@ -111,8 +111,6 @@ function placesEveryPacket(): boolean {
   }
 }
 
-function merge(results: readonly SyncResult[]): SyncResult {
-  const refused = new Map<string, SignalboxError>();
-  for (const result of results) for (const [name, error] of result.refused) refused.set(name, error);
-  return { refused, tables: results.flatMap(({ tables = [] }) => tables) };
+function withTables(results: readonly SyncResult[]): SyncResult {
+  return { refused: refusedIn(results), tables: results.flatMap(({ tables = [] }) => tables) };
 }

@@ -1,5 +1,4 @@
 import { release } from 'node:os';
-import { setImmediate } from 'node:timers/promises';
 import { insideMarkOf, insideMarks } from '../../backends/ipvs/names.ts';
 import type { Logger } from '../../component/log.ts';
 import type { Iptables } from '../../kernel/iptables/interface.ts';
@@ -11,10 +10,11 @@ import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
 import type { VirtualAddress } from '../../rules/ipvs/syntax.ts';
 import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
 import type { ProxyMode } from '../config.ts';
+import { inSlices } from '../slices.ts';
 import { closeServicesKernel, openServicesKernel, type ServicesKernel } from './kernel.ts';
 import { FixedRules, type SharedChain } from './rules.ts';
 import { type Setting, settingsFor } from './sysctls.ts';
-import { type Comparison, ServiceTable, type TableSettings } from './table.ts';
+import { ServiceTable, type TableSettings } from './table.ts';
 
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
 
@@ -30,9 +30,6 @@ export interface IpvsModeSettings extends TableSettings {
 
 /** How often real servers are looked at that end their connections, milliseconds. */
 const drainPeriod = 5_000;
-
-/** Milliseconds that a comparison takes before it lets others have the thread. */
-const sliceMs = 2;
 
 /**
  * The backend on IPVS, the sets and the iptables of this network namespace.
@@ -217,22 +214,4 @@ function isOfServices(family: IpFamily, updates: ServicePortUpdates): boolean {
 /** The node's own addresses whatever devices they are on. */
 function addressesOf({ addresses, nodePortAddresses }: NodeFacts): readonly Ip[] {
   return [...addresses, ...nodePortAddresses];
-}
-
-/** Carries steps out, a few milliseconds at a time. Gives `undefined` when the signal aborts before the end. */
-async function inSlices(
-  steps: Generator<undefined, Comparison, undefined>,
-  signal: AbortSignal,
-): Promise<Comparison | undefined> {
-  let began = performance.now();
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) return step.value;
-    if (performance.now() - began < sliceMs) continue;
-    await setImmediate();
-    if (signal.aborted) {
-      steps.return(undefined as never);
-      return undefined;
-    }
-    began = performance.now();
-  }
 }

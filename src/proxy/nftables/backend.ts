@@ -1,10 +1,9 @@
 import { tableName } from '../../backends/nftables/names.ts';
-import type { SignalboxError } from '../../errors/error.ts';
 import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
 import { openNftables } from '../../kernel/nftables/table.ts';
 import type { NodeFacts } from '../../model/types.ts';
 import type { IpFamily } from '../../net/ip.ts';
-import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import { type Backend, type CheckResult, refusedIn, type ServicePortUpdates, type SyncResult } from '../backend.ts';
 import { NftablesTable } from './table.ts';
 
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
@@ -35,13 +34,13 @@ export class NftablesBackend implements Backend {
   }
 
   async sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult> {
-    return merge(this.#tables.map((table) => table.sync(node, updates)));
+    return { refused: refusedIn(this.#tables.map((table) => table.sync(node, updates))) };
   }
 
   async check(signal: AbortSignal): Promise<CheckResult> {
     const results: CheckResult[] = [];
     for (const table of this.#tables) results.push(await table.check(signal));
-    return { ...merge(results), repaired: results.flatMap(({ repaired }) => repaired) };
+    return { refused: refusedIn(results), repaired: results.flatMap(({ repaired }) => repaired) };
   }
 
   async cleanup(): Promise<readonly string[]> {
@@ -53,10 +52,4 @@ export class NftablesBackend implements Backend {
   close(): void {
     this.#kernel.close();
   }
-}
-
-function merge(results: readonly SyncResult[]): SyncResult {
-  const refused = new Map<string, SignalboxError>();
-  for (const result of results) for (const [name, error] of result.refused) refused.set(name, error);
-  return { refused };
 }

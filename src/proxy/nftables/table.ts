@@ -1,4 +1,3 @@
-import { setImmediate } from 'node:timers/promises';
 import { compileBase, type Shape } from '../../backends/nftables/compile.ts';
 import { claimNames, sideNames, tableName } from '../../backends/nftables/names.ts';
 import { type Before, beforeOf, compileServicePort } from '../../backends/nftables/service.ts';
@@ -19,15 +18,13 @@ import type {
 } from '../../rules/nftables/syntax.ts';
 import { sameValue } from '../../tracker/same-value.ts';
 import type { CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
+import { inSlices } from '../slices.ts';
 
 /** Reasons that lie in the whole and not in what is asked for: nothing is learned by asking for less. */
 const hopeless = ['EPERM', 'EACCES', 'EAGAIN', 'EINTR', 'ENOMEM', 'ENOBUFS'];
 
 /** When units are tried apart, so many elements at once fit in a batch of any size the kernel may have been set to. */
 const elementsApart = 500;
-
-/** Milliseconds that a comparison takes before it lets others have the thread. */
-const sliceMs = 2;
 
 /** Comparisons that somebody else's change interrupts, one after another, before it is done without a pause. */
 const comparisons = 3;
@@ -322,21 +319,6 @@ function endpointsByClaim(program: Program | undefined): Before | undefined {
 
 function hasFrontend(port: ServicePort | undefined, family: IpFamily): boolean {
   return port?.frontends.some(({ ip }) => familyOf(ip) === family) === true;
-}
-
-/** Carries steps out, a few milliseconds at a time. Gives `undefined` when the signal aborts before the end. */
-async function inSlices<T>(steps: Generator<undefined, T, undefined>, signal: AbortSignal): Promise<T | undefined> {
-  let began = performance.now();
-  for (let step = steps.next(); ; step = steps.next()) {
-    if (step.done === true) return step.value;
-    if (performance.now() - began < sliceMs) continue;
-    await setImmediate();
-    if (signal.aborted) {
-      steps.return(undefined as never);
-      return undefined;
-    }
-    began = performance.now();
-  }
 }
 
 /** Whether a part of what was refused as a whole may be taken. */
