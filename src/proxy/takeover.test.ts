@@ -44,6 +44,7 @@ function takeover({
     metrics: { cleanupFailed: (mode) => note(`counted ${mode}`) },
     log,
     signal: stop.signal,
+    delay: 0,
   });
   return { all, steps, note, stop };
 }

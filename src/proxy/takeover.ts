@@ -1,5 +1,5 @@
 import { aborted } from '../component/abort.ts';
-import { backoffDelay, retry } from '../component/backoff.ts';
+import { backoffDelay, retry, sleep } from '../component/backoff.ts';
 import type { Succession } from '../component/handover.ts';
 import type { Logger } from '../component/log.ts';
 import type { ProxyMode } from './config.ts';
@@ -17,13 +17,19 @@ export interface TakeoverOptions {
   readonly log: Logger;
   /** Ends all waiting. */
   readonly signal: AbortSignal;
+  /** Milliseconds until what a proxy left that ended before is looked for. */
+  readonly delay?: number;
 }
+
+/** A node that starts has more urgent things to do than to open every mode to find nothing. */
+const defaultDelay = 1_000;
 
 const cleanupBackoff = { initial: 1_000, max: 60_000 };
 
 /**
  * The way from whoever served this node before to this proxy, without a moment in between in which nobody does: a
- * predecessor that runs ends after the own rules are in, and what other modes left goes then too.
+ * predecessor that runs ends after the own rules are in, and what other modes left goes then too; what a predecessor left
+ * that is long gone, a moment later.
  */
 export class Takeover {
   /** Resolves when no other proxy works on this node: at once when there is none. */
@@ -42,12 +48,14 @@ export class Takeover {
 
   /** To be called when the own rules are in; resolves when nothing of another mode is left. */
   async complete(): Promise<void> {
-    const { succession, log, signal } = this.#options;
+    const { succession, log, signal, delay = defaultDelay } = this.#options;
     if (succession.hasPredecessor) {
       // Before it ends, so that no rule leads to what ends with it; what it repairs until then is found afterwards.
       await this.#removeOnce().catch((err) => log.debug({ err }, 'what the predecessor has stays for now'));
       await Promise.race([succession.ready(), aborted(signal)]);
       this.#resolveAlone();
+    } else {
+      await sleep(delay, signal);
     }
     // Rules of other modes would go on leading clients to endpoints long gone: tried until it has been done.
     await retry(() => this.#removeOnce(), {

@@ -1,11 +1,13 @@
 import { spawn } from 'node:child_process';
-import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import { SignalboxError } from '../../errors/error.ts';
+import { closeSync, constants, openSync, readFileSync, realpathSync } from 'node:fs';
+import { basename } from 'node:path';
+import { isSignalboxError, SignalboxError } from '../../errors/error.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import type { ChainTexts } from '../../rules/iptables/diff.ts';
 import { parseSaveLine } from '../../rules/iptables/parse.ts';
 import { commandAtLine, printRestore } from '../../rules/iptables/print.ts';
 import type { Restore, RuleText, TableName } from '../../rules/iptables/syntax.ts';
+import { openNftables } from '../nftables/table.ts';
 import { commandFolders, findCommand, requireCommand } from './command.ts';
 import { type Iptables, type IptablesVariant, Refusal } from './interface.ts';
 
@@ -50,7 +52,7 @@ class IptablesTool implements Iptables {
 
   async list(family: IpFamily, table: TableName): Promise<ChainTexts> {
     const chains = new Map<string, RuleText[]>();
-    if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return chains;
+    if (!hasTable[this.variant](family, table)) return chains;
     const { status, errors } = await this.#run(`${words[family]}-save`, ['-t', table], {
       onLine: (line) => {
         if (line.includes("' is incompatible")) throw unlistable(family, table);
@@ -64,7 +66,7 @@ class IptablesTool implements Iptables {
   }
 
   async has(family: IpFamily, table: TableName, chain: string): Promise<boolean> {
-    if (this.variant === 'legacy' && !hasLegacyTable(family, table)) return false;
+    if (!hasTable[this.variant](family, table)) return false;
     const { status, errors } = await this.#run(words[family], [...this.#wait, '-t', table, '-S', chain], {});
     if (status > 1 && !noTable.test(errors)) throw failed(words[family], status, errors);
     return status === 0;
@@ -197,6 +199,9 @@ async function variantToUse(folders: readonly string[]): Promise<IptablesVariant
   const plain = requireCommand('iptables', folders);
   const [inUse] = await variantsInUse(folders);
   if (inUse !== undefined) return inUse;
+  // Both are names of one program, which most machines call by its variant: that spares a process.
+  const program = /-(nft|legacy)-/.exec(basename(realpathSync(plain)))?.[1];
+  if (program === 'nft' || program === 'legacy') return program;
   let version = '';
   await runTool(plain, ['--version'], {
     onLine: (line) => {
@@ -224,16 +229,34 @@ export async function variantsInUse(folders: readonly string[] = commandFolders(
   return found;
 }
 
-/** Whether a table of the legacy variant is in this network namespace; to ask its tool would make it. */
-function hasLegacyTable(family: IpFamily, table: TableName): boolean {
-  try {
-    const names = readFileSync(`/proc/net/${family === 'IPv4' ? 'ip' : 'ip6'}_tables_names`, 'utf8');
-    return names.split('\n').includes(table);
-  } catch (error) {
-    // It is not there as long as nobody has used the variant since the machine was started.
-    return (error as NodeJS.ErrnoException).code !== 'ENOENT';
-  }
-}
+/**
+ * Whether a table is in this network namespace. The legacy tool would make one it is asked about; and where there is
+ * none, a process is spared.
+ */
+const hasTable: { readonly [V in IptablesVariant]: (family: IpFamily, table: TableName) => boolean } = {
+  legacy: (family, table) => {
+    try {
+      const names = readFileSync(`/proc/net/${family === 'IPv4' ? 'ip' : 'ip6'}_tables_names`, 'utf8');
+      return names.split('\n').includes(table);
+    } catch (error) {
+      // It is not there as long as nobody has used the variant since the machine was started.
+      return (error as NodeJS.ErrnoException).code !== 'ENOENT';
+    }
+  },
+  nft: (family, table) => {
+    try {
+      const tables = openNftables(table);
+      try {
+        return tables.has(family);
+      } finally {
+        tables.close();
+      }
+    } catch (error) {
+      if (isSignalboxError(error, 'KERNEL_LACKS_NFTABLES')) return false;
+      throw error;
+    }
+  },
+};
 
 const systemLock = '/run/xtables.lock';
 
