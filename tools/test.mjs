@@ -38,6 +38,7 @@ const levels = [
 
 let ordinaryUser;
 const total = { passed: 0, failed: 0, skipped: 0 };
+const failures = [];
 let broken = false;
 for (const level of levels) {
   // Run by an ordinary user, the first of a pair is that user's run already.
@@ -48,6 +49,8 @@ for (const level of levels) {
   for (const key of Object.keys(total)) total[key] += result[key];
   broken ||= result.broken;
 }
+// Said again at the end, where who reads a long log looks first.
+for (const line of failures) console.log(line);
 console.log(`\n${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
 process.exit(broken || total.failed > 0 || total.passed === 0 ? 1 : 0);
 
@@ -69,7 +72,7 @@ function runVmLevel({ name, project }) {
     collect: { name: 'report.json', to: report },
   });
   if (status === undefined) console.error(`level ${name}: the virtual machine ended early: ${messages}`);
-  return { ...counts(report), broken: status !== 0 };
+  return { ...counts(name, report), broken: status !== 0 };
 }
 
 function runLevel(level) {
@@ -87,7 +90,7 @@ function runLevel(level) {
     env: { ...at.env, ...level.env },
   });
   if (error) console.error(`${command} could not be started: ${error.message}`);
-  return { ...counts(at.report ?? report), broken: status !== 0 };
+  return { ...counts(level.name, at.report ?? report), broken: status !== 0 };
 }
 
 function vitestCommand(folder, { project, report }) {
@@ -102,16 +105,23 @@ function vitestCommand(folder, { project, report }) {
 }
 
 /** Counts of a report, naming each skipped test; a test says why it was skipped in its own name or output. */
-function counts(report) {
+function counts(level, report) {
   let json;
   try {
     json = JSON.parse(readFileSync(report, 'utf8'));
   } catch {
+    failures.push(`\nfailed: ${level}: it left no report`);
     return { passed: 0, failed: 1, skipped: 0 };
   }
   for (const file of json.testResults) {
     for (const test of file.assertionResults.filter((t) => t.status === 'pending' || t.status === 'skipped')) {
       console.log(`skipped: ${test.fullName}`);
+    }
+    for (const test of file.assertionResults.filter(({ status }) => status === 'failed')) {
+      failures.push(`\nfailed: ${level}: ${test.fullName}\n${shortened(test.failureMessages.join('\n'))}`);
+    }
+    if (file.status === 'failed' && file.assertionResults.length === 0) {
+      failures.push(`\nfailed: ${level}: ${file.name}\n${shortened(file.message)}`);
     }
   }
   const failedFiles = json.testResults.filter((f) => f.status === 'failed' && f.assertionResults.length === 0).length;
@@ -120,6 +130,11 @@ function counts(report) {
     failed: json.numFailedTests + failedFiles,
     skipped: json.numPendingTests + json.numTodoTests,
   };
+}
+
+/** What a failure says, without the middle if it says much. */
+function shortened(text) {
+  return text.length <= 4000 ? text : `${text.slice(0, 3000)}\n…\n${text.slice(-1000)}`;
 }
 
 /** A copy that the user `nobody` can read and write: a checkout may lie where only its owner may look. */

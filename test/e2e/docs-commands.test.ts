@@ -15,9 +15,9 @@ function commandsOf(page: string): string {
   return [...text.matchAll(/^```sh\n([\s\S]*?)^```$/gm)].map(([, block = '']) => block).join('');
 }
 
-/** Types it into one shell in the checkout, whose first failing command ends it and is named. */
+/** Types it into one shell in the checkout, whose first failing command ends it; its errors tell each step, with the time. */
 function type(commands: string): Promise<Outcome> {
-  const strict = 'set -eEuo pipefail; trap \'echo "failed: $BASH_COMMAND" >&2\' ERR\n';
+  const strict = "set -eEuxo pipefail; PS4='+ $EPOCHREALTIME '\n";
   // What a page leaves in the background would hold the output open when one of its commands has failed.
   const tidy = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
   const env = { ...box.env, KUBECONFIG: '' };

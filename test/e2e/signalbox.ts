@@ -14,7 +14,10 @@ export interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs a real program to its end. Never rejects for a failure of the program: that is for the test to judge. */
+/**
+ * Runs a real program to its end. Never rejects for a failure of the program: that is for the test to judge. One that
+ * takes too long is killed with all it started in its process group, and its errors end with a line that says so.
+ */
 export function run(
   command: string,
   args: readonly string[],
@@ -29,11 +32,23 @@ export function run(
     const child = spawn(command, args, {
       env: { ...process.env, ...options.env },
       stdio: 'pipe',
+      // A group of its own: what it started would else live on, and hold its output open.
+      detached: true,
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     });
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 60_000);
     let stdout = '';
     let stderr = '';
+    const timeoutMs = options.timeoutMs ?? 60_000;
+    const timer = setTimeout(() => {
+      stderr += `\nkilled, as it had not ended after ${timeoutMs} ms\n`;
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // All of the group have ended; somebody else has its output.
+      }
+      child.stdout.destroy();
+      child.stderr.destroy();
+    }, timeoutMs);
     child.stdout.on('data', (data) => {
       stdout += data;
     });
