@@ -8,7 +8,7 @@ import { SignalboxError } from '../errors/error.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs, unmount } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
-import { reapOrphans } from '../kernel/process.ts';
+import { OrphanReaper } from '../kernel/process.ts';
 import { urlHost } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/config.ts';
 import { requireMode } from '../proxy/mode-needs.ts';
@@ -54,7 +54,8 @@ export async function runSupervisor(options: SupervisorOptions, program: string)
   const log = createLogger('supervisor');
   try {
     const components = await start(options, program, log);
-    const reaper = setInterval(() => reapOrphans(pidsOf(components)), reapEveryMs);
+    const orphans = new OrphanReaper();
+    const reaper = setInterval(() => orphans.reap(), reapEveryMs);
     await Promise.race([terminated(), ...(options.heldFolder === undefined ? [] : [inputEnded()])]);
     clearInterval(reaper);
     await Promise.all(components.map((component) => component.stop(stopGraceMs)));
@@ -208,10 +209,6 @@ async function endedAtStart(component: Component, paths: ClusterPaths): Promise<
     problem: `ended at start (${why})`,
     remedy: `see the end of ${logFile}`,
   });
-}
-
-function pidsOf(components: readonly Component[]): Set<number> {
-  return new Set(components.map(({ pid }) => pid).filter((pid) => pid !== undefined));
 }
 
 function terminated(): Promise<void> {

@@ -61,30 +61,31 @@ describe('listChildren', () => {
   });
 });
 
-describe('reapOrphans', () => {
+describe('OrphanReaper', () => {
   test('reaps orphans that have ended, as PID 1, and leaves running ones and its own children alone', () => {
     // Two grandchildren lose their parent: one ends at once, one lives on. And a child of Node's ends meanwhile.
     const source = `
       import { spawn } from 'node:child_process';
       import { readFileSync } from 'node:fs';
-      import { listChildren, reapOrphans } from './src/kernel/process.ts';
+      import { setTimeout } from 'node:timers/promises';
+      import { listChildren, OrphanReaper } from './src/kernel/process.ts';
       const state = (pid: number) => /\\) (\\w)/.exec(readFileSync('/proc/' + pid + '/stat', 'utf8'))?.[1];
+      const states = () => listChildren(process.pid).map(state).sort().join('');
       const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
       const parent = spawn('sh', ['-c', 'true & sleep 60 &'], { stdio: 'ignore' });
-      parent.on('exit', () => {
+      parent.on('exit', async () => {
         const own = spawn('true', { stdio: 'ignore' });
-        const ownPid = own.pid ?? 0;
+        const exited = new Promise((resolve) => own.on('exit', resolve));
         pause();
-        const before = listChildren(process.pid).map(state).sort();
-        const reaped = reapOrphans(new Set([ownPid]));
-        const after = listChildren(process.pid).map(state).sort();
-        own.on('exit', (status) => {
-          console.log(JSON.stringify({ pid: process.pid, before, reaped: reaped.length, after, status }));
-          process.exit();
-        });
+        const orphans = new OrphanReaper();
+        const seen = [states(), orphans.reap().length, states()];
+        await setTimeout(10);
+        seen.push(orphans.reap().length, states());
+        console.log(JSON.stringify({ pid: process.pid, seen, status: await exited }));
+        process.exit();
       });`;
     const { stdout, stderr } = runTypeScript(source, ['unshare', '--pid', '--fork', '--mount-proc']);
     expect(stderr).toBe('');
-    expect(JSON.parse(stdout)).toEqual({ pid: 1, before: ['S', 'Z', 'Z'], reaped: 1, after: ['S', 'Z'], status: 0 });
+    expect(JSON.parse(stdout)).toEqual({ pid: 1, seen: ['SZZ', 0, 'SZZ', 1, 'S'], status: 0 });
   });
 });

@@ -87,11 +87,21 @@ export function listChildren(pid: number): number[] {
 }
 
 /**
- * Reaps ended children of this process that nobody waits for: what a PID 1 owes to orphans. `known` are the children
- * Node started itself and will reap: they are left alone. Gives what was reaped.
+ * Reaps ended children of this process that nobody waits for: what a PID 1 owes to orphans. Those that Node started are
+ * Node's to reap, which it does in the next turn of its event loop: who is found ended twice is an orphan.
  */
-export function reapOrphans(known: ReadonlySet<number>): number[] {
-  return listChildren(process.pid).filter((pid) => !known.has(pid) && readStat(pid)?.state === 'Z' && reaped(pid));
+export class OrphanReaper {
+  /** Those that had ended when it was last looked, with their start times. */
+  #ended: ReadonlyMap<number, number> = new Map();
+
+  /** To be called again and again, each time in a turn of its own; gives what was reaped. */
+  reap(): number[] {
+    const stats = listChildren(process.pid).flatMap((pid) => readStat(pid) ?? []);
+    const ended = new Map(stats.filter(({ state }) => state === 'Z').map(({ pid, startTime }) => [pid, startTime]));
+    const before = this.#ended;
+    this.#ended = ended;
+    return [...ended.keys()].filter((pid) => before.get(pid) === ended.get(pid) && reaped(pid));
+  }
 }
 
 function reaped(pid: number): boolean {
