@@ -153,11 +153,13 @@ function startFailure(paths: ClusterPaths, problem: string): SignalboxError {
 }
 
 /** The API's port on the host, bound here because inside there is no way to it; the API server listens on it. */
-async function bindApiPort(port: number): Promise<{ fd: number; port: number }> {
+async function bindApiPort(port: number, tries = 5): Promise<{ fd: number; port: number }> {
   const wanted = port === 0 ? await freePort() : port;
   try {
     return { fd: bindSocket('tcp', loopback, wanted), port: wanted };
   } catch (error) {
+    // Somebody was quicker with the one that was free.
+    if (port === 0 && tries > 1 && isKernelError(error, 'EADDRINUSE')) return bindApiPort(port, tries - 1);
     if (!isKernelError(error, 'EADDRINUSE', 'EACCES')) throw error;
     throw new SignalboxError('PORT_TAKEN', {
       object: `127.0.0.1:${wanted}`,

@@ -1,11 +1,10 @@
 import { execFile } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../test/free-port.ts';
 import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
 import { readDnsConfig } from './config/read.ts';
@@ -39,15 +38,6 @@ afterEach(async () => {
   for (const other of others.splice(0)) await other.close();
   await rm(folder, { recursive: true });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port: free } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return free;
-}
 
 async function start(corefile: string): Promise<DnsServer> {
   const file = join(folder, 'Corefile');

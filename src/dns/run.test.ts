@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type DecodedPacket, decode } from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../test/free-port.ts';
 import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
 import { parseIp } from '../net/ip.ts';
@@ -363,10 +364,3 @@ describe('runDns', () => {
 });
 
 /** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const probe = createSocket('udp4').bind(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address();
-  probe.close();
-  return port;
-}

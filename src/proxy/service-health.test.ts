@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { freePort } from '../../test/free-port.ts';
 import type { Logger } from '../component/log.ts';
 import type { HealthCheck } from '../model/types.ts';
 import { parseIp } from '../net/ip.ts';
@@ -19,12 +20,6 @@ async function heldPort() {
   await once(holder.listen(0, here), 'listening');
   const { port } = holder.address() as AddressInfo;
   return { port, free: () => new Promise((resolve) => holder.close(resolve)) };
-}
-
-async function freePort(): Promise<number> {
-  const { port, free } = await heldPort();
-  await free();
-  return port;
 }
 
 function servers(options: Partial<{ isHealthy: () => boolean }> = {}) {

@@ -3,12 +3,12 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parse, stringify } from 'yaml';
 import { loadKubeconfig } from '../../src/client/kubeconfig.ts';
+import { freePort } from '../free-port.ts';
 import { root, run } from './signalbox.ts';
 
 let dir: string;
@@ -20,14 +20,6 @@ afterEach(() => {
   server?.kill('SIGKILL');
   rmSync(dir, { recursive: true });
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
 
 test('signalbox apiserver --kubeconfig makes all that kubectl needs, and keeps it over a restart', async () => {
   const config = join(dir, 'config.yaml');

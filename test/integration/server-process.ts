@@ -1,13 +1,13 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { apiServerNames, ensurePki, issueClientCertificate } from '../../src/apiserver/pki.ts';
 import { connect } from '../../src/client/client.ts';
 import type { ClientConfig } from '../../src/client/types.ts';
 import { sleep } from '../../src/component/backoff.ts';
+import { freePort } from '../free-port.ts';
 
 const command = join(import.meta.dirname, '../../bin/signalbox');
 const startMs = 30_000;
@@ -89,14 +89,4 @@ async function untilReady(child: ChildProcess, admin: ClientConfig): Promise<voi
   } finally {
     client.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const address = probe.address();
-  probe.close();
-  await once(probe, 'close');
-  if (address === null || typeof address === 'string') throw new Error('there is no free port');
-  return address.port;
 }
