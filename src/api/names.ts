@@ -1,5 +1,4 @@
 const dns1123LabelForm = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/;
-const dns1035LabelForm = /^[a-z]([-a-z0-9]*[a-z0-9])?$/;
 const dns1123SubdomainForm = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 const qualifiedForm = /^([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]$/;
 
@@ -14,7 +13,7 @@ function regexMessage(text: string, form: RegExp, ...examples: string[]): string
   return `${text} (e.g. ${shown}, regex used for validation is '${form.source.slice(1, -1)}')`;
 }
 
-/** RFC 1123 label: namespaces, ports' names, and so on. */
+/** RFC 1123 label: namespaces, Services (since Kubernetes 1.36, KEP-5311), ports' names, and so on. */
 export const dns1123Label: TextCheck = (text) => [
   ...(text.length > 63 ? [tooLong(63)] : []),
   ...(dns1123LabelForm.test(text)
@@ -25,21 +24,6 @@ export const dns1123Label: TextCheck = (text) => [
           dns1123LabelForm,
           'my-name',
           '123-abc',
-        ),
-      ]),
-];
-
-/** RFC 1035 label: the names of Services. */
-export const dns1035Label: TextCheck = (text) => [
-  ...(text.length > 63 ? [tooLong(63)] : []),
-  ...(dns1035LabelForm.test(text)
-    ? []
-    : [
-        regexMessage(
-          "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character",
-          dns1035LabelForm,
-          'my-name',
-          'abc-123',
         ),
       ]),
 ];

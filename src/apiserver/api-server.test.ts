@@ -161,7 +161,7 @@ describe('create', () => {
       'Service "one" is invalid: spec.ports[0].port: Invalid value: 70000: must be between 1 and 65535, inclusive',
     );
     expect(failure(await call('POST', services, service('Bad_Name')))[2]).toMatch(
-      /^Service "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a DNS-1035 label must/,
+      /^Service "Bad_Name" is invalid: metadata.name: Invalid value: "Bad_Name": a lowercase RFC 1123 label must/,
     );
   });
 
@@ -183,6 +183,29 @@ describe('create', () => {
       unknown.replace('"strict"', '"ignored"'),
     );
     expect([ignored.code, ignored.headers.warning]).toEqual([201, undefined]);
+  });
+
+  test('says of a Service what is taken and without effect, however it is written', async () => {
+    const warning = '299 - "spec.externalIPs is deprecated"';
+    const created = await call('POST', services, service('1st', { externalIPs: ['192.0.2.9'] }));
+    expect([created.code, created.headers.warning]).toEqual([201, warning]);
+    const replaced = await call('PUT', `${services}/1st`, created.body);
+    expect([replaced.code, replaced.headers.warning]).toEqual([200, warning]);
+    const patched = await call('PATCH', `${services}/1st`, '{"spec":{"externalName":"x.example"}}', {
+      'content-type': 'application/merge-patch+json',
+    });
+    const ignored = '299 - "spec.externalName is ignored when spec.type is not \\"ExternalName\\""';
+    expect([patched.code, patched.headers.warning]).toEqual([200, [warning, ignored]]);
+    const applied = await call(
+      'PATCH',
+      `${services}/1st?fieldManager=m`,
+      { apiVersion: 'v1', kind: 'Service', metadata: { name: '1st', labels: { a: 'b' } } },
+      { 'content-type': 'application/apply-patch+yaml' },
+    );
+    expect([applied.code, applied.headers.warning]).toEqual([200, [warning, ignored]]);
+    expect((await call('PUT', `${services}/1st/status`, applied.body)).headers.warning).toBeUndefined();
+    expect((await call('GET', `${services}/1st`)).headers.warning).toBeUndefined();
+    await call('DELETE', `${services}/1st`);
   });
 
   test('with dryRun stores nothing and takes nothing', async () => {

@@ -168,7 +168,7 @@ async function create(call: Call): Promise<ApiAnswer> {
   const namespace = namespaceFor(call, object);
   const dryRun = readDryRun(call.request.query, 'CreateOptions');
   const writer = readWriter(call.request, info, 'Update');
-  return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun, writer }));
+  return written(call, { code: 201, warnings, object: await registry.create(object, namespace, { dryRun, writer }) });
 }
 
 async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Promise<ApiAnswer> {
@@ -181,12 +181,16 @@ async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Pr
   if (registry.strategy.createOnUpdate === true && part === 'main' && !object.metadata.resourceVersion) {
     const key = info.resource.namespaced ? `${namespace}/${place.name}` : place.name;
     if (registry.cache.get(key) === undefined) {
-      return show({ ...call, warnings }, 201, await registry.create(object, namespace, { dryRun, writer }));
+      return written(call, {
+        code: 201,
+        warnings,
+        object: await registry.create(object, namespace, { dryRun, writer }),
+      });
     }
   }
   // Each try gets its own copy, because what is stored is made of it in place.
   const stored = await registry.update(place, () => structuredClone(object), { dryRun, part, writer });
-  return show({ ...call, warnings }, 200, stored);
+  return written(call, { code: 200, warnings, object: stored, part });
 }
 
 async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
@@ -196,7 +200,7 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
     checkName(applied, place.name);
     namespaceFor(call, applied);
     const { code, stored } = await apply(call, applied, part);
-    return show(call, code, stored);
+    return written(call, { code, object: stored, part });
   }
   const writer = readWriter(request, info, 'Update');
   const parsed = parsePatch(request.body, request.headers['content-type']);
@@ -216,7 +220,7 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
     },
     { dryRun, part, writer },
   );
-  return show({ ...call, warnings: [...warnings] }, 200, stored);
+  return written(call, { code: 200, warnings: [...warnings], object: stored, part });
 }
 
 function isApply({ request }: Call): boolean {
@@ -338,6 +342,20 @@ function ignoreMissing(error: unknown): Deletion | undefined {
 
 function showScale(call: NamedCall, workload: StoredObject): Promise<ApiAnswer> {
   return show({ ...call, face: scaleFace }, 200, scaleOfStored(workload));
+}
+
+interface Written {
+  readonly code: number;
+  readonly object: StoredObject;
+  /** What there was to say of the body. */
+  readonly warnings?: readonly string[];
+  readonly part?: 'main' | 'status' | 'finalize';
+}
+
+/** Shows what was written, with what there is to say of it. */
+function written(call: Call, { code, object, warnings = [], part = 'main' }: Written): Promise<ApiAnswer> {
+  const said = part === 'main' ? call.registry.strategy.warnings?.(object.object) : undefined;
+  return show({ ...call, warnings: [...warnings, ...(said ?? [])] }, code, object);
 }
 
 async function show(

@@ -9,7 +9,7 @@ import {
   defaultStatefulSet,
 } from '../api/defaults/workload.ts';
 import type { CoreEvent, ObjectReference, Pod } from '../api/generated/types.ts';
-import { dns1035Label, dns1123Label, dns1123Subdomain, pathSegment } from '../api/names.ts';
+import { dns1123Label, dns1123Subdomain, pathSegment } from '../api/names.ts';
 import { podQosClass } from '../api/pod-qos.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import {
@@ -44,6 +44,7 @@ import {
   validateRoleBindingUpdate,
 } from '../api/validation/rbac.ts';
 import { validateService, validateServiceUpdate } from '../api/validation/service.ts';
+import { serviceWarnings } from '../api/validation/service-warnings.ts';
 import { validateStatefulSet, validateStatefulSetUpdate } from '../api/validation/stateful-set.ts';
 import { validateDeployment, validateReplicaSet, validateSelectorUpdate } from '../api/validation/workload.ts';
 import { columns } from './columns.ts';
@@ -121,12 +122,13 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     columns: columns.pods,
   },
   services: {
-    name: dns1035Label,
+    name: dns1123Label,
     defaults: defaultService,
     prepareForCreate: prepareServiceCreate,
     prepareForUpdate: prepareServiceUpdate,
     validate: validateService,
     validateUpdate: validateServiceUpdate,
+    warnings: serviceWarnings,
     createOnUpdate: true,
     returnsDeleted: true,
     selectableFields: {

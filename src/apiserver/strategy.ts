@@ -37,6 +37,8 @@ export interface Strategy<T extends KubernetesObject> {
   readonly createOnUpdate?: boolean;
   /** Whether an update has to say which version of the object it was made from. */
   readonly needsVersion?: boolean;
+  /** What whoever writes an object is told of it, though it is taken. */
+  readonly warnings?: (object: T) => readonly string[];
   /** What every client of the resource is told: that it goes, and what comes in its place. */
   readonly deprecation?: string;
   /** Whether a delete answers with the object instead of a Status. */

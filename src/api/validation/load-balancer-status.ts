@@ -3,7 +3,7 @@ import { tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { LoadBalancerIngress, Service } from '../generated/types.ts';
 import { dns1123Subdomain } from '../names.ts';
-import { invalidIp } from './reachable-ip.ts';
+import { ipText } from './address-text.ts';
 
 const field = 'status.loadBalancer.ingress';
 const ipModes = ['Proxy', 'VIP'];
@@ -18,7 +18,7 @@ export function validateLoadBalancerStatus(next: Service, old: Service, errors: 
 }
 
 function validateIngress({ ip, ipMode, hostname }: LoadBalancerIngress, path: string, errors: FieldErrors): void {
-  if (ip && tryParseIp(ip) === undefined) errors.invalid(`${path}.ip`, ip, invalidIp);
+  if (ip) errors.invalidEach(`${path}.ip`, ip, ipText(ip));
   if (ipMode !== undefined && !ip) errors.forbidden(`${path}.ipMode`, 'may not be specified when `ip` is not set');
   else if (ipMode !== undefined && !ipModes.includes(ipMode)) errors.notSupported(`${path}.ipMode`, ipMode, ipModes);
   if (!hostname) return;

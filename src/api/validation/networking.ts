@@ -3,6 +3,7 @@ import { type IpFamily, tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { IPAddress, ParentReference, ServiceCIDR } from '../generated/types.ts';
 import { dns1123Subdomain, pathSegment, type TextCheck } from '../names.ts';
+import { cidrText } from './address-text.ts';
 
 const immutable = 'field is immutable';
 
@@ -70,9 +71,8 @@ function familyOfBlock(text: string): IpFamily | undefined {
 }
 
 const cidrProblems: TextCheck = (text) => {
-  if (familyOfBlock(text) === undefined) return ['must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)'];
-  const block = parseCidr(text);
-  if (tryParseIp(text.split('/')[0] ?? '') !== block.base) return ['must not have bits set beyond the prefix length'];
-  const canonical = formatCidr(block);
+  const problems = cidrText(text);
+  if (problems.length > 0) return problems;
+  const canonical = formatCidr(parseCidr(text));
   return text === canonical ? [] : [`must be in canonical form (${JSON.stringify(canonical)})`];
 };

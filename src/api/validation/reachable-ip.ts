@@ -1,9 +1,7 @@
 import { cidrContains, parseCidr } from '../../net/cidr.ts';
 import { isLoopback, tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
-
-/** What Kubernetes says of a text that is no address. */
-export const invalidIp = 'must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)';
+import { ipText } from './address-text.ts';
 
 const linkLocal = ['169.254.0.0/16', 'fe80::/10'].map(parseCidr);
 // Of IPv6 only ff02::/16 is link-local multicast (RFC 4291), whatever block the message names.
@@ -14,8 +12,9 @@ const linkLocalMulticast = ['224.0.0.0/24', 'ff02::/16'].map(parseCidr);
  * services are.
  */
 export function validateReachableIp(text: string, field: string, errors: FieldErrors): void {
+  const problems = ipText(text);
   const ip = tryParseIp(text);
-  if (ip === undefined) errors.invalid(field, text, invalidIp);
+  if (problems.length > 0 || ip === undefined) errors.invalidEach(field, text, problems);
   else if (ip === '0.0.0.0' || ip === '::') errors.invalid(field, text, `may not be unspecified (${text})`);
   else if (isLoopback(ip)) errors.invalid(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)');
   else if (linkLocal.some((block) => cidrContains(block, ip)))

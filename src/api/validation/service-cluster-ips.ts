@@ -1,7 +1,7 @@
 import { familyOf, tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { ServiceSpec } from '../generated/types.ts';
-import { invalidIp } from './reachable-ip.ts';
+import { ipText } from './address-text.ts';
 
 const families = ['IPv4', 'IPv6'];
 const policies = ['PreferDualStack', 'RequireDualStack', 'SingleStack'];
@@ -43,7 +43,7 @@ function validateEachIp(ips: readonly string[], errors: FieldErrors): void {
   for (const [i, ip] of ips.entries()) {
     if (i === 0 && ip === 'None') {
       if (ips.length > 1) errors.invalid('spec.clusterIPs', ips, "'None' must be the first and only value");
-    } else if (tryParseIp(ip) === undefined) errors.invalid(`spec.clusterIPs[${i}]`, ip, invalidIp);
+    } else errors.invalidEach(`spec.clusterIPs[${i}]`, ip, ipText(ip));
   }
 }
 

@@ -138,7 +138,7 @@ describe('validateService', () => {
     [{ clusterIP: '10.96.0.5' }, 'spec.clusterIPs: Required value'],
     [
       { ...allocated, clusterIP: '10.96.0.05', clusterIPs: ['10.96.0.05'] },
-      `spec.clusterIPs[0]: Invalid value: "10.96.0.05": ${notIp}`,
+      'spec.clusterIPs[0]: Invalid value: "10.96.0.05": must not have leading 0s',
     ],
     [
       dual(['None', 'fd00::5'], ['IPv4', 'IPv6']),

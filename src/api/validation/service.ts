@@ -1,9 +1,9 @@
-import { parseCidr } from '../../net/cidr.ts';
 import { isProtocol, protocols } from '../../net/port.ts';
 import { isExternallyReachable } from '../defaults/service.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { Service, ServicePort, ServiceSpec } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber, qualifiedName } from '../names.ts';
+import { cidrText } from './address-text.ts';
 import { validateLoadBalancerStatus } from './load-balancer-status.ts';
 import { validateLabels } from './metadata.ts';
 import { validateReachableIp } from './reachable-ip.ts';
@@ -153,8 +153,7 @@ function validateSourceRanges({ metadata, spec = {} }: Service, errors: FieldErr
   const blocks = loadBalancerSourceRanges.map((text, i) => ({ text: text.trim(), path: `${field}[${i}]` }));
   if (blocks.length === 0 && annotation?.trim())
     blocks.push(...annotation.split(',').map((text) => ({ text: text.trim(), path: field })));
-  for (const { text, path } of blocks)
-    if (!isCidr(text)) errors.invalid(path, text, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
+  for (const { text, path } of blocks) errors.invalidEach(path, text, cidrText(text));
 }
 
 function validateLoadBalancer(spec: ServiceSpec, errors: FieldErrors): void {
@@ -194,15 +193,6 @@ function validateInternalTraffic(spec: ServiceSpec, errors: FieldErrors): void {
   } else if (!trafficPolicies.includes(policy)) errors.notSupported(field, policy, trafficPolicies);
   if (trafficDistribution !== undefined && !trafficDistributions.includes(trafficDistribution))
     errors.notSupported('spec.trafficDistribution', trafficDistribution, trafficDistributions);
-}
-
-function isCidr(text: string): boolean {
-  try {
-    parseCidr(text);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 /** The fields that stay once set, as long as the Service's type keeps them. */
