@@ -71,7 +71,9 @@ test.each([
 
 test('parseApiServerConfig reads the limits that are given, and has its own for the others', () => {
   const limitsOf = (limits: object) => parseApiServerConfig({ ...base(), dataDir: '/data', limits }).limits;
-  expect(limitsOf({})).toEqual({ reads: 400, writes: 200, streams: 10_000, requestMs: 60_000 });
-  expect(limitsOf({ reads: 7, requestSeconds: 2 })).toMatchObject({ reads: 7, writes: 200, requestMs: 2_000 });
+  expect(limitsOf({})).toEqual({ reads: 400, writes: 200, streams: 10_000, requestMs: 60_000, answerBytes: 2 ** 29 });
+  expect(limitsOf({ reads: 7, requestSeconds: 2, answerMegabytes: 1 })).toMatchObject({
+    ...{ reads: 7, writes: 200, requestMs: 2_000, answerBytes: 2 ** 20 },
+  });
   expect(() => limitsOf({ writes: 0 })).toThrow(/limits\.writes/);
 });

@@ -44,8 +44,9 @@ const anyAddress: readonly string[] = ['0.0.0.0', '::'];
  * - `dataDir`: short for `store: {lmdb: {dir}}`
  * - `serviceCidrs`: blocks of cluster IPs, the preferred family first
  * - `nodePortRange`: `{from, to}`, default 30000 to 32767
- * - `limits`: `{reads, writes, streams, requestSeconds}`: how many requests are answered at the same time (400 that
- *   read, 200 that write, 10,000 watches and other streams), and how long one may take to arrive (60)
+ * - `limits`: `{reads, writes, streams, requestSeconds, answerMegabytes}`: how many requests are answered at the same time
+ *   (400 that read, 200 that write, 10,000 watches and other streams), how long one may take to arrive (60), and how much
+ *   of long answers may wait for clients that read slowly (512)
  * - `advertise`: `{address, port}` where Pods reach this server
  *
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_ADDRESS`, `INVALID_CIDR`
@@ -176,12 +177,14 @@ function portRange(fields: ConfigFields): { from: number; to: number } {
 function requestLimits(fields: ConfigFields): RequestLimits {
   const count = (name: 'reads' | 'writes' | 'streams') =>
     fields.optional(name, readInteger(1, 1_000_000)) ?? defaultLimits[name];
+  const megabytes = fields.optional('answerMegabytes', readInteger(1, 65_536));
   const seconds = fields.optional('requestSeconds', readInteger(1, 3_600));
   return {
     reads: count('reads'),
     writes: count('writes'),
     streams: count('streams'),
     requestMs: seconds === undefined ? defaultLimits.requestMs : seconds * 1_000,
+    answerBytes: megabytes === undefined ? defaultLimits.answerBytes : megabytes * 2 ** 20,
   };
 }
 

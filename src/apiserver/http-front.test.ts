@@ -11,7 +11,7 @@ let server: TestServer;
 const open = new Set<{ destroy(): void }>();
 
 beforeAll(async () => {
-  const limits = { reads: 1, writes: 1, streams: 2, requestMs: 800 };
+  const limits = { reads: 1, writes: 1, streams: 2, requestMs: 800, answerBytes: 16 << 20 };
   const authenticate = ({ headers }: IncomingMessage) => {
     const name = headers['x-user'];
     if (typeof name !== 'string') return undefined;
@@ -189,8 +189,26 @@ test('HttpFront has room for so many watches, and again when one is over', async
   all[0]?.socket.destroy();
 });
 
-test('HttpFront cuts off a client that takes nothing of a list or a watch', { timeout: 60_000 }, async () => {
+/** More of them than the kernel takes from the server before a client reads. */
+async function makeLongList(): Promise<void> {
   for (let i = 0; i < 12; i++) await post(maps, configMap(`large-${i}`, 'x'.repeat(1_000_000)));
+}
+
+test('HttpFront holds so much of long answers for slow clients, and says when it is too much', async () => {
+  await makeLongList();
+  const slow = await dial();
+  slow.write(head('GET', maps));
+  await once(slow, 'readable');
+  slow.pause();
+  // What is short is answered all the same.
+  expect((await get(maps, 'admin')).statusCode).toBe(429);
+  expect((await get(`${maps}?fieldSelector=metadata.name=none`, 'admin')).statusCode).toBe(200);
+  slow.destroy();
+  await expect.poll(async () => (await get(maps, 'admin')).statusCode).toBe(200);
+});
+
+test('HttpFront cuts off a client that takes nothing of a list or a watch', { timeout: 60_000 }, async () => {
+  await makeLongList();
   for (const path of [maps, `${maps}?watch=1`, `${maps}?watch=1&resourceVersion=0&timeoutSeconds=1`]) {
     const socket = await dial();
     socket.write(head('GET', path));

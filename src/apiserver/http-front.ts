@@ -8,7 +8,7 @@ import type { ApiServerConfig, Listen } from './config.ts';
 import { answerMalformed, readTarget, receiveBody, sendAnswer, sendStatus } from './http-messages.ts';
 import { InFlight } from './in-flight.ts';
 import { readResourceRequest } from './request-info.ts';
-import { type ApiRequest, streamed } from './requests.ts';
+import { type ApiAnswer, type ApiRequest, streamed } from './requests.ts';
 import { internalError, StatusError, tooManyRequests, unavailable } from './status.ts';
 
 const stopMs = 5_000;
@@ -111,11 +111,19 @@ export class HttpFront {
       // Who is nobody is not listened to either.
       const body = user === undefined ? Buffer.alloc(0) : await receiveBody(request);
       const result = await this.#handler.handle({ ...admitted, user, body });
-      if (result !== streamed) sendAnswer(response, result);
+      if (result !== streamed) this.#send(response, result);
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
       sendStatus(response, error);
     }
+  }
+
+  #send(response: ServerResponse, answer: ApiAnswer): void {
+    const leave = this.#inFlight.hold(Buffer.byteLength(answer.body));
+    if (leave === undefined) throw tooManyRequests();
+    if (response.destroyed) leave();
+    else response.once('close', leave);
+    sendAnswer(response, answer);
   }
 
   /** A request for another kind of connection: the handler takes the connection over, or answers as it does others. */
