@@ -1,22 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import type { RuleContext } from '../../src/backends/iptables/compile.ts';
-import type { Destination, Endpoint, Frontend, NodeFacts, ServicePort } from '../../src/model/types.ts';
+import type { ServicePort } from '../../src/model/types.ts';
 import { parseCidr } from '../../src/net/cidr.ts';
-import { parseIp } from '../../src/net/ip.ts';
 import { parseProgram } from '../../src/rules/iptables/parse.ts';
 import { printProgram } from '../../src/rules/iptables/print.ts';
 import { expectGolden } from './golden.ts';
+import { at, clusterIp, helloService, localOnly, node, outside } from './hello-service.ts';
 import { listing } from './iptables-rules.ts';
 
-const node: NodeFacts = {
-  name: 'node-1',
-  zone: undefined,
-  addresses: [parseIp('192.168.101.3')],
-  nodePortAddresses: [parseIp('192.168.101.3'), parseIp('192.168.102.3'), parseIp('fd00:192:168:101::3')],
-  nodePortsEverywhere: [],
-  localTraffic: { by: 'source', blocks: [parseCidr('10.244.0.0/16'), parseCidr('fd00:10:244::/56')] },
-};
 const context: RuleContext = {
   family: 'IPv4',
   node,
@@ -24,32 +16,6 @@ const context: RuleContext = {
   localhostNodePorts: true,
   dropInvalid: true,
 };
-
-function endpoint(ip: string, local = false): Endpoint {
-  return { ip: parseIp(ip), port: 8080, local };
-}
-
-const threePods = [endpoint('10.244.1.2', true), endpoint('10.244.2.2'), endpoint('10.244.3.2')];
-const inside: Destination = { endpoints: threePods, whenEmpty: 'reject', masquerade: 'off-cluster' };
-const outside: Destination = { ...inside, masquerade: 'always' };
-const localOnly = {
-  endpoints: threePods.slice(0, 1),
-  whenEmpty: 'drop',
-  masquerade: 'never',
-  inside,
-} as const;
-
-function at(
-  kind: Frontend['kind'],
-  ip: string,
-  port: number,
-  destination: Omit<Frontend, 'kind' | 'ip' | 'port'>,
-): Frontend {
-  return { kind, ip: parseIp(ip), port, ...destination };
-}
-
-const clusterIp = at('cluster-ip', '10.96.17.4', 80, inside);
-const helloService: ServicePort = { name: 'default/hello-service', protocol: 'TCP', frontends: [clusterIp] };
 
 const cases: { readonly [name: string]: { readonly port?: ServicePort; readonly of?: Partial<RuleContext> } } = {
   base: {},

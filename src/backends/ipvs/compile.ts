@@ -105,10 +105,17 @@ class Rules {
     ];
   }
 
-  /** What is refused. IPVS takes packets behind these chains. */
+  /** What is refused, and let through. IPVS takes packets behind these chains. */
   filter(): Chain[] {
     return [
       chain(chainNames.filter, this.#refusals()),
+      chain(chainNames.nodePort, [
+        {
+          protocol: { value: 'tcp' },
+          matches: [comment('Kubernetes health check node port'), this.#set('KUBE-HEALTH-CHECK-NODE-PORT', ['dst'])],
+          target: { kind: 'ACCEPT' },
+        },
+      ]),
       chain(chainNames.forward, [
         {
           matches: [
@@ -125,7 +132,10 @@ class Rules {
           target: { kind: 'ACCEPT' },
         },
       ]),
-      builtIn('INPUT', [jump(chainNames.filter, 'kubernetes ipvs access filter')]),
+      builtIn('INPUT', [
+        jump(chainNames.filter, 'kubernetes ipvs access filter'),
+        jump(chainNames.nodePort, 'kubernetes health check rules'),
+      ]),
       builtIn('FORWARD', [jump(chainNames.forward, 'kubernetes forwarding rules')]),
     ];
   }

@@ -40,6 +40,8 @@ const shapes = {
   'KUBE-NODE-PORT-LOCAL-TCP': port,
   'KUBE-NODE-PORT-LOCAL-UDP': port,
   'KUBE-NODE-PORT-LOCAL-SCTP-HASH': addressAndPort,
+  /** ports at which balancers ask for the health of Services */
+  'KUBE-HEALTH-CHECK-NODE-PORT': port,
   /** all addresses on the dummy device */
   'KUBE-IPVS-IPS': { type: 'hash:ip' },
   /** addresses that lead Pods and this node elsewhere than others, with the mark that says where */

@@ -5,7 +5,7 @@ import { addressFamily } from '../../rules/ipvs/syntax.ts';
 import type { IpvsProgram } from '../../rules/ipvs/walk.ts';
 import { compileRules } from './compile.ts';
 import { setNameIn } from './names.ts';
-import { compileServicePort, type InsideKey } from './service.ts';
+import { compileHealthCheck, compileServicePort, type InsideKey } from './service.ts';
 
 /** What of the configuration a program depends on. */
 export interface ProgramSettings {
@@ -15,7 +15,7 @@ export interface ProgramSettings {
 
 /** All that a whole model comes to in one family, on a node that has no addresses but those that the model knows. */
 export function compileProgram(
-  { node, servicePorts }: NodeModel,
+  { node, servicePorts, healthChecks }: NodeModel,
   family: IpFamily,
   { scheduler, masqueradeBit }: ProgramSettings = { scheduler: 'rr', masqueradeBit: 14 },
 ): IpvsProgram {
@@ -33,6 +33,10 @@ export function compileProgram(
       if (resourceFamily(resource) === family && !isWithheld(resource, own))
         resources.set(resourceKey(resource), resource);
     }
+  }
+  for (const check of healthChecks.values()) {
+    const resource = compileHealthCheck(check, family);
+    resources.set(resourceKey(resource), resource);
   }
   return { rules: compileRules({ family, node, masqueradeBit }), resources: [...resources.values()] };
 }

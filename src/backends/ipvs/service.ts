@@ -1,6 +1,6 @@
-import type { Destination, Endpoint, Frontend, ServicePort } from '../../model/types.ts';
+import type { Destination, Endpoint, Frontend, HealthCheck, ServicePort } from '../../model/types.ts';
 import { bits, type Cidr } from '../../net/cidr.ts';
-import { familyOf, type Ip, isLoopback } from '../../net/ip.ts';
+import { familyOf, type Ip, type IpFamily, isLoopback } from '../../net/ip.ts';
 import type { Protocol } from '../../net/port.ts';
 import type { SetEntry } from '../../rules/ipset/syntax.ts';
 import type { Resource } from '../../rules/ipvs/resources.ts';
@@ -36,6 +36,11 @@ export function compileServicePort(port: ServicePort, options: CompileOptions): 
       ...virtualServers(frontend, { port, protocol }, options),
       ...loopBack(frontend, protocol),
     ]);
+}
+
+/** What lets balancers in that ask for the health of a Service, where others' rules keep most out. */
+export function compileHealthCheck({ port }: HealthCheck, family: IpFamily): Resource {
+  return { kind: 'entry', set: setDeclaration('KUBE-HEALTH-CHECK-NODE-PORT', family), entry: { port } };
 }
 
 /** IPVS translates no packet between processes on the loopback addresses. */

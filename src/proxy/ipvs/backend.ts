@@ -5,7 +5,7 @@ import type { Iptables } from '../../kernel/iptables/interface.ts';
 import { openIptables } from '../../kernel/iptables/tool.ts';
 import type { IpvsKernel } from '../../kernel/ipvs/interface.ts';
 import { readSysctl, writeSysctl, writeSysctlIfKnown } from '../../kernel/sysctl.ts';
-import type { NodeFacts } from '../../model/types.ts';
+import type { HealthCheck, NodeFacts } from '../../model/types.ts';
 import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
 import type { VirtualAddress } from '../../rules/ipvs/syntax.ts';
 import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
@@ -87,12 +87,16 @@ export class IpvsBackend implements Backend {
     }
   }
 
-  async sync(node: NodeFacts, updates: ServicePortUpdates): Promise<SyncResult> {
+  async sync(
+    node: NodeFacts,
+    updates: ServicePortUpdates,
+    healthChecks?: ReadonlyMap<string, HealthCheck>,
+  ): Promise<SyncResult> {
     this.#node = node;
     for (const family of families) {
       if (isOfNode(family, node) || isOfServices(family, updates)) this.#prepareFamily(family);
     }
-    const result = this.#table.sync(addressesOf(node), updates);
+    const result = this.#table.sync(addressesOf(node), updates, healthChecks);
     // Last: they take the Services from the mode that was before.
     for (const family of this.#prepared) await this.#rules.get(family)?.write(node);
     this.#watchDraining();

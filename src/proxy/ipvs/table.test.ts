@@ -75,6 +75,22 @@ describe('ServiceTable', () => {
     expect(bed.addresses.list().size).toBe(0);
   });
 
+  test('lets balancers in that ask for the health of a Service, as long as they may, also after a restart', () => {
+    const bed = new Bed();
+    const check = (port: number) =>
+      new Map([['default/web', { namespace: 'default', name: 'web', port, localEndpoints: 1 }]]);
+    bed.table.sync([], new Map(), check(31_000));
+    expect(bed.entries).toEqual(['add KUBE-HEALTH-CHECK-NODE-PORT 31000']);
+    bed.table.sync([], new Map(), check(31_001));
+    expect(bed.entries).toEqual(['add KUBE-HEALTH-CHECK-NODE-PORT 31001']);
+    bed.restart();
+    bed.table.prepare('IPv4');
+    bed.table.sync([], new Map(), check(31_001));
+    expect(bed.entries).toEqual(['add KUBE-HEALTH-CHECK-NODE-PORT 31001']);
+    bed.table.sync([], new Map(), new Map());
+    expect(bed.entries).toEqual([]);
+  });
+
   test('refuses where there is no endpoint any more, before those that leave get nothing', () => {
     const bed = new Bed();
     bed.sync(port());
@@ -193,7 +209,7 @@ describe('ServiceTable', () => {
   test('clear removes what is ours alone', () => {
     const bed = new Bed({ ipvs: '-A -t 192.0.2.1:80 -s rr\n', ipset: 'create OTHERS hash:ip family inet\n' });
     bed.sync(port());
-    expect(bed.table.clear()).toEqual(['1 IPVS virtual servers', 'the device kube-ipvs0', '20 ipsets']);
+    expect(bed.table.clear()).toEqual(['1 IPVS virtual servers', 'the device kube-ipvs0', '21 ipsets']);
     expect(bed.ipvs.dump()).toBe('-A -t 192.0.2.1:80 -s rr\n');
     expect(bed.ipset.names()).toEqual(['OTHERS']);
     expect(bed.addresses.hasDevice).toBe(false);

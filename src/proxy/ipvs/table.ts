@@ -1,8 +1,8 @@
 import { isDatagramServer, type SetName, setDeclaration, setNameIn, setNames } from '../../backends/ipvs/names.ts';
 import { isWithheld } from '../../backends/ipvs/program.ts';
-import { compileServicePort } from '../../backends/ipvs/service.ts';
+import { compileHealthCheck, compileServicePort } from '../../backends/ipvs/service.ts';
 import type { SignalboxError } from '../../errors/error.ts';
-import type { ServicePort } from '../../model/types.ts';
+import type { HealthCheck, ServicePort } from '../../model/types.ts';
 import type { Cidr } from '../../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
 import { printEntryKey } from '../../rules/ipset/print.ts';
@@ -42,6 +42,10 @@ export class ServiceTable {
   readonly #draining: Draining;
   /** What the kernel has, as far as it is ours. */
   #present = new Map<string, Resource>();
+  /** Families that are prepared. */
+  readonly #families = new Set<IpFamily>();
+  /** The Services that balancers may ask about. */
+  #healthChecked: ReadonlySet<string> = new Set();
   /** Addresses of the node's own, which are not put on the dummy device. */
   #own: ReadonlySet<Ip> = new Set();
   /** Whether the kernel is known to have what `#present` says; not before the first sync, nor after a failure. */
@@ -64,6 +68,7 @@ export class ServiceTable {
       missing.map((name) => ({ verb: 'create', set: setDeclaration(name, family) })),
     );
     if (refusal !== undefined) throw refusal.error;
+    this.#families.add(family);
   }
 
   /** Whether real servers are left that end their connections. */
@@ -81,10 +86,16 @@ export class ServiceTable {
    * Changes Service ports. If it is not known what the kernel has, all is compared; what an earlier run left or others
    * made of it becomes what should be.
    * @param nodeAddresses the node's own besides those of its devices
+   * @param healthChecks all that balancers may ask about, by Service
    */
-  sync(nodeAddresses: readonly Ip[], updates: ServicePortUpdates): SyncResult {
+  sync(
+    nodeAddresses: readonly Ip[],
+    updates: ServicePortUpdates,
+    healthChecks: ReadonlyMap<string, HealthCheck> = new Map(),
+  ): SyncResult {
+    const keys = this.#replaceHealthChecks(healthChecks);
     if (!this.#certain) return this.compare(nodeAddresses, updates);
-    const keys = this.#replace(updates);
+    for (const key of this.#replace(updates)) keys.add(key);
     if (this.#bindsAddress(keys) || nodeAddresses.some((ip) => !this.#own.has(ip)))
       for (const key of this.#readOwn(nodeAddresses)) keys.add(key);
     return this.#apply(keys);
@@ -147,6 +158,17 @@ export class ServiceTable {
     for (const [name, port] of updates) {
       for (const key of this.#store.replace(name, port === undefined ? [] : this.#compile(port))) keys.add(key);
     }
+    return keys;
+  }
+
+  #replaceHealthChecks(checks: ReadonlyMap<string, HealthCheck>): Set<string> {
+    const keys = new Set<string>();
+    for (const service of new Set([...this.#healthChecked, ...checks.keys()])) {
+      const check = checks.get(service);
+      const resources = check === undefined ? [] : [...this.#families].map((one) => compileHealthCheck(check, one));
+      for (const key of this.#store.replace(`health check of ${service}`, resources)) keys.add(key);
+    }
+    this.#healthChecked = new Set(checks.keys());
     return keys;
   }
 
