@@ -1,10 +1,10 @@
-import { dummyDevice } from '../backends/ipvs/names.ts';
 import type { Logger } from '../component/log.ts';
 import { type Conntrack, type Flow, openConntrack } from '../kernel/conntrack.ts';
-import { openRoutes, type Routes } from '../kernel/links.ts';
-import { familyOf, type Ip, type IpFamily } from '../net/ip.ts';
+import { openRoutes } from '../kernel/links.ts';
+import { familyOf, type IpFamily } from '../net/ip.ts';
 import type { ProxyConfig } from './config.ts';
 import { openBackend } from './modes.ts';
+import { nodeAddresses } from './node-addresses.ts';
 import type { NodeProxyOptions } from './node-proxy.ts';
 import type { FlowReview } from './stale-flows.ts';
 
@@ -31,12 +31,6 @@ export async function openNodeKernel(config: ProxyConfig, log: Logger): Promise<
       backend.close();
     },
   };
-}
-
-/** Addresses of the node's devices, but for those that ipvs mode gives a device for Services. */
-function nodeAddresses(routes: Routes): Ip[] {
-  const ofServices = routes.getLink(dummyDevice)?.index;
-  return routes.listAddresses().flatMap(({ ip, link }) => (link === ofServices ? [] : [ip]));
 }
 
 /** Gives how many flows of each family were stale. */

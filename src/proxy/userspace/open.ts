@@ -2,6 +2,7 @@ import { openRoutes } from '../../kernel/links.ts';
 import { raiseOpenFiles } from '../../kernel/process.ts';
 import type { BackendOptions } from '../modes.ts';
 import { openNftablesBackend } from '../nftables/backend.ts';
+import { nodeAddresses } from '../node-addresses.ts';
 import { UserspaceBackend } from './backend.ts';
 import { Budget } from './relay.ts';
 import { Relays } from './relays.ts';
@@ -36,7 +37,7 @@ export function openUserspaceBackend({ config, log }: BackendOptions): Userspace
   return new UserspaceBackend({
     rules: openNftablesBackend(tableName),
     relays,
-    interfaceAddresses: () => routes.listAddresses().map(({ ip }) => ip),
+    interfaceAddresses: () => nodeAddresses(routes),
     close: () => routes.close(),
   });
 }
