@@ -64,8 +64,10 @@ describe('createVeth', () => {
       mtu: 1400,
       mac: '02:00:00:00:00:01',
       master: 'br0',
-      peer: { name: 'pod', up: true, mtu: 1400, mac: '02:00:00:00:00:02' },
+      peer: { name: 'pod', mtu: 1400, mac: '02:00:00:00:00:02' },
     });
+    expect(routes.getLink('pod')?.up).toBe(false);
+    routes.setLink('pod', { up: true });
     const bridge = routes.getLink('br0');
     const host = routes.getLink('host');
     const pod = routes.getLink('pod');
@@ -93,6 +95,13 @@ describe('createVeth', () => {
     // One end takes the other with it, across namespaces.
     expect(routes.deleteLink('a')).toBe(true);
     expect(other.routes.getLink('eth0')).toBeUndefined();
+  });
+
+  test('gives the other end, elsewhere, a name that a device has here', () => {
+    const other = newPlace();
+    routes.createBridge({ name: 'eth0' });
+    routes.createVeth({ name: 'a', up: true, peer: { name: 'eth0', netns: { fd: other.fd } } });
+    expect([other.routes.getLink('eth0')?.kind, routes.getLink('eth0')?.kind]).toEqual(['veth', 'bridge']);
   });
 
   test('refuses a name that is taken and leaves its owner alone', () => {

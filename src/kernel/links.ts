@@ -45,8 +45,8 @@ export interface NewDevice extends LinkOptions {
   readonly master?: LinkReference;
 }
 
-/** The other end of a veth pair. */
-export interface NewPeer extends LinkOptions {
+/** The other end of a veth pair. It is down: whoever is where it is put brings it up. */
+export interface NewPeer extends Omit<LinkOptions, 'up'> {
   /** Where it is put: the same network namespace unless told. */
   readonly netns?: NetnsReference;
 }
@@ -74,7 +74,7 @@ export interface Routes {
   /** The device, or `undefined` when there is none. */
   getLink(link: LinkReference): Link | undefined;
   /**
-   * Makes both ends of a veth pair in one step, ends in their namespaces and up if told.
+   * Makes both ends of a veth pair in one step, each in its namespace, and this one up if told.
    * @throws KernelError `EEXIST` when a name is taken
    * @throws SignalboxError `KERNEL_LACKS_FEATURE`
    */
@@ -135,17 +135,10 @@ class RouteSocket implements Routes {
     }
   }
 
-  createVeth({ peer, master, up, ...link }: NewVeth): void {
-    const { netns, ...peerOptions } = peer;
-    // The kernel cannot take the end up that a request names second, so the other end stands first.
-    withNetns(netns, (target) => this.#create('veth', newVethRequest({ ...peerOptions, ...target }, link)));
-    if (up === undefined && master === undefined) return;
-    try {
-      this.setLink(link.name, { ...(up === undefined ? {} : { up }), ...(master === undefined ? {} : { master }) });
-    } catch (error) {
-      this.deleteLink(link.name);
-      throw error;
-    }
+  createVeth({ peer, master, ...link }: NewVeth): void {
+    const { netns, ...other } = peer;
+    const end = { ...link, ...this.#masterOf(master) };
+    withNetns(netns, (target) => this.#create('veth', newVethRequest(end, { ...other, ...target })));
   }
 
   createBridge(bridge: NewDevice): void {

@@ -208,7 +208,7 @@ test('processes in two namespaces reach each other over a veth pair, by TCP', as
   const [server, client] = [create('server'), create('client')];
   inNetns(client, () => {
     const routes = openRoutes();
-    routes.createVeth({ name: 'eth0', up: true, peer: { name: 'eth0', up: true, netns: { path: server } } });
+    routes.createVeth({ name: 'eth0', up: true, peer: { name: 'eth0', netns: { path: server } } });
     routes.addAddress('eth0', { ip: parseIp('10.9.0.2'), prefix: 32 });
     routes.addAddress('eth0', { ip: parseIp('fd09::2'), prefix: 64 });
     routes.addRoute({ destination: parseCidr('10.9.0.0/24'), device: 'eth0', source: parseIp('10.9.0.2') });
@@ -216,6 +216,7 @@ test('processes in two namespaces reach each other over a veth pair, by TCP', as
   });
   inNetns(server, () => {
     const routes = openRoutes();
+    routes.setLink('eth0', { up: true });
     routes.addAddress('eth0', { ip: parseIp('10.9.0.1'), prefix: 24 });
     routes.addAddress('eth0', { ip: parseIp('fd09::1'), prefix: 64 });
     routes.close();

@@ -14,7 +14,8 @@ let routes: Routes;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), 'sbx-routes-'));
   routes = openRoutes();
-  routes.createVeth({ name: 'eth-test', up: true, peer: { name: 'eth-peer', up: true } });
+  routes.createVeth({ name: 'eth-test', up: true, peer: { name: 'eth-peer' } });
+  routes.setLink('eth-peer', { up: true });
   routes.addAddress('eth-test', { ip: parseIp('192.168.101.3'), prefix: 24 });
 });
 afterEach(() => {

@@ -52,7 +52,7 @@ export function openPodNetwork(bridge: string, cidrs: readonly Cidr[], folder: s
       createNetns(path);
       try {
         if (ips.some((ip) => familyOf(ip) === 'IPv6')) inNetns(path, () => skipAddressDetection('default'));
-        const peer = { name: podDevice, netns: { path }, up: true, mac: macOf(ips[0]) };
+        const peer = { name: podDevice, netns: { path }, mac: macOf(ips[0]) };
         routes.createVeth({ name: hostDevice(uid), master: bridge, up: true, peer });
         inNetns(path, () => addressPod(ips, cidrs));
       } catch (error) {
@@ -119,6 +119,7 @@ function macOf(ip: Ip | undefined): string {
 function addressPod(ips: readonly Ip[], cidrs: readonly Cidr[]): void {
   const routes = openRoutes();
   try {
+    routes.setLink(podDevice, { up: true });
     for (const ip of ips) {
       const family = familyOf(ip);
       const cidr = cidrs.find((c) => c.family === family);

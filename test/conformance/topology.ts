@@ -171,10 +171,15 @@ export class Topology {
     for (const place of this.places) place.close();
   }
 
+  /** A link from the node to a place. */
+  #link(place: Place, end: { readonly name: string; readonly master?: string }): void {
+    this.node.routes.createVeth({ ...end, up: true, peer: { name: uplink, netns: { fd: place.fd } } });
+    place.routes.setLink(uplink, { up: true });
+  }
+
   /** A host on a network of its own with the node. */
   #host(place: Place, device: string, names: { node: keyof Addresses; host: keyof Addresses }): void {
-    const peer = { name: uplink, up: true, netns: { fd: place.fd } };
-    this.node.routes.createVeth({ name: device, up: true, peer });
+    this.#link(place, { name: device });
     for (const family of families) {
       const { [names.node]: node, [names.host]: host } = addresses[family];
       const prefix = family === 'IPv4' ? 24 : 64;
@@ -196,8 +201,7 @@ export class Topology {
 
   #localPod(name: 'podA' | 'podB' | 'podC'): void {
     const pod = this.pods[name];
-    const peer = { name: uplink, up: true, netns: { fd: pod.fd } };
-    this.node.routes.createVeth({ name: `to-${name}`, up: true, master: 'cni0', peer });
+    this.#link(pod, { name: `to-${name}`, master: 'cni0' });
     for (const family of families) {
       const own = [addresses[family][name], ...(name === 'podC' ? manyAddresses(family, crowdSize) : [])];
       // Host addresses, so that Pods of one node talk through the node.
@@ -210,8 +214,7 @@ export class Topology {
   #remotePod(name: 'podD' | 'podE', nodeAddress: 'nodeToD' | 'nodeToE'): void {
     const pod = this.pods[name];
     const device = deviceOf[name];
-    const peer = { name: uplink, up: true, netns: { fd: pod.fd } };
-    this.node.routes.createVeth({ name: device, up: true, peer });
+    this.#link(pod, { name: device });
     for (const family of families) {
       const { [name]: ip, [nodeAddress]: gateway } = addresses[family];
       this.node.routes.addAddress(device, hostAddress(gateway));

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isOwnChain, serviceChainName } from './names.ts';
+import { isOfNoOtherMode, isOwnChain, serviceChainName } from './names.ts';
 
 describe('serviceChainName', () => {
   // As kube-proxy names them in every cluster.
@@ -27,15 +27,33 @@ describe('serviceChainName', () => {
 
 describe('isOwnChain', () => {
   test.each([
-    ['KUBE-SERVICES', true],
-    ['KUBE-SVC-WR2LASOULGGSX3JN', true],
-    ['KUBE-XLB-WR2LASOULGGSX3JN', true],
-    ['KUBE-FIREWALL', false],
-    ['KUBE-KUBELET-CANARY', false],
-    ['KUBE-IPTABLES-HINT', false],
-    ['KUBE-SVC-mine', false],
-    ['DOCKER', false],
-  ])('%s: %s', (chain, own) => {
-    expect(isOwnChain(chain)).toBe(own);
+    ['nat', 'KUBE-SERVICES', true],
+    ['filter', 'KUBE-SERVICES', true],
+    // ipvs mode's
+    ['mangle', 'KUBE-SERVICES', false],
+    ['mangle', 'KUBE-PROXY-FIREWALL', false],
+    ['mangle', 'KUBE-PROXY-CANARY', true],
+    ['nat', 'KUBE-SVC-WR2LASOULGGSX3JN', true],
+    ['nat', 'KUBE-XLB-WR2LASOULGGSX3JN', true],
+    ['filter', 'KUBE-FIREWALL', false],
+    ['mangle', 'KUBE-KUBELET-CANARY', false],
+    ['mangle', 'KUBE-IPTABLES-HINT', false],
+    ['nat', 'KUBE-SVC-mine', false],
+    ['filter', 'DOCKER', false],
+  ] as const)('%s %s: %s', (table, chain, own) => {
+    expect(isOwnChain(chain, table)).toBe(own);
+  });
+});
+
+describe('isOfNoOtherMode', () => {
+  test.each([
+    ['nat', 'KUBE-SERVICES', false],
+    ['filter', 'KUBE-SERVICES', true],
+    ['filter', 'KUBE-FORWARD', false],
+    ['filter', 'KUBE-PROXY-FIREWALL', true],
+    ['nat', 'KUBE-SVC-WR2LASOULGGSX3JN', true],
+    ['mangle', 'KUBE-SERVICES', false],
+  ] as const)('%s %s: %s', (table, chain, alone) => {
+    expect(isOfNoOtherMode(chain, table)).toBe(alone);
   });
 });

@@ -68,24 +68,29 @@ function base32(bytes: Uint8Array): string {
   return text;
 }
 
-const ownNames = new Set<string>(Object.values(chainNames));
+/** Chains that every node has. In other tables chains of these names are somebody else's: ipvs mode has some in `mangle`. */
+const ofEveryNode: { readonly [T in TableName]: ReadonlySet<string> } = {
+  mangle: new Set([chainNames.canary]),
+  nat: new Set([
+    ...shared.nat,
+    ...[chainNames.postrouting, chainNames.markMasquerade, chainNames.markOffCluster, chainNames.canary],
+  ]),
+  filter: new Set([...shared.filter, chainNames.forward, chainNames.canary]),
+};
 
 /** Whether a chain is one that this mode makes, or that an earlier version of kube-proxy made for Services. */
-export function isOwnChain(name: string): boolean {
-  return ownNames.has(name) || /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/.test(name);
+export function isOwnChain(name: string, table: TableName): boolean {
+  return ofEveryNode[table].has(name) || /^KUBE-(?:SVC|SVL|EXT|FW|SEP|XLB)-[A-Z2-7]{16}$/.test(name);
 }
 
-/** Chains that ipvs mode has too, by the same names. */
-const sharedWithIpvs = new Set<string>([
-  chainNames.services,
-  chainNames.markMasquerade,
-  chainNames.postrouting,
-  chainNames.forward,
-  chainNames.firewall,
-  chainNames.canary,
-]);
+/** Chains that ipvs mode has too, by the same names in the same tables. */
+const sharedWithIpvs: { readonly [T in TableName]: ReadonlySet<string> } = {
+  mangle: new Set(),
+  nat: new Set([chainNames.services, chainNames.markMasquerade, chainNames.postrouting]),
+  filter: new Set([chainNames.forward]),
+};
 
 /** Whether a chain is one of this mode's own that ipvs mode has none of. */
-export function isOfNoOtherMode(name: string): boolean {
-  return isOwnChain(name) && !sharedWithIpvs.has(name);
+export function isOfNoOtherMode(name: string, table: TableName): boolean {
+  return isOwnChain(name, table) && !sharedWithIpvs[table].has(name);
 }

@@ -122,12 +122,18 @@ export function newLinkRequest(kind: string, link: NewLink, data: readonly Attri
   };
 }
 
-/** Makes both ends of a veth in one step, each in its namespace. Of the two only the first can start up. */
-export function newVethRequest(first: NewLink, second: Omit<NewLink, 'up' | 'master'>): NetlinkRequest {
+/**
+ * Makes both ends of a veth in one step. Of the two only the first can start up. Only the second can be in another
+ * namespace under a name that this one has too: of the first, older kernels (6.1 for one) look for the name here.
+ */
+export function newVethRequest(
+  first: Omit<NewLink, 'netnsFd'>,
+  second: Omit<NewLink, 'up' | 'master'>,
+): NetlinkRequest {
   // The second is told by a message within the message: its own ifinfomsg, then attributes.
   const inner = encodePayload(ifinfomsg(0, undefined), linkAttributes(second));
   const request = newLinkRequest('veth', first, [bytes(VETH_INFO_PEER, inner)]);
-  return { ...request, operation: `add veth ${second.name}, other end ${first.name}` };
+  return { ...request, operation: `add veth ${first.name}, other end ${second.name}` };
 }
 
 /** Changes a device. A new name needs the device given by index: the message has one place for a name. */

@@ -121,7 +121,8 @@ export class FamilyRules {
   async remove(isOurs = isOwnChain): Promise<string[]> {
     const current = await this.#list();
     const inUse = usedByOthers(current, this.#family);
-    const options = { family: this.#family, isOurs: (chain: string) => isOurs(chain) && !inUse.has(chain) };
+    const isToGo = (chain: string, table: TableName) => isOurs(chain, table) && !inUse.has(chain);
+    const options = { family: this.#family, isOurs: isToGo };
     const builtIn = [...current].flatMap(([table, chains]) =>
       builtInChains
         .filter((chain) => chains.has(chain))
@@ -298,9 +299,9 @@ function rulesIn(change: ChainChange): number {
 /** Our chains that rules in others' chains lead to, of those that they have made themselves. */
 function usedByOthers(current: TableTexts, family: IpFamily): Set<string> {
   const used = new Set<string>();
-  for (const chains of current.values()) {
+  for (const [table, chains] of current) {
     for (const [chain, rules] of chains) {
-      if (isOwnChain(chain) || builtInChains.includes(chain)) continue;
+      if (isOwnChain(chain, table) || builtInChains.includes(chain)) continue;
       for (const rule of rules) {
         const target = chainLedTo(rule, family);
         if (target !== undefined) used.add(target);

@@ -38,7 +38,7 @@ export type ChainChange = {
 export interface DiffOptions {
   readonly family: IpFamily;
   /** Whether a chain is ours: gone if it is not wanted, and so is a rule in a built-in chain that leads to it. */
-  readonly isOurs: (chain: string) => boolean;
+  readonly isOurs: (chain: string, table: TableName) => boolean;
 }
 
 /** Chains that are compared in one step of `diff`. */
@@ -64,7 +64,8 @@ export function* diff(
   }
   for (const [table, chains] of current) {
     for (const chain of chains.keys()) {
-      if (options.isOurs(chain) && seen.get(table)?.has(chain) !== true) changes.push({ kind: 'remove', table, chain });
+      if (options.isOurs(chain, table) && seen.get(table)?.has(chain) !== true)
+        changes.push({ kind: 'remove', table, chain });
     }
   }
   return changes;
@@ -77,7 +78,7 @@ function diffChain(want: WantedChain, there: Rules | undefined, options: DiffOpt
   const { family } = options;
   if (want.kind === 'built-in') {
     // Ours stand at the head to begin with. Where others put theirs before them they meant to.
-    const ours = (there ?? []).filter((rule) => rules.includes(rule) || leadsTo(rule, options));
+    const ours = (there ?? []).filter((rule) => rules.includes(rule) || leadsToOurs(rule, table, options));
     return edit(want, unmatched(rules, ours, family));
   }
   const write: ChainChange = {
@@ -99,9 +100,9 @@ function edit({ table, chain }: WantedChain, [missing, surplus]: [Rules, Rules])
   return { kind: 'edit', table, chain, delete: surplus, insert: missing };
 }
 
-function leadsTo(text: RuleText, { family, isOurs }: DiffOptions): boolean {
+function leadsToOurs(text: RuleText, table: TableName, { family, isOurs }: DiffOptions): boolean {
   const chain = chainLedTo(text, family);
-  return chain !== undefined && isOurs(chain);
+  return chain !== undefined && isOurs(chain, table);
 }
 
 /** The chain that a rule jumps or goes to. */
