@@ -32,7 +32,7 @@ export default defineConfig({
         test: {
           // What needs a kernel with IPVS: see tools/vm.mjs.
           name: 'ipvs',
-          include: ['src/**/*.ipvs.test.ts', 'test/conformance/{services,changes,random}.kernel.test.ts'],
+          include: ['{src,test}/**/*.ipvs.test.ts', 'test/conformance/{services,changes,random}.kernel.test.ts'],
           env: { PROXY_MODE: 'ipvs' },
           fileParallelism: false,
           setupFiles: ['test/own-netns.ts'],
@@ -45,6 +45,7 @@ export default defineConfig({
         test: {
           name: 'e2e',
           include: ['test/e2e/**/*.test.ts'],
+          exclude: ['**/*.ipvs.test.ts'],
           pool: 'forks',
           testTimeout: 120_000,
           hookTimeout: 120_000,

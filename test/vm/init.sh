@@ -23,6 +23,8 @@ for name in iptables ip6tables; do
 done
 export PATH=/run/bin:$PATH
 
+ip link set lo up
+
 # Not a terminal for what runs: no colours, no carriage returns.
 stty -onlcr 2>/dev/null
 {
