@@ -158,12 +158,22 @@ class KernelTables implements NftablesKernel {
 }
 
 /** What the kernel refuses is the user's to see: with the table's name. */
+/** What expressions of our rules are in, beside nf_tables itself. */
+const modules = 'nft_chain_nat nft_ct nft_fib_inet nft_masq nft_nat nft_numgen nft_reject_inet';
+const lacking = `see whether the kernel has what the rules need (as root: modprobe -a ${modules}), and whether something else changes this table`;
+const remedies: { readonly [code: string]: string } = {
+  EPERM: 'run with CAP_NET_ADMIN',
+  // Of an expression that there is no module for, and of a chain or set that somebody has removed.
+  ENOENT: lacking,
+  EOPNOTSUPP: lacking,
+};
+
 function asRefusal(name: TableName, error: unknown): unknown {
   if (!isKernelError(error)) return error;
   return new SignalboxError('KERNEL_REFUSED', {
     object: `nftables table ${name.family} ${name.table}`,
     problem: `was refused by the kernel: ${error.message}`,
-    remedy: error.code === 'EPERM' ? 'run with CAP_NET_ADMIN' : 'see whether something else changes this table',
+    remedy: remedies[error.code] ?? 'see whether something else changes this table',
     cause: error,
   });
 }
