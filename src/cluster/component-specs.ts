@@ -68,6 +68,7 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
         rootCaFile: join(paths.pki, 'ca.crt'),
         // There is one, kept running by the supervisor: after a crash it need not wait for its own lease to end.
         leaderElection: false,
+        loadBalancer: { pools: [{ name: 'default', addresses: plan.balancerRanges }] },
       },
       identity: controllersIdentity,
     },

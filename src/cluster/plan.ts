@@ -66,12 +66,20 @@ export interface ClusterPlan {
   readonly dnsServiceIps: Addresses;
   /** The host outside the cluster that routes to the nodes. */
   readonly clients: Addresses;
+  /** Of each family, `FIRST-LAST` on the outside network: addresses for Services of type LoadBalancer. */
+  readonly balancerRanges: readonly string[];
 }
 
 const familiesOf: { readonly [F in ClusterFamilies]: readonly [IpFamily, ...IpFamily[]] } = {
   ipv4: ['IPv4'],
   ipv6: ['IPv6'],
   dual: ['IPv4', 'IPv6'],
+};
+
+/** Of Services' balancers on the outside network, above everybody else's. */
+const balancerNumbers: { readonly [F in IpFamily]: readonly [number, number] } = {
+  IPv4: [200, 239],
+  IPv6: [0x200, 0x2ff],
 };
 
 /** Of the client on the outside network; an IPv6 address shows it in hexadecimal. */
@@ -110,6 +118,11 @@ export function planCluster(nodeCount: number, ipFamily: ClusterFamilies): Clust
     kubernetesServiceIps: each(({ services }) => cidrAddress(services, 1)),
     dnsServiceIps: each(({ services }) => cidrAddress(services, 10)),
     clients: each(({ outside }, family) => cidrAddress(outside, clientNumber[family])),
+    balancerRanges: [first, ...others].map((family) => {
+      const [from, to] = balancerNumbers[family];
+      const { outside } = networks[family];
+      return `${cidrAddress(outside, from)}-${cidrAddress(outside, to)}`;
+    }),
   };
 }
 

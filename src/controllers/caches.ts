@@ -57,6 +57,11 @@ const indexes = {
       return first === undefined ? [] : [labelValue(metadata.namespace, ...first)];
     },
   },
+  /** Services by each address that their balancer has. */
+  servicesByBalancerAddress: {
+    resource: 'services',
+    valuesOf: ({ status }: Stored<Service>) => (status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => ip ?? []),
+  },
   replicaSetsByNamespace: { resource: 'replicaSets', valuesOf: byNamespace },
   /** ReplicaSets without a controller, by namespace. */
   orphanReplicaSetsByNamespace: {

@@ -39,6 +39,39 @@ describe('parseControllersConfig', () => {
     ]);
   });
 
+  test('parseControllersConfig reads pools of balancers’ addresses', () => {
+    const pools = [
+      { name: 'a', addresses: ['192.0.2.0/30', 'fd00::1-fd00::2'] },
+      { name: 'b', addresses: ['198.51.100.1-198.51.100.9'], namespaces: ['x'], autoAssign: false },
+    ];
+    const { loadBalancer } = parseControllersConfig({ loadBalancer: { pools, isDefault: false } });
+    expect(loadBalancer).toMatchObject({
+      className: 'signalbox.dev/load-balancer',
+      isDefault: false,
+      pools: [
+        {
+          name: 'a',
+          autoAssign: true,
+          ranges: [{ family: 'IPv4' }, { family: 'IPv6', first: (0xfd00n << 112n) | 1n }],
+        },
+        { name: 'b', autoAssign: false, namespaces: ['x'] },
+      ],
+    });
+    expect(loadBalancer.pools[0]).not.toHaveProperty('namespaces');
+    expect(parseControllersConfig({}).loadBalancer.pools).toEqual([]);
+  });
+
+  const pool = (name: string, ...addresses: string[]) => ({ name, addresses });
+  test.each([
+    [[pool('a', '192.0.2.0/24'), pool('b', '192.0.2.9-192.0.3.1')], /loadBalancer\.pools .*in pool a and in pool b/],
+    [[pool('a', '192.0.2.1/32'), pool('a', '192.0.2.2/32')], /loadBalancer\.pools .*two pools a/],
+    [[pool('a', '192.0.2.9-192.0.2.1')], /loadBalancer\.pools\[0\]\.addresses\[0\] .*no range/],
+    [[pool('a', '192.0.2.0/40')], /192\.0\.2\.0\/40/],
+    [[pool('a')], /loadBalancer\.pools\[0\]\.addresses is empty/],
+  ])('parseControllersConfig refuses pools %j', (pools, message) => {
+    expect(() => parseControllersConfig({ loadBalancer: { pools } })).toThrow(message);
+  });
+
   test.each([
     ['nothing', null, /^the controllers configuration null is not an object/],
     ['an unknown field', { clusterCIDR: 'x' }, /^clusterCIDR is no field of the controllers configuration/],

@@ -3,13 +3,17 @@ import {
   type ConfigValue,
   readBoolean,
   readConfig,
+  readFields,
   readInteger,
+  readList,
   readOneOf,
   readSome,
   readText,
 } from '../component/config-fields.ts';
 import { bits, type Cidr, parseCidr } from '../net/cidr.ts';
 import type { IpFamily } from '../net/ip.ts';
+import type { LoadBalancerSettings } from './loadbalancer/controller.ts';
+import { type AddressPool, type AddressRange, overlapping, parseRange } from './loadbalancer/pools.ts';
 import type { PodNetwork } from './nodes/pod-cidr.ts';
 
 /** The controllers by the names that Kubernetes has for them. */
@@ -28,6 +32,7 @@ export const controllerNames = [
   'endpoints',
   'endpointslicemirroring',
   'garbagecollector',
+  'loadbalancer',
 ] as const;
 export type ControllerName = (typeof controllerNames)[number];
 
@@ -44,6 +49,7 @@ export interface ControllersConfig {
   readonly leaderElection: boolean;
   /** PEM file with the authority that Pods are told to trust; that of the kubeconfig when undefined. */
   readonly rootCaFile: string | undefined;
+  readonly loadBalancer: LoadBalancerSettings;
 }
 
 /**
@@ -56,6 +62,11 @@ export interface ControllersConfig {
  * - `nodeGraceSeconds`: 1 to 3600; default 40
  * - `leaderElection`: whether several may run, of which one works; default true
  * - `rootCaFile`: path
+ * - `loadBalancer`: where addresses of Services of type LoadBalancer come from; without pools there are none:
+ *   - `pools`: list of `{name, addresses, namespaces, autoAssign}`; `addresses` are blocks and `FIRST-LAST`, `namespaces`
+ *     those whose Services may have them (default all), `autoAssign` whether they are given unasked (default true)
+ *   - `className`: the `spec.loadBalancerClass` it serves; default `signalbox.dev/load-balancer`
+ *   - `isDefault`: whether it serves Services without a class; default true
  *
  * @throws SignalboxError `INVALID_CONFIG`, `INVALID_CIDR`
  */
@@ -71,8 +82,44 @@ export function parseControllersConfig(object: unknown): ControllersConfig {
       nodeGraceMs: (fields.optional('nodeGraceSeconds', readInteger(1, 3600)) ?? 40) * 1000,
       leaderElection: fields.optional('leaderElection', readBoolean) ?? true,
       rootCaFile: fields.optional('rootCaFile', readText),
+      loadBalancer: fields.group('loadBalancer', readLoadBalancer),
     };
   });
+}
+
+function readLoadBalancer(fields: ConfigFields): LoadBalancerSettings {
+  return {
+    pools: fields.optional('pools', readPools) ?? [],
+    className: fields.optional('className', readText) ?? 'signalbox.dev/load-balancer',
+    isDefault: fields.optional('isDefault', readBoolean) ?? true,
+  };
+}
+
+function readPools(at: ConfigValue): AddressPool[] {
+  const pools = readList(readFields(readPool))(at);
+  const names = pools.map(({ name }) => name);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw at.error(`has two pools ${twice}`, 'give each a name of its own');
+  const both = overlapping(pools);
+  if (both !== undefined)
+    throw at.error(`has an address twice, in pool ${both[0]} and in pool ${both[1]}`, 'give every address to one pool');
+  return pools;
+}
+
+function readPool(fields: ConfigFields): AddressPool {
+  const namespaces = fields.optional('namespaces', readSome(readText));
+  return {
+    name: fields.required('name', readText),
+    ranges: fields.required('addresses', readSome(readRange)),
+    autoAssign: fields.optional('autoAssign', readBoolean) ?? true,
+    ...(namespaces === undefined ? {} : { namespaces }),
+  };
+}
+
+function readRange(at: ConfigValue): AddressRange {
+  const range = parseRange(readText(at));
+  if (range !== undefined) return range;
+  throw at.error('is no range of addresses', 'write the lower address, a dash and the higher one of the same family');
 }
 
 function readCidrs(at: ConfigValue): Cidr[] {

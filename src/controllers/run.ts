@@ -16,6 +16,7 @@ import { deploymentController } from './deployment/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
 import { endpointSliceController } from './endpointslice/controller.ts';
 import { garbageController } from './garbage/controller.ts';
+import { loadBalancerController } from './loadbalancer/controller.ts';
 import { mirroringController } from './mirroring/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
 import { defaultObjectsController } from './namespace/default-objects-controller.ts';
@@ -127,6 +128,7 @@ function makeController(
     endpoints: () => endpointsController(context),
     endpointslicemirroring: () => mirroringController(context),
     garbagecollector: () => garbageController(context),
+    loadbalancer: () => loadBalancerController(context, config.loadBalancer),
   };
   return makers[name]();
 }

@@ -71,6 +71,14 @@ export const controllerRoles: { readonly [name: string]: readonly PolicyRule[] }
   ],
   'root-ca-cert-publisher': [rule('create update', core, 'configmaps'), eventsRule],
   'service-account-controller': [rule('create', core, 'serviceaccounts'), eventsRule],
+  'service-controller': [
+    rule(readVerbs, core, 'services'),
+    // Its finalizer and annotation, and the addresses.
+    rule('update', core, 'services'),
+    rule('patch update', core, 'services/status'),
+    rule('list watch', core, 'nodes'),
+    eventsRule,
+  ],
   'statefulset-controller': [
     rule(readVerbs, core, 'pods'),
     rule(readVerbs, apps, 'statefulsets'),

@@ -1,0 +1,169 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { familyOf, type Ip, type IpFamily, parseIp } from '../../net/ip.ts';
+import { assign } from './assign.ts';
+import { type AddressPool, addressesOf, hasAddress, overlapping, parseRange } from './pools.ts';
+import { conflict, type Wish } from './wish.ts';
+
+function pool(name: string, texts: readonly string[], more: Partial<AddressPool> = {}): AddressPool {
+  return { name, ranges: texts.flatMap((text) => parseRange(text) ?? []), autoAssign: true, ...more };
+}
+
+const wish = (service: string, more: Partial<Wish> = {}): Wish => ({
+  ...{ service, namespace: 'default', seniority: service, key: undefined, ports: ['TCP 80'], scope: 'Cluster' },
+  ...{ families: ['IPv4'], needsAll: true, ips: [], pool: undefined },
+  ...more,
+});
+
+const small = pool('small', ['192.0.2.8-192.0.2.9', 'fd00::8/127']);
+const team = pool('team', ['198.51.100.0/29'], { namespaces: ['team'] });
+const asked = pool('asked', ['203.0.113.0/24'], { autoAssign: false });
+const pools = [small, team, asked];
+const nobody = { pools, holders: () => [], isForeign: () => false, current: [] };
+const heldBy =
+  (...others: readonly Wish[]) =>
+  () =>
+    others;
+
+describe('parseRange', () => {
+  it.each([
+    ['192.168.102.0/24', 254n, '192.168.102.1'],
+    ['192.168.102.4/31', 2n, '192.168.102.4'],
+    ['192.168.102.4/32', 1n, '192.168.102.4'],
+    ['192.168.102.200 - 192.168.102.239', 40n, '192.168.102.200'],
+    ['fd00::/120', 256n, 'fd00::'],
+  ])('reads %s', (text, count, first) => {
+    const range = parseRange(text);
+    if (range === undefined) throw new Error('no range');
+    expect(range.last - range.first + 1n).toBe(count);
+    expect(addressesOf({ name: 'p', ranges: [range], autoAssign: true }, range.family).next().value).toBe(first);
+  });
+
+  it.each(['192.0.2.9-192.0.2.8', '192.0.2.1-fd00::1'])('refuses %s', (text) => {
+    expect(parseRange(text)).toBeUndefined();
+  });
+});
+
+describe('overlapping', () => {
+  it('names two pools that have an address in common', () => {
+    expect(overlapping([...pools, pool('other', ['192.0.2.9/32'])])).toEqual(['small', 'other']);
+    expect(overlapping(pools)).toBeUndefined();
+  });
+});
+
+describe('assign', () => {
+  it.each<[string, Partial<Wish>, readonly string[] | RegExp]>([
+    ['the first free address', {}, ['192.0.2.8']],
+    ['an address of each family', { families: ['IPv4', 'IPv6'] }, ['192.0.2.8', 'fd00::8']],
+    ['a pool for its namespace before others', { namespace: 'team' }, ['198.51.100.1']],
+    ['an address that is asked for', { ips: [parseIp('192.0.2.9')] }, ['192.0.2.9']],
+    ['a pool that is asked for', { pool: 'asked' }, ['203.0.113.1']],
+    ['an address of a pool that is given when asked for', { ips: [parseIp('203.0.113.7')] }, ['203.0.113.7']],
+    [
+      'the other family beside one that is asked for',
+      { ips: [parseIp('fd00::9')], families: ['IPv4', 'IPv6'] },
+      ['192.0.2.8', 'fd00::9'],
+    ],
+    [
+      'what there is, of two families',
+      { namespace: 'team', families: ['IPv4', 'IPv6'], needsAll: false, pool: 'team' },
+      ['198.51.100.1'],
+    ],
+    [
+      'nothing of a pool without the other family',
+      { namespace: 'team', families: ['IPv4', 'IPv6'], pool: 'team' },
+      /pool team has no free IPv6 address/,
+    ],
+    ['nothing of no pool', { pool: 'none' }, /^there is no pool none$/],
+    ['nothing of a pool for others', { pool: 'team' }, /^pool team is not for namespace default$/],
+    ['nothing outside of the pools', { ips: [parseIp('192.0.2.200')] }, /^192\.0\.2\.200 is in no pool/],
+    ['nothing of a family that it does not have', { ips: [parseIp('fd00::8')] }, /^fd00::8 is of a family/],
+  ])('gives %s', (_, more, expected) => {
+    const result = assign(wish('default/a', more), nobody);
+    if (expected instanceof RegExp) expect(result).toMatchObject({ problem: expect.stringMatching(expected) });
+    else expect(result).toMatchObject({ ips: expected });
+  });
+
+  it('says who has what is asked for', () => {
+    const ips = [parseIp('192.0.2.8')];
+    expect(assign(wish('default/a', { ips }), { ...nobody, holders: heldBy(wish('x/b')) })).toEqual({
+      problem:
+        '192.0.2.8 cannot be had: x/b has it, and the two do not share addresses by the same signalbox.dev/allow-shared-ip',
+    });
+    expect(assign(wish('default/a', { ips }), { ...nobody, isForeign: () => true })).toEqual({
+      problem: '192.0.2.8 cannot be had: somebody else on the network has it',
+    });
+  });
+
+  it('lets Services share that want to and can', () => {
+    const ips = [parseIp('192.0.2.8')];
+    const other = wish('x/b', { key: 'k', ports: ['TCP 443'] });
+    const of = (more: Partial<Wish>) =>
+      assign(wish('default/a', { ips, key: 'k', ...more }), { ...nobody, holders: heldBy(other) });
+    expect(of({})).toMatchObject({ ips });
+    expect(of({ ports: ['UDP 443'] })).toMatchObject({ ips });
+    expect(of({ ports: ['TCP 443'] })).toMatchObject({ problem: expect.stringContaining('x/b has its port TCP 443') });
+    expect(of({ scope: 'Local default []' })).toMatchObject({ problem: expect.stringContaining('the same selector') });
+    expect(of({ key: 'other' })).toMatchObject({ problem: expect.stringContaining('do not share') });
+  });
+
+  it('leaves a Service what it has, but for what an older one has, too', () => {
+    const current = [parseIp('192.0.2.9')];
+    expect(assign(wish('default/b'), { ...nobody, current })).toMatchObject({ ips: current });
+    const holders = (ip: Ip) => (ip === current[0] ? [wish('default/a')] : []);
+    expect(assign(wish('default/b'), { ...nobody, current, holders })).toMatchObject({ ips: ['192.0.2.8'] });
+    const younger = (ip: Ip) => (ip === current[0] ? [wish('default/c')] : []);
+    expect(assign(wish('default/b'), { ...nobody, current, holders: younger })).toMatchObject({ ips: current });
+  });
+
+  it('never gives an address to two that may not share it, loses none, and refuses only what cannot be', () => {
+    const families: readonly (readonly IpFamily[])[] = [['IPv4'], ['IPv6'], ['IPv4', 'IPv6']];
+    const change = fc.record({
+      service: fc.constantFrom('default/a', 'default/b', 'team/c', 'team/d', 'default/e'),
+      gone: fc.boolean(),
+      families: fc.constantFrom(...families),
+      needsAll: fc.boolean(),
+      key: fc.constantFrom(undefined, 'k', 'l'),
+      ports: fc.constantFrom(['TCP 80'], ['TCP 443'], ['UDP 53', 'TCP 53']),
+      scope: fc.constantFrom('Cluster', 'Local x'),
+      ask: fc.constantFrom(undefined, '192.0.2.8', '192.0.2.9'),
+    });
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
+        const all = new Map<string, { wish: Wish; ips: readonly Ip[] }>();
+        for (const { service, gone, ask, ...more } of changes) {
+          const current = all.get(service)?.ips ?? [];
+          all.delete(service);
+          if (gone) continue;
+          const ips = ask === undefined || !more.families.includes('IPv4') ? [] : [parseIp(ask)];
+          const asks = wish(service, { ...more, ips, namespace: service.split('/')[0] ?? '' });
+          const holders = (ip: Ip) => [...all.values()].filter((one) => one.ips.includes(ip)).map((one) => one.wish);
+          const result = assign(asks, { ...nobody, holders, current });
+          // As the controller does: who must give way is looked at again.
+          const got = result.pool === undefined ? [] : result.ips;
+          for (const ip of got) {
+            for (const [key, one] of all)
+              if (one.ips.includes(ip) && conflict(asks, one.wish) !== undefined) all.delete(key);
+          }
+          all.set(service, { wish: asks, ips: got });
+          if (asks.needsAll && got.length > 0) expect(got.map(familyOf).sort()).toEqual([...asks.families].sort());
+          for (const ip of got) expect(pools.some((each) => hasAddress(each, ip))).toBe(true);
+          if (got.length === 0 && asks.ips.length === 0) {
+            const lacking = asks.families.filter((family) =>
+              [...addressesOf(small, family)].every((ip) =>
+                holders(ip).some((one) => conflict(asks, one) !== undefined),
+              ),
+            );
+            expect(lacking).not.toEqual([]);
+          }
+        }
+        const given = [...all.values()];
+        for (const [i, one] of given.entries())
+          for (const other of given.slice(i + 1))
+            for (const ip of one.ips)
+              if (other.ips.includes(ip)) expect(conflict(one.wish, other.wish)).toBeUndefined();
+      }),
+      { numRuns: 500 },
+    );
+  });
+});

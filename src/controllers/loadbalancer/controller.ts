@@ -1,0 +1,223 @@
+import type { Service } from '../../api/generated/types.ts';
+import type { Stored } from '../../api/object.ts';
+import { type Ip, tryParseIp } from '../../net/ip.ts';
+import type { Controller, ControllerContext, Round } from '../controller.ts';
+import type { Write } from '../write.ts';
+import { type Assignment, assign } from './assign.ts';
+import { ForeignAddresses } from './foreign-addresses.ts';
+import type { AddressPool } from './pools.ts';
+import { inUseAnnotation, poolAnnotation, type Sharing, sharingOf, wishOf } from './wish.ts';
+
+/** What the controller goes by. */
+export interface LoadBalancerSettings {
+  readonly pools: readonly AddressPool[];
+  /** `spec.loadBalancerClass` of Services that are meant for it. */
+  readonly className: string;
+  /** Whether Services without a class are meant for it, too. */
+  readonly isDefault: boolean;
+}
+
+/** Kubernetes' own: whoever asks for balancers to be cleaned up before a Service goes looks for this one. */
+const finalizer = 'service.kubernetes.io/load-balancer-cleanup';
+
+/**
+ * Gives Services of type LoadBalancer their addresses, from pools, and takes them back. What is given stands in the
+ * Services themselves (`status.loadBalancer`, and the pool in an annotation), so that whoever follows goes on with it. Keys
+ * are `namespace/name`; one at a time, so that no address is given twice.
+ */
+export function loadBalancerController({ caches }: ControllerContext, settings: LoadBalancerSettings): Controller {
+  const services = caches.informer('services');
+  const byAddress = caches.index('servicesByBalancerAddress');
+  /** Addresses given in writes that the cache does not show yet, by Service. */
+  const promised = new Map<string, { readonly ips: readonly Ip[]; readonly sharing: Sharing }>();
+  const waiting = new Set<string>();
+  const foreign = new ForeignAddresses();
+  const told = new Map<string, string>();
+  let enqueueKey: (key: string) => void = () => {};
+
+  const holders = (ip: Ip, key: string): Sharing[] => {
+    const shown = byAddress.get(ip).map(sharingOf);
+    const given = [...promised.values()].filter(({ ips }) => ips.includes(ip)).map(({ sharing }) => sharing);
+    const all = new Map([...shown, ...given].map((each) => [each.service, each]));
+    all.delete(key);
+    return [...all.values()];
+  };
+
+  /** Those who got nothing look again when something has become free: the oldest first. */
+  const wake = () => {
+    const keys = [...waiting].sort((a, b) => (seniorityOf(a) < seniorityOf(b) ? -1 : 1));
+    for (const key of keys) enqueueKey(key);
+  };
+  const seniorityOf = (key: string) => {
+    const service = services.store.get(key);
+    return service === undefined ? '' : sharingOf(service).seniority;
+  };
+
+  const forget = (key: string) => {
+    promised.delete(key);
+    waiting.delete(key);
+    told.delete(key);
+  };
+
+  async function give(service: Stored<Service>, key: string, round: Round): Promise<void> {
+    const current = addressesOf(service);
+    for (const ip of namedIn(service)) foreign.add(ip, round.now);
+    const wish = wishOf(service);
+    const result: Assignment =
+      'unreadable' in wish
+        ? { problem: `"${wish.unreadable}" is no list of addresses, one of a family` }
+        : assign(wish, {
+            pools: settings.pools,
+            current,
+            holders: (ip) => holders(ip, key),
+            isForeign: (ip) => foreign.has(ip, round.now),
+          });
+    const ips = result.pool === undefined ? [] : result.ips;
+    promised.set(key, { ips, sharing: sharingOf(service) });
+    try {
+      await write(round, { service, pool: result.pool, ips });
+    } catch (error) {
+      promised.delete(key);
+      throw error;
+    }
+    if (current.some((ip) => !ips.includes(ip))) wake();
+    if (result.pool === undefined) {
+      waiting.add(key);
+      tell(round, service, {
+        type: 'Warning',
+        reason: 'AllocationFailed',
+        message: `Failed to allocate IP: ${result.problem}`,
+      });
+      const soonest = foreign.nextIn(round.now);
+      if (soonest !== undefined) round.requeueAfter(soonest);
+      return;
+    }
+    waiting.delete(key);
+    if (!same(current, ips))
+      tell(round, service, {
+        type: 'Normal',
+        reason: 'IPAllocated',
+        message: `Assigned IP ${JSON.stringify(ips)} of pool ${result.pool}`,
+      });
+  }
+
+  function tell(
+    round: Round,
+    service: Stored<Service>,
+    event: { type: 'Normal' | 'Warning'; reason: string; message: string },
+  ) {
+    const key = sharingOf(service).service;
+    if (told.get(key) === event.message) return;
+    told.set(key, event.message);
+    round.record({ apiVersion: 'v1', kind: 'Service', ...service }, event);
+  }
+
+  async function takeBack(service: Stored<Service>, key: string, round: Round): Promise<void> {
+    forget(key);
+    if (!isMarked(service)) return;
+    await write(round, { service, pool: undefined, ips: [], leave: true });
+    wake();
+  }
+
+  return {
+    name: 'loadbalancer',
+    reporter: 'signalbox-load-balancer',
+    concurrency: 1,
+    watch(enqueue) {
+      enqueueKey = enqueue;
+      if (settings.pools.length === 0) return;
+      services.onChange(({ key, previous, current }) => {
+        // What was given in a write is shown from here on.
+        if (current === undefined || same(addressesOf(current), promised.get(key)?.ips ?? [])) promised.delete(key);
+        if (current === undefined) forget(key);
+        if (previous !== undefined && addressesOf(previous).some((ip) => !addressesOf(current).includes(ip))) wake();
+        if (current !== undefined && (current.spec?.type === 'LoadBalancer' || isMarked(current))) enqueue(key);
+      });
+    },
+    async reconcile(key, round) {
+      const service = services.store.get(key);
+      if (service === undefined) return forget(key);
+      const isLeaving = service.metadata.deletionTimestamp !== undefined;
+      if (isLeaving || !isMeant(service, settings)) return takeBack(service, key, round);
+      await give(service, key, round);
+    },
+  };
+}
+
+function isMeant({ spec }: Service, { className, isDefault }: LoadBalancerSettings): boolean {
+  if (spec?.type !== 'LoadBalancer') return false;
+  return spec.loadBalancerClass === undefined ? isDefault : spec.loadBalancerClass === className;
+}
+
+/** Whether this controller, or one before it, has dealt with the Service. */
+function isMarked({ metadata }: Stored<Service>): boolean {
+  return metadata.annotations?.[poolAnnotation] !== undefined;
+}
+
+/** The addresses that a Service's balancer has. */
+export function addressesOf(service: Service | undefined): Ip[] {
+  const ingress = service?.status?.loadBalancer?.ingress ?? [];
+  return ingress.flatMap(({ ip }) => tryParseIp(ip ?? '') ?? []);
+}
+
+function namedIn({ metadata }: Stored<Service>): Ip[] {
+  return (metadata.annotations?.[inUseAnnotation] ?? '').split(',').flatMap((text) => tryParseIp(text.trim()) ?? []);
+}
+
+interface Outcome {
+  readonly service: Stored<Service>;
+  readonly pool: string | undefined;
+  readonly ips: readonly Ip[];
+  /** Whether nothing of this controller is to stay. */
+  readonly leave?: true;
+}
+
+/**
+ * Writes what has become other: first, with an address, that it is to be taken back before the Service goes; with none, the
+ * other way round.
+ */
+async function write(round: Round, { service, pool, ips, leave }: Outcome): Promise<void> {
+  const { [poolAnnotation]: had, [inUseAnnotation]: reported, ...annotations } = service.metadata.annotations ?? {};
+  const others = (service.metadata.finalizers ?? []).filter((name) => name !== finalizer);
+  const metadata = {
+    ...service.metadata,
+    annotations: pool === undefined ? annotations : { ...annotations, [poolAnnotation]: pool },
+    finalizers: leave === true || pool === undefined ? others : [...others, finalizer],
+  };
+  const isMarkedSo =
+    had === pool && reported === undefined && metadata.finalizers.length === (service.metadata.finalizers ?? []).length;
+  const status = {
+    ...service.status,
+    loadBalancer: ips.length === 0 ? {} : { ingress: ips.map((ip) => ({ ip, ipMode: 'VIP' })) },
+  };
+  const isShown = same(addressesOf(service), ips);
+  let latest = service;
+  const keep = (_write: Write, stored: unknown) => {
+    latest = stored as Stored<Service>;
+  };
+  const mark = async () => {
+    if (!isMarkedSo)
+      await round.apply(
+        [
+          {
+            verb: 'update',
+            resource: 'services',
+            object: { ...latest, metadata: { ...metadata, resourceVersion: latest.metadata.resourceVersion } },
+          },
+        ],
+        keep,
+      );
+  };
+  const show = async () => {
+    if (!isShown)
+      await round.apply(
+        [{ verb: 'update', resource: 'services', subresource: 'status', object: { ...latest, status } }],
+        keep,
+      );
+  };
+  for (const step of pool === undefined ? [show, mark] : [mark, show]) await step();
+}
+
+function same(some: readonly Ip[], others: readonly Ip[]): boolean {
+  return some.length === others.length && some.every((ip, i) => ip === others[i]);
+}

@@ -1,0 +1,64 @@
+import { bits, cidrSize, parseCidr } from '../../net/cidr.ts';
+import { familyOf, type Ip, type IpFamily, ipFromBigInt, ipToBigInt, parseIp } from '../../net/ip.ts';
+
+/** Addresses that balancers may have, the ends included. */
+export interface AddressRange {
+  readonly family: IpFamily;
+  readonly first: bigint;
+  readonly last: bigint;
+}
+
+/** Where addresses of balancers come from. */
+export interface AddressPool {
+  readonly name: string;
+  readonly ranges: readonly AddressRange[];
+  /** Whose Services may have them; everybody's when absent. */
+  readonly namespaces?: readonly string[];
+  /** Whether a Service gets one of them without asking for this pool, or for one of its addresses. */
+  readonly autoAssign: boolean;
+}
+
+/**
+ * Reads a block, `192.168.102.0/24`, or two addresses with a dash between them. Of a block of IPv4 the first and the last
+ * address are left out: hosts on the link have other uses for them.
+ * @throws SignalboxError `INVALID_CIDR`, `INVALID_ADDRESS`
+ */
+export function parseRange(text: string): AddressRange | undefined {
+  const [from = '', to] = text.split('-').map((part) => part.trim());
+  if (to !== undefined) {
+    const [first, last] = [parseIp(from), parseIp(to)];
+    const range = { family: familyOf(first), first: ipToBigInt(first), last: ipToBigInt(last) };
+    return familyOf(last) === range.family && range.first <= range.last ? range : undefined;
+  }
+  const block = parseCidr(from);
+  const first = ipToBigInt(block.base);
+  const last = first + cidrSize(block) - 1n;
+  const hasEnds = block.family === 'IPv4' && block.prefix < bits(block.family) - 1;
+  return { family: block.family, first: hasEnds ? first + 1n : first, last: hasEnds ? last - 1n : last };
+}
+
+/** Two pools that have an address in common, by their names. */
+export function overlapping(pools: readonly AddressPool[]): readonly [string, string] | undefined {
+  const all = pools.flatMap(({ name, ranges }) => ranges.map((range) => ({ name, ...range })));
+  for (const [i, one] of all.entries()) {
+    const other = all
+      .slice(i + 1)
+      .find((each) => each.family === one.family && each.first <= one.last && one.first <= each.last);
+    if (other !== undefined) return [one.name, other.name];
+  }
+  return undefined;
+}
+
+/** Whether the pool has the address. */
+export function hasAddress({ ranges }: AddressPool, ip: Ip): boolean {
+  const value = ipToBigInt(ip);
+  return ranges.some(({ family, first, last }) => family === familyOf(ip) && first <= value && value <= last);
+}
+
+/** The pool's addresses of a family, in their order. */
+export function* addressesOf({ ranges }: AddressPool, family: IpFamily): Generator<Ip, undefined, undefined> {
+  for (const range of ranges) {
+    if (range.family !== family) continue;
+    for (let value = range.first; value <= range.last; value++) yield ipFromBigInt(value, family);
+  }
+}

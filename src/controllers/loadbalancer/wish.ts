@@ -1,0 +1,85 @@
+import type { Service } from '../../api/generated/types.ts';
+import { objectKey, type Stored } from '../../api/object.ts';
+import { familyOf, type Ip, type IpFamily, tryParseIp } from '../../net/ip.ts';
+
+/** Addresses that a Service asks for, with commas between them. */
+export const wantedIpsAnnotation = 'signalbox.dev/load-balancer-ips';
+/** The pool that a Service asks for. */
+export const wantedPoolAnnotation = 'signalbox.dev/load-balancer-pool';
+/** Services with the same value here may have one address between them. */
+export const sharingAnnotation = 'signalbox.dev/allow-shared-ip';
+/** The pool that a Service's addresses are of; whoever announces addresses goes by it. */
+export const poolAnnotation = 'signalbox.dev/address-pool';
+/** Addresses that somebody else on the link has: told by who was to announce them. */
+export const inUseAnnotation = 'signalbox.dev/address-in-use';
+
+/** What decides whether two Services may have one address between them. */
+export interface Sharing {
+  /** `namespace/name` */
+  readonly service: string;
+  /** Who came first keeps what two have: equal for nobody. */
+  readonly seniority: string;
+  readonly key: string | undefined;
+  /** `TCP 80` */
+  readonly ports: readonly string[];
+  /** Under policy Local all that share an address must have the same endpoints, or a node would be asked in vain. */
+  readonly scope: string;
+}
+
+/** What a Service wants of a balancer. */
+export interface Wish extends Sharing {
+  readonly namespace: string;
+  readonly families: readonly IpFamily[];
+  /** Whether it wants an address of each family or nothing. */
+  readonly needsAll: boolean;
+  readonly ips: readonly Ip[];
+  readonly pool: string | undefined;
+}
+
+/** Reads what a Service wants; a text that cannot be read as addresses comes as `unreadable`. */
+export function wishOf(service: Stored<Service>): Wish | { readonly unreadable: string } {
+  const { spec = {}, metadata } = service;
+  const annotations = metadata.annotations ?? {};
+  const asked = annotations[wantedIpsAnnotation] ?? spec.loadBalancerIP ?? '';
+  const texts = asked.split(',').map((text) => text.trim());
+  const ips: Ip[] = [];
+  for (const text of texts.filter((each) => each !== '')) {
+    const ip = tryParseIp(text);
+    if (ip === undefined) return { unreadable: text };
+    ips.push(ip);
+  }
+  if (new Set(ips.map(familyOf)).size < ips.length) return { unreadable: asked };
+  return {
+    ...sharingOf(service),
+    namespace: metadata.namespace ?? '',
+    families: (spec.ipFamilies ?? ['IPv4']) as IpFamily[],
+    needsAll: spec.ipFamilyPolicy !== 'PreferDualStack',
+    ips,
+    pool: annotations[wantedPoolAnnotation],
+  };
+}
+
+/** What of a Service others must know to share an address with it. */
+export function sharingOf(service: Stored<Service>): Sharing {
+  const { spec = {}, metadata } = service;
+  const isLocal = spec.externalTrafficPolicy === 'Local';
+  const selector = Object.entries(spec.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
+  return {
+    service: objectKey(service),
+    seniority: `${metadata.creationTimestamp ?? ''} ${metadata.uid}`,
+    key: metadata.annotations?.[sharingAnnotation] || undefined,
+    ports: (spec.ports ?? []).map(({ protocol, port }) => `${protocol ?? 'TCP'} ${port}`),
+    scope: isLocal ? `Local ${metadata.namespace} ${JSON.stringify(selector)}` : 'Cluster',
+  };
+}
+
+/** Why two Services cannot have one address between them; `undefined` when they can. */
+export function conflict(one: Sharing, other: Sharing): string | undefined {
+  if (one.key === undefined || one.key !== other.key)
+    return `${other.service} has it, and the two do not share addresses by the same ${sharingAnnotation}`;
+  const port = one.ports.find((each) => other.ports.includes(each));
+  if (port !== undefined) return `${other.service} has its port ${port}`;
+  if (one.scope !== other.scope)
+    return `${other.service} has it, and under externalTrafficPolicy Local only Services with the same selector share one`;
+  return undefined;
+}
