@@ -50,6 +50,15 @@ const promises: { readonly [file: string]: () => Promise<void> } = {
   'external-ip.yaml': async () => {
     expect(await answerer('client', 'http://192.168.102.4:34080')).toMatch(/^hello-/);
   },
+  'load-balancer.yaml': async () => {
+    const path = 'jsonpath={.status.loadBalancer.ingress[0].ip}';
+    const ip = await eventually('an address of the balancer', async () => {
+      const text = await box.kubectlMust('get', 'service', 'hello-load-balancer', '-o', path);
+      return text === '' ? undefined : text;
+    });
+    expect(ip).toMatch(/^192\.168\.102\.2\d\d$/);
+    expect(await answerer('client', `http://${ip}`)).toMatch(/^hello-/);
+  },
   'headless.yaml': async () => {
     expect(await dig('hello-headless-service')).toEqual(hello.map(({ ip }) => ip).sort());
   },
