@@ -47,7 +47,7 @@ try {
     join(dir, `${name}.mjs`),
     ...args,
   ];
-  const needsVm = name.startsWith('ipvs') && !hostHasIpvs();
+  const needsVm = (name.startsWith('ipvs') || args.includes('--mode=ipvs')) && !hostHasIpvs();
   const { status } = needsVm
     ? runInVm([command, ...rest], { timeout: vmTimeout })
     : spawnSync(command, rest, { cwd: root, stdio: 'inherit' });
