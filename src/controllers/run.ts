@@ -94,6 +94,8 @@ export function startControllers(config: ControllersConfig, setup: ControllersSe
   const synced = Promise.all([...caches.informers.values()].map((informer) => informer.synced)).then(() => {});
   synced.catch(() => {});
   settle(synced);
+  // Where nothing waits for it, stopping before is no failure.
+  ready.catch(() => {});
   return {
     synced,
     drain: async () => {
