@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -118,6 +120,22 @@ describe('deploy/', () => {
       }
     },
   );
+});
+
+const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+test.skipIf(!hasSystemd)('the units of deploy/systemd are what systemd takes (needs systemd-analyze)', async () => {
+  const from = join(checkout, 'deploy/systemd');
+  const units = await readdir(from);
+  expect(units).toHaveLength(3);
+  const copies = units.map(async (name) => {
+    const path = join(cluster.server.dir, name);
+    const unit = await readFile(join(from, name), 'utf8');
+    await writeFile(path, unit.replaceAll('/usr/local/lib/signalbox', checkout));
+    return path;
+  });
+  const { stderr } = spawnSync('systemd-analyze', ['verify', ...(await Promise.all(copies))], { encoding: 'utf8' });
+  expect(stderr).not.toContain('signalbox-');
 });
 
 interface Right {

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
@@ -79,7 +80,52 @@ function startProxy(capabilities: readonly string[] = ['net_admin']) {
   return startComponent(['proxy', '--config', config, '--hostname-override', 'node-1'], rootWith(...capabilities));
 }
 
+/** What kube-proxy leaves in iptables mode: a Service whose only endpoint is long gone; and two chains of the kubelet. */
+const left = `*nat
+:KUBE-SERVICES - [0:0]
+:KUBE-POSTROUTING - [0:0]
+:KUBE-MARK-MASQ - [0:0]
+:KUBE-SVC-WR2LASOULGGSX3JN - [0:0]
+:KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]
+:KUBE-PROXY-CANARY - [0:0]
+:KUBE-KUBELET-CANARY - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
+-A KUBE-SERVICES -d ${clusterIp}/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-WR2LASOULGGSX3JN
+-A KUBE-SVC-WR2LASOULGGSX3JN -j KUBE-SEP-AAAAAAAAAAAAAAAA
+-A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -m tcp -j DNAT --to-destination 10.244.1.2:9
+-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+COMMIT
+*filter
+:KUBE-FIREWALL - [0:0]
+-A OUTPUT -j KUBE-FIREWALL
+-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP
+COMMIT
+`;
+
+const chains = () =>
+  ['nat', 'filter'].flatMap((table) =>
+    [
+      ...execFileSync('iptables-save', ['-t', table])
+        .toString()
+        .matchAll(/^:(KUBE-\S+)/gm),
+    ].map(([, name]) => name),
+  );
+
 describe('signalbox proxy, as deploy/proxy runs it', () => {
+  test('takes over from kube-proxy in iptables mode, and leaves the kubelet its chains', {
+    timeout: 30_000,
+  }, async () => {
+    execFileSync('iptables-restore', ['--noflush'], { input: left });
+    expect(await ask()).toBe('ECONNREFUSED');
+    const proxy = startProxy();
+    await isAnswered();
+    await vi.waitFor(() => expect(chains()).toEqual(['KUBE-KUBELET-CANARY', 'KUBE-FIREWALL']), { timeout: 15_000 });
+    expect(await proxy.stop()).toBe(0);
+    expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+  });
+
   test('without CAP_NET_ADMIN it ends, and says that the kernel refuses', { timeout: 30_000 }, async () => {
     const { child, log } = startProxy([]);
     await once(child, 'close');
