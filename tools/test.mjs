@@ -148,6 +148,7 @@ function copyForOrdinaryUser() {
     'package-lock.json',
     'README.md',
     'docs',
+    'deploy',
     'tools',
     'tsconfig.json',
     'vitest.config.ts',

@@ -2,8 +2,13 @@ import { readFileSync } from 'node:fs';
 import { ownSuccession, tellNotReady } from '../component/handover.ts';
 import { SignalboxError } from '../errors/error.ts';
 
+/** What is said on the command line beside the configuration's path. */
+interface Overrides {
+  readonly hostnameOverride?: string;
+}
+
 /** Runs a component by its configuration, at a path, until the signal aborts. */
-type Run = (path: string, signal: AbortSignal) => Promise<void>;
+type Run = (path: string, signal: AbortSignal, overrides: Overrides) => Promise<void>;
 
 /** The components by their subcommand; each is loaded alone. */
 const components = {
@@ -25,7 +30,10 @@ const components = {
   proxy: async () => {
     const { parseProxyConfig } = await import('../proxy/config.ts');
     const { runProxy } = await import('../proxy/run.ts');
-    return byFields((config, signal) => runProxy(parseProxyConfig(config), signal, ownSuccession()));
+    return byFields((config, signal, { hostnameOverride }) => {
+      const parsed = parseProxyConfig(config);
+      return runProxy({ ...parsed, ...(hostnameOverride && { hostnameOverride }) }, signal, ownSuccession());
+    });
   },
   dns: async () => {
     const { runDns } = await import('../dns/run.ts');
@@ -37,7 +45,7 @@ const components = {
 /** Runs one component until SIGTERM or SIGINT, then lets it finish. */
 export async function runComponent(
   name: keyof typeof components,
-  options: { readonly kubeconfig?: string; readonly config: string },
+  options: Overrides & { readonly kubeconfig?: string; readonly config: string },
 ): Promise<void> {
   const stop = new AbortController();
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
@@ -49,7 +57,7 @@ export async function runComponent(
   if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
   const run = await components[name]();
   try {
-    await run(options.config, stop.signal);
+    await run(options.config, stop.signal, options);
   } catch (error) {
     tellNotReady(error);
     throw error;
@@ -57,8 +65,8 @@ export async function runComponent(
 }
 
 /** Of components whose configuration is an object, in a file that is read once. */
-function byFields(run: (config: unknown, signal: AbortSignal) => Promise<void>): Run {
-  return async (path, signal) => await run(await readConfig(path), signal);
+function byFields(run: (config: unknown, signal: AbortSignal, overrides: Overrides) => Promise<void>): Run {
+  return async (path, signal, overrides) => await run(await readConfig(path), signal, overrides);
 }
 
 async function readConfig(path: string): Promise<unknown> {

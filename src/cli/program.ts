@@ -110,6 +110,7 @@ function addComponents(program: Command, entry: string): void {
   }
   componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
     .addOption(new Option('--config <file>', configHelp).conflicts('cleanup'))
+    .option('--hostname-override <name>', 'name of the own Node object, in place of what the configuration says')
     .option('--cleanup', 'remove the rules of all modes from this network namespace, and end')
     .action(async (options, command) => {
       if (options.cleanup === true) return (await import('./proxy-cleanup.ts')).cleanUpProxy();

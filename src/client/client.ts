@@ -1,6 +1,7 @@
 import type { DeleteOptions, Status } from '../api/generated/types.ts';
 import type { KubernetesObject, Stored } from '../api/object.ts';
 import { apiVersionOf, type ResourceKey, type ResourceTypes, resourcePath, resources } from '../api/resources.ts';
+import type { Logger } from '../component/log.ts';
 import { unreadableAnswer } from './connection-error.ts';
 import {
   createHttpTransport,
@@ -11,6 +12,7 @@ import {
 } from './http.ts';
 import { jsonLines } from './json-lines.ts';
 import { RateLimit, type RateLimitOptions } from './rate-limit.ts';
+import { type Right, Troubles } from './troubles.ts';
 import {
   type ApiClient,
   ApiError,
@@ -53,6 +55,8 @@ export interface ConnectOptions {
   readonly rateLimit?: RateLimitOptions;
   /** Told of every request. */
   readonly onExchange?: (exchange: Exchange) => void;
+  /** Told what keeps this client from its server, as `Troubles` says. */
+  readonly log?: Logger;
 }
 
 /** A client for the API server `config` names. Nothing is sent before the first call. */
@@ -65,16 +69,21 @@ class HttpApiClient implements ApiClient {
   readonly #http: HttpTransport;
   readonly #rateLimit: RateLimit | undefined;
   readonly #onExchange: (exchange: Exchange) => void;
+  readonly #troubles: Troubles | undefined;
+  #isClosed = false;
 
-  constructor(config: ClientConfig, { timeouts = defaultTimeouts, rateLimit, onExchange = () => {} }: ConnectOptions) {
+  constructor(config: ClientConfig, options: ConnectOptions) {
+    const { timeouts = defaultTimeouts, rateLimit, onExchange = () => {}, log } = options;
     this.config = config;
     this.#http = createHttpTransport(config, timeouts);
     this.#rateLimit = rateLimit && new RateLimit(rateLimit);
     this.#onExchange = onExchange;
+    this.#troubles = log && new Troubles({ log, server: config.server, version: () => this.#serverVersion() });
   }
 
   get<K extends ResourceKey>(resource: K, place: ObjectPlace): Promise<Item<K>> {
-    return this.#call<Item<K>>('GET', resourcePath(resources[resource], place));
+    const right = rightOf('get', resource, place);
+    return this.#call<Item<K>>({ method: 'GET', path: resourcePath(resources[resource], place), right });
   }
 
   async list<K extends ResourceKey>(resource: K, options: ListOptions = {}) {
@@ -92,13 +101,14 @@ class HttpApiClient implements ApiClient {
     const { kind, ...of } = resources[resource];
     const apiVersion = apiVersionOf({ kind, ...of });
     const path = resourcePath(resources[resource], { namespace: options.namespace });
+    const right = rightOf('list', resource, options);
     const items: Item<K>[] = [];
     let next: string | undefined;
     let resourceVersion = '';
     await this.#rateLimit?.admit();
     do {
       const parameters = { ...selectors(options), limit, continue: next };
-      const page = this.#parse(await this.#exchange('GET', path + query(parameters))) as {
+      const page = this.#parse(await this.#exchange({ method: 'GET', path: path + query(parameters), right })) as {
         metadata?: { continue?: string; resourceVersion?: string };
         items?: Item<K>[] | null;
       };
@@ -110,8 +120,10 @@ class HttpApiClient implements ApiClient {
   }
 
   create<K extends ResourceKey>(resource: K, object: ResourceTypes[K]): Promise<Item<K>> {
-    const path = resourcePath(resources[resource], { namespace: object.metadata?.namespace });
-    return this.#call<Item<K>>('POST', path, withKind(resource, object));
+    const { namespace } = object.metadata ?? {};
+    const path = resourcePath(resources[resource], { namespace });
+    const right = rightOf('create', resource, { namespace });
+    return this.#call<Item<K>>({ method: 'POST', path, body: withKind(resource, object), right });
   }
 
   update<K extends ResourceKey>(
@@ -121,13 +133,15 @@ class HttpApiClient implements ApiClient {
   ): Promise<Item<K>> {
     const { namespace, name } = object.metadata ?? {};
     const path = resourcePath(resources[resource], { namespace, name, subresource: options.subresource });
-    return this.#call<Item<K>>('PUT', path, withKind(resource, object));
+    const right = rightOf('update', resource, { namespace, ...options });
+    return this.#call<Item<K>>({ method: 'PUT', path, body: withKind(resource, object), right });
   }
 
   patch<K extends ResourceKey>(resource: K, place: ObjectPlace, patch: Patch): Promise<Item<K>> {
     const parameters = patch.type === 'apply' ? { fieldManager: patch.fieldManager, force: patch.force } : {};
     const path = resourcePath(resources[resource], place) + query(parameters);
-    return this.#call<Item<K>>('PATCH', path, patch.body, patchTypes[patch.type]);
+    const right = rightOf('patch', resource, place);
+    return this.#call<Item<K>>({ method: 'PATCH', path, body: patch.body, contentType: patchTypes[patch.type], right });
   }
 
   async delete<K extends ResourceKey>(
@@ -138,7 +152,8 @@ class HttpApiClient implements ApiClient {
     const { uid, ...rest } = options;
     const body: DeleteOptions = { kind: 'DeleteOptions', apiVersion: 'v1', ...rest };
     if (uid !== undefined) body.preconditions = { uid };
-    await this.#call('DELETE', resourcePath(resources[resource], place), body);
+    const right = rightOf('delete', resource, place);
+    await this.#call({ method: 'DELETE', path: resourcePath(resources[resource], place), body, right });
   }
 
   async *watch<K extends ResourceKey>(resource: K, options: WatchOptions): AsyncGenerator<WatchEvent<Item<K>>> {
@@ -152,13 +167,16 @@ class HttpApiClient implements ApiClient {
       timeoutSeconds: 300 + Math.floor(Math.random() * 300),
     };
     await this.#rateLimit?.admit();
-    const request = { method: 'GET', path: path + query(parameters) };
+    const request = { method: 'GET', path: path + query(parameters), right: rightOf('watch', resource, options) };
     const answer = await this.#observed(
-      'GET',
-      () => this.#http.stream(request, options.signal),
-      (answered) => ('status' in answered ? answered.status : 200),
+      request,
+      async () => {
+        const answered = await this.#http.stream(request, options.signal);
+        if ('status' in answered) throw failure(answered);
+        return { status: 200, answer: answered };
+      },
+      options.signal,
     );
-    if ('status' in answer) throw failure(answer);
     options.onOpen?.();
     try {
       for await (const event of jsonLines(answer, maxWatchLine)) yield watchEvent<Item<K>>(event);
@@ -167,18 +185,18 @@ class HttpApiClient implements ApiClient {
     }
   }
 
-  async raw({ method, path, body, contentType }: RawRequest): Promise<unknown> {
-    const response = await this.#send(method, path, body, contentType);
+  async raw(request: RawRequest): Promise<unknown> {
+    const response = await this.#send(request);
     return response.contentType.includes('json') ? this.#parse(response) : response.body;
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#http.close();
   }
 
-  async #call<T>(method: string, path: string, body?: object, contentType?: string): Promise<T> {
-    const response = await this.#send(method, path, body, contentType);
-    return this.#parse(response) as T;
+  async #call<T>(request: Asked): Promise<T> {
+    return this.#parse(await this.#send(request)) as T;
   }
 
   #parse(response: HttpResponse): unknown {
@@ -189,43 +207,66 @@ class HttpApiClient implements ApiClient {
     }
   }
 
-  async #send(method: string, path: string, body?: unknown, contentType?: string): Promise<HttpResponse> {
+  async #send(request: Asked): Promise<HttpResponse> {
     await this.#rateLimit?.admit();
-    return this.#exchange(method, path, body, contentType);
+    return this.#exchange(request);
   }
 
-  async #exchange(
-    method: string,
-    path: string,
-    body?: unknown,
-    contentType = 'application/json',
-  ): Promise<HttpResponse> {
+  #exchange(asked: Asked): Promise<HttpResponse> {
+    const { method, path, body, contentType = 'application/json' } = asked;
     const request = {
       method,
       path,
       ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': contentType } }),
     };
-    const response = await this.#observed(
-      method,
-      () => this.#http.request(request),
-      ({ status }) => status,
-    );
-    if (response.status >= 400) throw failure(response);
-    return response;
+    return this.#observed(asked, async () => {
+      const response = await this.#http.request(request);
+      if (response.status >= 400) throw failure(response);
+      return { status: response.status, answer: response };
+    });
   }
 
   /** Does it, and tells of it. */
-  async #observed<T>(method: string, send: () => Promise<T>, statusOf: (answer: T) => number): Promise<T> {
+  async #observed<T>(
+    { method, right }: Asked,
+    send: () => Promise<{ readonly status: number; readonly answer: T }>,
+    signal?: AbortSignal,
+  ): Promise<T> {
     const began = performance.now();
     let code = '<error>';
     try {
-      const answer = await send();
-      code = String(statusOf(answer));
+      const { status, answer } = await send();
+      code = String(status);
+      this.#troubles?.succeeded(right);
       return answer;
+    } catch (error) {
+      if (error instanceof ApiError) code = String(error.code);
+      // What was given up on this side says nothing of the server.
+      if (!this.#isClosed && signal?.aborted !== true) this.#troubles?.failed(right, error);
+      throw error;
     } finally {
       this.#onExchange({ method, code, milliseconds: performance.now() - began });
     }
   }
+
+  async #serverVersion(): Promise<string> {
+    const answer = (await this.raw({ method: 'GET', path: '/version' })) as { readonly gitVersion?: unknown } | null;
+    return typeof answer?.gitVersion === 'string' ? answer.gitVersion : 'of unknown version';
+  }
+}
+
+/** A request, and the right it takes where that is known. */
+interface Asked extends RawRequest {
+  readonly right?: Right;
+}
+
+function rightOf(
+  verb: string,
+  key: ResourceKey,
+  { namespace, subresource }: { readonly namespace?: string | undefined; readonly subresource?: string },
+): Right {
+  const { group, version, plural } = resources[key];
+  return { verb, group, version, resource: subresource === undefined ? plural : `${plural}/${subresource}`, namespace };
 }
 
 function selectors(options: ListOptions) {

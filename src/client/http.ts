@@ -5,6 +5,7 @@ import { createSecureContext } from 'node:tls';
 import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { connectionError } from './connection-error.ts';
+import { ServerList } from './server-list.ts';
 import type { ClientConfig, ClientIdentity } from './types.ts';
 import { userAgentOf } from './user-agent.ts';
 
@@ -12,11 +13,13 @@ import { userAgentOf } from './user-agent.ts';
 export interface HttpTimeouts {
   /** From sending a request to the end of its answer, further tries after 429 and 503 included. */
   readonly request: number;
+  /** Until a connection is there, where another server can be asked in its place. */
+  readonly connect: number;
   /** Between two pieces of a stream: servers send a bookmark about every minute. */
   readonly streamIdle: number;
 }
 
-export const defaultTimeouts: HttpTimeouts = { request: 60_000, streamIdle: 150_000 };
+export const defaultTimeouts: HttpTimeouts = { request: 60_000, connect: 3_000, streamIdle: 150_000 };
 
 /** One request; the path carries the query. */
 interface HttpRequest {
@@ -33,11 +36,15 @@ export interface HttpResponse {
   readonly body: string;
 }
 
-/** Requests to one server over kept-alive connections, with resumed TLS sessions. Rejects as `ApiClient` says. */
+/**
+ * Requests to an API server over kept-alive connections, with resumed TLS sessions. Rejects as `ApiClient` says. Of
+ * several servers one is used, from a random one on, until it cannot be reached or says that it cannot serve. What that
+ * one cannot have seen is sent to the next at once, and so is every read.
+ */
 export interface HttpTransport {
   /** Waits and sends again, within the time-out, when the server asks for that by 429 or 503 and Retry-After. */
   request(request: HttpRequest): Promise<HttpResponse>;
-  /** Resolves when the answer's head is there. A status other than 200 comes complete, as from `request`. */
+  /** Resolves when the answer's head is there. A status other than 200 comes complete; 429 and 503 as with `request`. */
   stream(request: HttpRequest, signal: AbortSignal): Promise<AsyncIterable<Buffer> | HttpResponse>;
   /** Ends all connections; requests under way and later ones reject with `API_UNREACHABLE`. */
   close(): void;
@@ -48,19 +55,45 @@ const maxErrorBody = 64 * 1024;
 const maxTries = 6;
 const maxRetryAfterMs = 30_000;
 const maxConnections = 512;
+/** Of a server that cannot serve, whatever is asked of it. */
+const unableStatuses: ReadonlySet<number> = new Set([502, 503, 504]);
 
-/** A transport for one API server. No connection is made before the first request. */
+/** A transport for one cluster. No connection is made before the first request. */
 export function createHttpTransport(config: ClientConfig, timeouts: HttpTimeouts = defaultTimeouts): HttpTransport {
   return new NodeTransport(config, timeouts);
 }
 
-/** A kept-alive connection was closed by the server before it could read the request. */
-class StaleConnection extends Error {}
+/** How far a request came that had no answer. */
+type Reach =
+  /** There was no connection: nobody has seen it. */
+  | 'unsent'
+  /** A kept-alive connection was closed by the server, probably before it could read the request. */
+  | 'stale'
+  | 'sent';
+
+/** How a request is sent, wherever to. */
+interface Sending {
+  readonly headers: http.OutgoingHttpHeaders;
+  readonly agent: http.Agent;
+  /** Milliseconds since the epoch. */
+  readonly deadline: number;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** There was no answer. */
+class NoAnswer extends Error {
+  readonly reach: Reach;
+
+  constructor(reach: Reach, cause: unknown) {
+    super('no answer', { cause });
+    this.reach = reach;
+  }
+}
 
 class NodeTransport implements HttpTransport {
   readonly #config: ClientConfig;
   readonly #timeouts: HttpTimeouts;
-  readonly #base: URL;
+  readonly #servers: ServerList;
   readonly #closed = new AbortController();
   #agent: http.Agent | undefined;
   #agentIdentity: ClientIdentity | undefined;
@@ -68,7 +101,7 @@ class NodeTransport implements HttpTransport {
   constructor(config: ClientConfig, timeouts: HttpTimeouts) {
     this.#config = config;
     this.#timeouts = timeouts;
-    this.#base = parseServer(config.server);
+    this.#servers = new ServerList(config.server, config.otherServers);
     // Every request under way listens: their number says nothing of a leak.
     setMaxListeners(0, this.#closed.signal);
   }
@@ -78,16 +111,31 @@ class NodeTransport implements HttpTransport {
     for (let attempt = 1; ; attempt++) {
       const head = await this.#sendAuthorized(request, deadline, undefined);
       const response = await this.#readAll(head, deadline);
-      const wait = retryAfterMs(head);
-      if (wait === undefined || attempt >= maxTries || Date.now() + wait >= deadline) return response;
-      await sleep(wait, this.#closed.signal);
+      if (!(await this.#mayTryAgain(head, { attempt, deadline }, this.#closed.signal))) return response;
     }
   }
 
   async stream(request: HttpRequest, signal: AbortSignal): Promise<AsyncIterable<Buffer> | HttpResponse> {
     const deadline = Date.now() + this.#timeouts.request;
-    const head = await this.#sendAuthorized(request, deadline, signal);
-    return head.statusCode === 200 ? this.#pieces(head, signal) : this.#readAll(head, deadline);
+    const over = AbortSignal.any([signal, this.#closed.signal]);
+    for (let attempt = 1; ; attempt++) {
+      const head = await this.#sendAuthorized(request, deadline, signal);
+      if (head.statusCode === 200) return this.#pieces(head, signal);
+      const response = await this.#readAll(head, deadline);
+      if (!(await this.#mayTryAgain(head, { attempt, deadline }, over))) return response;
+    }
+  }
+
+  /** Waits as long as the server asks for; false when it does not ask, or for too long. */
+  async #mayTryAgain(
+    head: IncomingMessage,
+    { attempt, deadline }: { readonly attempt: number; readonly deadline: number },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const wait = retryAfterMs(head);
+    if (wait === undefined || attempt >= maxTries || Date.now() + wait >= deadline) return false;
+    await sleep(wait, signal);
+    return !signal.aborted;
   }
 
   close(): void {
@@ -114,48 +162,73 @@ class NodeTransport implements HttpTransport {
     const token = await this.#config.token?.();
     if (token !== undefined && token !== '') headers.authorization = `Bearer ${token}`;
     if (request.body !== undefined) headers['content-length'] = String(Buffer.byteLength(request.body));
-    const url = new URL(this.#base.pathname.replace(/\/$/, '') + request.path, this.#base);
-    const open = () =>
-      (url.protocol === 'http:' ? http : https).request(url, { method: request.method, headers, agent });
-    const exchange = { body: request.body, deadline, signal };
-    try {
-      return await this.#exchange(open(), exchange).catch((error: unknown) => {
+    return await this.#sendToAny(request, { headers, agent, deadline, signal });
+  }
+
+  /** Sends a request to the server in use; to others in turn where that can do no harm. */
+  async #sendToAny(request: HttpRequest, how: Sending): Promise<IncomingMessage> {
+    for (let tried = 1; ; tried++) {
+      const server = this.#servers.current;
+      try {
+        const head = await this.#exchange(server, request, how);
+        // It has lost its store, or is gone behind something that stands before it: the next request is another's.
+        if (unableStatuses.has(head.statusCode ?? 0)) this.#servers.leave(server);
+        return head;
+      } catch (error) {
+        if (!(error instanceof NoAnswer)) throw error;
+        const isStale = error.reach === 'stale';
+        const isOver = this.#closed.signal.aborted || how.signal?.aborted === true || Date.now() >= how.deadline;
+        const hasOther = isStale || this.#servers.leave(server) !== server;
         // A read may be repeated whatever became of the first; for a write only its caller can know.
-        if (error instanceof StaleConnection && request.method === 'GET') return this.#exchange(open(), exchange);
-        throw error;
-      });
-    } catch (error) {
-      throw connectionError(this.#base.origin, error instanceof StaleConnection ? error.cause : error);
+        const isHarmless = request.method === 'GET' || error.reach === 'unsent';
+        if (isOver || !hasOther || !isHarmless || tried > this.#servers.size)
+          throw connectionError(server.origin, error.cause);
+      }
     }
   }
 
-  /** Sends the body and waits for the head of the answer. */
+  /** Sends it to one server and waits for the head of the answer. @throws NoAnswer */
   #exchange(
-    message: http.ClientRequest,
-    options: { body: string | undefined; deadline: number; signal: AbortSignal | undefined },
+    server: URL,
+    request: HttpRequest,
+    { headers, agent, deadline, signal }: Sending,
   ): Promise<IncomingMessage> {
-    const stops = [this.#closed.signal, ...(options.signal === undefined ? [] : [options.signal])];
+    const url = new URL(server.pathname.replace(/\/$/, '') + request.path, server);
+    const message = (url.protocol === 'http:' ? http : https).request(url, { method: request.method, headers, agent });
+    const stops = [this.#closed.signal, ...(signal === undefined ? [] : [signal])];
+    let reach: Reach = 'unsent';
     return new Promise((resolve, reject) => {
       const stop = () => message.destroy(new Error('the request was given up'));
-      const timer = setTimeout(() => message.destroy(timeoutError()), Math.max(1, options.deadline - Date.now()));
+      const giveUp = () => message.destroy(timeoutError());
+      const timer = setTimeout(giveUp, Math.max(1, deadline - Date.now()));
+      const connecting = this.#servers.size > 1 ? setTimeout(giveUp, this.#timeouts.connect) : undefined;
       const settle = () => {
         clearTimeout(timer);
-        for (const signal of stops) signal.removeEventListener('abort', stop);
+        clearTimeout(connecting);
+        for (const each of stops) each.removeEventListener('abort', stop);
       };
-      for (const signal of stops) {
-        signal.addEventListener('abort', stop, { once: true });
-        if (signal.aborted) stop();
+      for (const each of stops) {
+        each.addEventListener('abort', stop, { once: true });
+        if (each.aborted) stop();
       }
+      message.on('socket', (socket) => {
+        const connected = () => {
+          clearTimeout(connecting);
+          reach = 'sent';
+        };
+        if (message.reusedSocket) connected();
+        else socket.once(url.protocol === 'http:' ? 'connect' : 'secureConnect', connected);
+      });
       message.on('response', (head) => {
         settle();
         resolve(head);
       });
       message.on('error', (cause: NodeJS.ErrnoException) => {
         settle();
-        const stale = message.reusedSocket && (cause.code === 'ECONNRESET' || cause.code === 'EPIPE');
-        reject(stale ? new StaleConnection(cause.message, { cause }) : cause);
+        const isStale = message.reusedSocket && (cause.code === 'ECONNRESET' || cause.code === 'EPIPE');
+        reject(new NoAnswer(isStale ? 'stale' : reach, cause));
       });
-      message.end(options.body);
+      message.end(request.body);
     });
   }
 
@@ -174,7 +247,7 @@ class NodeTransport implements HttpTransport {
         if (size <= limit) parts.push(part);
       }
     } catch (error) {
-      throw connectionError(this.#base.origin, error);
+      throw connectionError(this.#servers.current.origin, error);
     } finally {
       clearTimeout(timer);
       this.#closed.signal.removeEventListener('abort', stop);
@@ -195,7 +268,7 @@ class NodeTransport implements HttpTransport {
         yield piece;
       }
     } catch (error) {
-      if (!signal.aborted) throw connectionError(this.#base.origin, error);
+      if (!signal.aborted) throw connectionError(this.#servers.current.origin, error);
     } finally {
       clearTimeout(timer);
       for (const each of stops) each.removeEventListener('abort', stop);
@@ -209,7 +282,7 @@ class NodeTransport implements HttpTransport {
     const same = identity?.certificate === this.#agentIdentity?.certificate;
     if (this.#agent !== undefined && same) return this.#agent;
     const retired = this.#agent;
-    this.#agent = createAgent(this.#config, this.#base, identity);
+    this.#agent = createAgent(this.#config, this.#servers.current.protocol, identity);
     this.#agentIdentity = identity;
     if (retired !== undefined) retired.maxFreeSockets = 0;
     return this.#agent;
@@ -221,9 +294,9 @@ function staticIdentity(config: ClientConfig): ClientIdentity | undefined {
   return certificate === undefined || key === undefined ? undefined : { certificate, key };
 }
 
-function createAgent(config: ClientConfig, base: URL, identity: ClientIdentity | undefined): http.Agent {
+function createAgent(config: ClientConfig, protocol: string, identity: ClientIdentity | undefined): http.Agent {
   const options = { keepAlive: true, maxSockets: maxConnections, maxFreeSockets: 16 };
-  if (base.protocol === 'http:') return new http.Agent(options);
+  if (protocol === 'http:') return new http.Agent(options);
   try {
     return new https.Agent({
       ...options,
@@ -244,18 +317,6 @@ function createAgent(config: ClientConfig, base: URL, identity: ClientIdentity |
       cause,
     });
   }
-}
-
-function parseServer(server: string): URL {
-  if (URL.canParse(server)) {
-    const url = new URL(server);
-    if (url.protocol === 'https:' || url.protocol === 'http:') return url;
-  }
-  throw new SignalboxError('INVALID_KUBECONFIG', {
-    object: `server ${JSON.stringify(server)}`,
-    problem: 'is not the address of an API server',
-    remedy: 'write it as https://host:port',
-  });
 }
 
 function timeoutError(): Error {

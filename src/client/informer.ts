@@ -120,7 +120,7 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
           backoff = refusedBackoff;
           listed &&= mayWatchOn(error);
         }
-        this.#report(error, failures);
+        this.#report(error);
       }
       this.#behindSince ??= Date.now();
       // Waits after a good watch's end too: a server that stops ends the watches of all clients at once.
@@ -130,10 +130,10 @@ class ListWatchInformer<K extends ResourceKey> implements Informer<K> {
     }
   }
 
-  /** Warns once of a trouble that lasts; a break now and then is ordinary. */
-  #report(error: unknown, failures: number): void {
+  /** For those who look closely: what lasts is told by the client, once for all informers. */
+  #report(error: unknown): void {
     const reason = error instanceof Error ? error.message : String(error);
-    this.#options.log?.[failures === 4 ? 'warn' : 'debug']({ resource: this.#resource, reason }, 'watch broke off');
+    this.#options.log?.debug({ resource: this.#resource, reason }, 'watch broke off');
   }
 
   async #list(): Promise<void> {

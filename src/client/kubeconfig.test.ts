@@ -242,3 +242,26 @@ describe('execCredentials', () => {
     await expect(config.token?.()).rejects.toThrow(/no-such-plugin is not installed: get it from example\.com/);
   });
 });
+
+describe('loadKubeconfig of a cluster with several servers', () => {
+  const withServers = (extension: string) =>
+    withUser('{}').replace(
+      "server: 'https://10.0.0.1:6443'",
+      `server: 'https://10.0.0.1:6443', extensions: [{name: elsewhere, extension: 1}, {name: signalbox/other-servers, extension: ${extension}}]`,
+    );
+
+  test('loadKubeconfig reads further servers from an extension of the cluster', async () => {
+    const path = await file('config', withServers("{servers: ['https://10.0.0.2:6443', 'https://10.0.0.3:6443']}"));
+    expect(await loadKubeconfig(path)).toMatchObject({
+      server: 'https://10.0.0.1:6443',
+      otherServers: ['https://10.0.0.2:6443', 'https://10.0.0.3:6443'],
+    });
+  });
+
+  test('loadKubeconfig refuses such an extension that names no servers', async () => {
+    for (const wrong of ['{}', '{servers: https://10.0.0.2}', '{servers: [1]}', 'text']) {
+      const path = await file('config', withServers(wrong));
+      await expect(loadKubeconfig(path)).rejects.toMatchObject({ code: 'INVALID_KUBECONFIG' });
+    }
+  });
+});

@@ -21,7 +21,11 @@ interface Cluster {
   'insecure-skip-tls-verify'?: boolean;
   'tls-server-name'?: string;
   'proxy-url'?: string;
+  extensions?: readonly { name?: string; extension?: unknown }[] | null;
 }
+
+/** The extension of a kubeconfig's cluster that names further servers of the same API; kubectl leaves it as it is. */
+const otherServersExtension = 'signalbox/other-servers';
 
 interface User {
   'client-certificate'?: string;
@@ -199,12 +203,27 @@ async function readCluster({ file, value: cluster }: From<Cluster>): Promise<Cli
   if (cluster['proxy-url'])
     throw invalid(`kubeconfig ${file}`, 'asks for a proxy (proxy-url)', 'reach the API server directly');
   const authority = await dataOrFile(file, cluster['certificate-authority-data'], cluster['certificate-authority']);
+  const otherServers = readOtherServers(file, cluster);
   return {
     server: cluster.server,
+    ...(otherServers.length === 0 ? {} : { otherServers }),
     ...(authority === undefined ? {} : { certificateAuthority: authority }),
     ...(cluster['insecure-skip-tls-verify'] === true ? { insecureSkipTlsVerify: true } : {}),
     ...(cluster['tls-server-name'] ? { tlsServerName: cluster['tls-server-name'] } : {}),
   };
+}
+
+/** `extensions: [{name: signalbox/other-servers, extension: {servers: [https://host:port]}}]` */
+function readOtherServers(file: string, { extensions }: Cluster): readonly string[] {
+  const found = extensions?.find(({ name }) => name === otherServersExtension)?.extension;
+  if (found === undefined || found === null) return [];
+  const { servers } = found as { servers?: unknown };
+  if (Array.isArray(servers) && servers.every((server) => typeof server === 'string')) return servers;
+  throw invalid(
+    `kubeconfig ${file}`,
+    `has an extension ${otherServersExtension} that names no servers`,
+    'write it as {servers: ["https://host:port"]}',
+  );
 }
 
 async function readUser({ file, value: user }: From<User>, cluster: ClientConfig): Promise<Partial<ClientConfig>> {

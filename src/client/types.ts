@@ -6,6 +6,8 @@ import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 export interface ClientConfig {
   /** `https://host:port`, perhaps with a path. */
   readonly server: string;
+  /** Others that serve the same API with the same authority and credentials; each is asked when others cannot be reached. */
+  readonly otherServers?: readonly string[];
   /** PEM. The authorities Node trusts when absent. */
   readonly certificateAuthority?: string;
   /** PEM, both or neither. */

@@ -66,7 +66,7 @@ export async function runControllers(config: ControllersConfig, signal: AbortSig
   };
   if (!config.leaderElection) return work(signal);
   const { runAsLeader } = await import('../client/leader-election.ts');
-  const api = connect({ ...client, component });
+  const api = connect({ ...client, component }, { log });
   const events = createEventRecorder(api, { component, log });
   const identity = `${hostname()}_${randomUUID()}`;
   try {
@@ -81,7 +81,7 @@ export async function runControllers(config: ControllersConfig, signal: AbortSig
 export function startControllers(config: ControllersConfig, setup: ControllersSetup): RunningControllers {
   const { log } = setup;
   const stopping = new AbortController();
-  const client = connect({ ...setup.client, component });
+  const client = connect({ ...setup.client, component }, { log });
   const caches = createCaches(client, { signal: stopping.signal, log });
   const context: ControllerContext = { client, caches, log, now: Date.now };
   const controllers = config.controllers.map((name) => makeController(name, context, { config, setup }));
@@ -94,6 +94,8 @@ export function startControllers(config: ControllersConfig, setup: ControllersSe
   const synced = Promise.all([...caches.informers.values()].map((informer) => informer.synced)).then(() => {});
   synced.catch(() => {});
   settle(synced);
+  // Where nothing waits for it, stopping before is no failure.
+  ready.catch(() => {});
   return {
     synced,
     drain: async () => {

@@ -16,7 +16,7 @@ import { DnsServer } from './server.ts';
 export async function runDns(path: string, signal: AbortSignal): Promise<void> {
   const log = createLogger('dns');
   const { config, digest } = await readDnsConfig(path);
-  const client = connect(await loadKubeconfig(config.kubeconfig));
+  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component: 'signalbox-dns' }, { log });
   try {
     const server = await DnsServer.start({ config, client, log });
     const following = followConfig({ server, read: () => readDnsConfig(path), digest, log, signal });

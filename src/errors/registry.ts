@@ -20,6 +20,15 @@ const registry = {
     kind: 'environment',
     summary: "The API server and its client do not accept each other's certificate.",
   },
+  API_UNAUTHENTICATED: {
+    kind: 'environment',
+    summary: 'The API server does not know who asks: a token or certificate is missing, expired or of another cluster.',
+  },
+  API_FORBIDDEN: { kind: 'environment', summary: 'A component lacks a right at the API server; it is named.' },
+  API_NOT_SERVED: {
+    kind: 'environment',
+    summary: 'The API server is too old, or does not have a resource that is needed.',
+  },
   STORE_CORRUPTED: { kind: 'environment', summary: 'The data of the store is damaged or missing.' },
   STORE_COMPACTED: { kind: 'conflict', summary: 'A revision was asked for that the store no longer keeps.' },
   STORE_FAILED: { kind: 'environment', summary: 'The store could not write and takes no more writes.' },

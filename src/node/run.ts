@@ -9,9 +9,10 @@ import type { NodeConfig } from './config.ts';
  * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`, and as `runAgent`
  */
 export async function runNode(config: NodeConfig, signal: AbortSignal): Promise<void> {
-  const client = connect({ ...(await loadKubeconfig()), component: 'signalbox-node' });
+  const log = createLogger('node');
+  const client = connect({ ...(await loadKubeconfig()), component: 'signalbox-node' }, { log });
   try {
-    await runAgent(config, { client, log: createLogger('node') }, signal);
+    await runAgent(config, { client, log }, signal);
   } finally {
     client.close();
   }

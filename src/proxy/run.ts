@@ -39,7 +39,7 @@ export async function runProxy(
   const api = await loadKubeconfig(config.client.kubeconfig);
   const kernel = await openNodeKernel(config, log);
   applyNodeSettings(config, log);
-  const client = connectApi(api, { config, metrics });
+  const client = connectApi(api, { config, metrics, log });
   const source = informerEvents({ client, nodeName, log });
   const events = new ProxyEvents({
     recorder: createEventRecorder(client, { component: 'kube-proxy', host: nodeName, log }),
@@ -79,11 +79,11 @@ export async function runProxy(
 
 function connectApi(
   api: ClientConfig,
-  { config, metrics }: { readonly config: ProxyConfig; readonly metrics: ProxyMetrics },
+  { config, metrics, log }: { readonly config: ProxyConfig; readonly metrics: ProxyMetrics; readonly log: Logger },
 ): ApiClient {
   const { host } = new URL(api.server);
   const onExchange = (exchange: Exchange) => metrics.exchanged(host, exchange);
-  return connect({ ...api, component: 'signalbox-proxy' }, { rateLimit: config.client, onExchange });
+  return connect({ ...api, component: 'signalbox-proxy' }, { rateLimit: config.client, onExchange, log });
 }
 
 async function beginWhenTold(proxy: NodeProxy, synced: Promise<void>, log: Logger): Promise<void> {

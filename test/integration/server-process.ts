@@ -18,14 +18,25 @@ export interface ServerProcess {
   readonly admin: ClientConfig & { readonly certificateAuthority: string };
   /** `kill -9`, and a new process over the same data, on the same port; resolves when that serves. */
   killAndStart(): Promise<void>;
+  /** The first half of it. */
+  kill(): Promise<void>;
+  /** The second. */
+  start(): Promise<void>;
   /** Ends the process and removes its data. */
   close(): Promise<void>;
 }
 
+/** What several servers of one cluster share. */
+export interface SharedParts {
+  readonly pkiDir: string;
+  /** As in the configuration file. */
+  readonly store: object;
+}
+
 /** Starts an API server as the command line does; resolves when it serves. */
-export async function startServerProcess(): Promise<ServerProcess> {
+export async function startServerProcess(shared?: SharedParts): Promise<ServerProcess> {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-server-'));
-  const pkiDir = join(dir, 'pki');
+  const { pkiDir, store } = shared ?? { pkiDir: join(dir, 'pki'), store: { lmdb: { dir: join(dir, 'data') } } };
   const pki = await ensurePki(pkiDir, apiServerNames({ clusterDomain: 'cluster.local', ips: ['10.96.0.1'] }));
   const { cert, key } = await issueClientCertificate(pkiDir, { user: 'admin', groups: ['system:masters'] });
   const port = await freePort();
@@ -35,7 +46,7 @@ export async function startServerProcess(): Promise<ServerProcess> {
     JSON.stringify({
       listen: [{ host: '127.0.0.1', port }],
       pkiDir,
-      dataDir: join(dir, 'data'),
+      store,
       serviceCidrs: ['10.96.0.0/12'],
       disableAdmissionPlugins: ['ServiceAccount'],
     }),
@@ -46,27 +57,31 @@ export async function startServerProcess(): Promise<ServerProcess> {
     clientCertificate: cert,
     clientKey: key,
   };
-  const start = async () => {
+  const launch = async () => {
     const child = spawn(process.execPath, [command, 'apiserver', '--config', config], {
       stdio: ['ignore', 'ignore', 'inherit'],
     });
     await untilReady(child, admin);
     return child;
   };
-  const kill = async (child: ChildProcess) => {
+  let child = await launch();
+  const kill = async () => {
     const ended = once(child, 'exit');
-    child.kill('SIGKILL');
-    await ended;
+    if (child.kill('SIGKILL')) await ended;
   };
-  let child = await start();
+  const start = async () => {
+    child = await launch();
+  };
   return {
     admin,
+    kill,
+    start,
     killAndStart: async () => {
-      await kill(child);
-      child = await start();
+      await kill();
+      await start();
     },
     close: async () => {
-      await kill(child);
+      await kill();
       await rm(dir, { recursive: true });
     },
   };

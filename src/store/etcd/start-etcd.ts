@@ -24,15 +24,40 @@ export interface TestEtcdOptions {
 const startMs = 15_000;
 
 /** Starts an etcd (Debian: `etcd-server`) on free ports of 127.0.0.1, with its data in a temporary folder. */
-export async function startEtcd({ flags = [], scheme = 'http' }: TestEtcdOptions = {}): Promise<TestEtcd> {
+export async function startEtcd(options: TestEtcdOptions = {}): Promise<TestEtcd> {
+  const [member] = await startEtcdCluster(1, options);
+  if (member === undefined) throw new Error('no etcd was started');
+  return member;
+}
+
+/** Starts the members of one etcd cluster, each with a folder of its own. */
+export async function startEtcdCluster(size: number, options: TestEtcdOptions = {}): Promise<TestEtcd[]> {
+  const places: Place[] = [];
+  for (let i = 0; i < size; i++) places.push({ name: `member-${i}`, client: await freePort(), peer: await freePort() });
+  const initialCluster = places.map(({ name, peer }) => `${name}=http://127.0.0.1:${peer}`).join(',');
+  // None answers before most of them are there.
+  return Promise.all(places.map((place) => startMember(place, initialCluster, options)));
+}
+
+/** A member's name and ports. */
+interface Place {
+  readonly name: string;
+  readonly client: number;
+  readonly peer: number;
+}
+
+async function startMember(
+  { name, client, peer }: Place,
+  initialCluster: string,
+  { flags = [], scheme = 'http' }: TestEtcdOptions,
+): Promise<TestEtcd> {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-etcd-'));
-  const [client, peer] = [await freePort(), await freePort()];
   const endpoint = `${scheme}://127.0.0.1:${client}`;
   const args = [
-    ...['--name', 'test', '--data-dir', join(dir, 'data'), '--log-level', 'warn', '--logger', 'zap'],
+    ...['--name', name, '--data-dir', join(dir, 'data'), '--log-level', 'warn', '--logger', 'zap'],
     ...['--listen-client-urls', endpoint, '--advertise-client-urls', endpoint],
     ...['--listen-peer-urls', `http://127.0.0.1:${peer}`, '--initial-advertise-peer-urls', `http://127.0.0.1:${peer}`],
-    ...['--initial-cluster', `test=http://127.0.0.1:${peer}`, ...flags],
+    ...['--initial-cluster', initialCluster, ...flags],
   ];
   let child: ChildProcess | undefined;
   const kill = async (signal: NodeJS.Signals = 'SIGKILL') => {

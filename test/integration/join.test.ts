@@ -1,0 +1,273 @@
+import { spawnSync } from 'node:child_process';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { PolicyRule } from '../../src/api/generated/types.ts';
+import { connect } from '../../src/client/client.ts';
+import { createEventRecorder } from '../../src/client/events.ts';
+import { runAsLeader } from '../../src/client/leader-election.ts';
+import type { ApiClient } from '../../src/client/types.ts';
+import { aborted } from '../../src/component/abort.ts';
+import { parseControllersConfig } from '../../src/controllers/config.ts';
+import { startControllers } from '../../src/controllers/run.ts';
+import { parseDnsConfig } from '../../src/dns/config/fields.ts';
+import { DnsServer } from '../../src/dns/server.ts';
+import { informerEvents } from '../../src/proxy/informer-events.ts';
+import { ProxyEvents } from '../../src/proxy/proxy-events.ts';
+import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from './joined-cluster.ts';
+
+let cluster: JoinedCluster;
+beforeAll(async () => {
+  cluster = await startJoinedCluster();
+  for (const part of ['proxy', 'dns', 'dns-service', 'controllers'])
+    await cluster.kubectl('apply', '-k', join(checkout, 'deploy', part));
+}, 60_000);
+afterAll(() => cluster.close());
+
+const node = { metadata: { name: 'node-1' } };
+const selector = { app: 'x' };
+
+/** What happens in a cluster, so that every right is used: a Service gets endpoints, they change, all goes. */
+async function happen(namespace: string): Promise<void> {
+  const { admin } = cluster;
+  const place = (name: string) => ({ namespace, name });
+  await admin.create('namespaces', { metadata: { name: namespace } });
+  await admin.create('services', { metadata: place('s'), spec: { selector, ports: [{ port: 80 }] } });
+  await admin.create('services', { metadata: place('manual'), spec: { ports: [{ port: 80 }] } });
+  const subsets = (ip: string) => [{ addresses: [{ ip }], ports: [{ port: 80 }] }];
+  const manual = await admin.create('endpoints', { metadata: place('manual'), subsets: subsets('192.0.2.7') });
+  const pod = await admin.create('pods', {
+    metadata: { ...place('p'), labels: selector },
+    spec: { nodeName: 'node-1', containers: [{ name: 'c', image: 'i' }] },
+  });
+  const status = (podIP: string) => ({
+    phase: 'Running',
+    podIP,
+    podIPs: [{ ip: podIP }],
+    conditions: [{ type: 'Ready', status: 'True' }],
+  });
+  const running = await admin.update('pods', { ...pod, status: status('10.244.1.2') }, { subresource: 'status' });
+  await slicesHave(namespace, ['10.244.1.2', '192.0.2.7']);
+  await admin.update('pods', { ...running, status: status('10.244.1.3') }, { subresource: 'status' });
+  await admin.update('endpoints', { ...manual, subsets: subsets('192.0.2.8') });
+  await slicesHave(namespace, ['10.244.1.3', '192.0.2.8']);
+  await admin.delete('services', place('s'));
+  await admin.delete('endpoints', place('manual'));
+  await slicesHave(namespace, []);
+}
+
+async function slicesHave(namespace: string, addresses: readonly string[]): Promise<void> {
+  const had = async () => {
+    const { items } = await cluster.admin.list('endpointSlices', { namespace });
+    return items.flatMap(({ endpoints }) => (endpoints ?? []).flatMap((each) => each.addresses)).sort();
+  };
+  await expect.poll(had, { timeout: 20_000 }).toEqual(addresses);
+}
+
+describe('deploy/', () => {
+  test('controllers and dns work with the rights of their manifests, and are refused nothing', {
+    timeout: 60_000,
+  }, async () => {
+    await cluster.admin.create('nodes', node);
+    const controllers = startComponent([
+      'controllers',
+      ...['--kubeconfig', await cluster.kubeconfigOf('signalbox-controllers')],
+      ...['--config', join(checkout, 'deploy/controllers/config.yaml')],
+    ]);
+    try {
+      await happen('works');
+    } finally {
+      expect(await controllers.stop()).toBe(0);
+    }
+    const { holderIdentity } =
+      (await cluster.admin.get('leases', { namespace: 'kube-system', name: 'signalbox-controllers' })).spec ?? {};
+    // Given back when it ended.
+    expect(holderIdentity).toBe('');
+    const dns = await serveNames('signalbox-dns', []);
+    await dns.server.synced;
+    await dns.close();
+    expect(await cluster.refusals()).toEqual([]);
+  });
+
+  test.each(['proxy', 'dns', 'controllers'])(
+    'every right of %s is needed, and is named when it is missing',
+    {
+      timeout: 60_000,
+    },
+    async (component) => {
+      const rights = [
+        ...rightsOf((await cluster.admin.get('clusterRoles', { name: `signalbox-${component}` })).rules),
+        ...(component === 'controllers'
+          ? rightsOf(
+              (await cluster.admin.get('roles', { namespace: 'kube-system', name: 'signalbox-controllers' })).rules,
+            )
+          : []),
+      ];
+      expect(rights.length).toBeGreaterThan(5);
+      for (const [i, missing] of rights.entries()) {
+        const account = `${component}-${i}`;
+        await grant(
+          account,
+          rights.filter((right) => right !== missing),
+        );
+        const lines: string[] = [];
+        await work(component, account, { lines, missing });
+        const group = missing.group === '' ? '' : `.${missing.group}`;
+        const said = `system:serviceaccount:kube-system:${account} may not ${missing.verb} ${missing.resource}${group} `;
+        await expect.poll(() => lines.filter((line) => line.startsWith(said)), { timeout: 10_000 }).not.toEqual([]);
+        expect(lines.every((line) => line.startsWith(said) && line.endsWith('[API_FORBIDDEN]'))).toBe(true);
+      }
+    },
+  );
+});
+
+const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
+
+test.skipIf(!hasSystemd)('the units of deploy/systemd are what systemd takes (needs systemd-analyze)', async () => {
+  const from = join(checkout, 'deploy/systemd');
+  const units = await readdir(from);
+  expect(units).toHaveLength(3);
+  const copies = units.map(async (name) => {
+    const path = join(cluster.server.dir, name);
+    const unit = await readFile(join(from, name), 'utf8');
+    await writeFile(path, unit.replaceAll('/usr/local/lib/signalbox', checkout));
+    return path;
+  });
+  const { stderr } = spawnSync('systemd-analyze', ['verify', ...(await Promise.all(copies))], { encoding: 'utf8' });
+  expect(stderr).not.toContain('signalbox-');
+});
+
+interface Right {
+  readonly group: string;
+  readonly resource: string;
+  readonly verb: string;
+  readonly resourceNames: readonly string[] | undefined;
+}
+
+function rightsOf(rules: readonly PolicyRule[] | undefined): Right[] {
+  return (rules ?? []).flatMap(({ apiGroups = [], resources = [], verbs, resourceNames }) =>
+    apiGroups.flatMap((group) =>
+      resources.flatMap((resource) => verbs.map((verb) => ({ group, resource, verb, resourceNames }))),
+    ),
+  );
+}
+
+/** Makes a service account with some rights. */
+async function grant(account: string, rights: readonly Right[]): Promise<void> {
+  const { admin } = cluster;
+  const rules = rights.map(({ group, resource, verb, resourceNames }) => ({
+    apiGroups: [group],
+    resources: [resource],
+    verbs: [verb],
+    ...(resourceNames === undefined ? {} : { resourceNames: [...resourceNames] }),
+  }));
+  await admin.create('serviceAccounts', { metadata: { namespace: 'kube-system', name: account } });
+  await admin.create('clusterRoles', { metadata: { name: account }, rules });
+  await admin.create('clusterRoleBindings', {
+    metadata: { name: account },
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: account },
+    subjects: [{ kind: 'ServiceAccount', name: account, namespace: 'kube-system' }],
+  });
+}
+
+interface Watched {
+  /** Gets the messages of errors that the component writes to its log. */
+  readonly lines: string[];
+  readonly missing: Right;
+}
+
+/** Has a component work as an account until it has come upon the right it lacks. */
+async function work(component: string, account: string, { lines, missing }: Watched): Promise<void> {
+  const log = pino({ level: 'error' }, { write: (line: string) => lines.push(JSON.parse(line).err?.message ?? line) });
+  const met = () => expect.poll(() => lines.length, { timeout: 15_000, interval: 10 }).toBeGreaterThan(0);
+  if (component === 'dns') {
+    const dns = await serveNames(account, lines);
+    await met();
+    return dns.close();
+  }
+  const client = connect(await cluster.clientOf(account), { log });
+  try {
+    if (component === 'proxy') await followAsProxy(client, met);
+    else if (missing.resource === 'leases' || missing.resource === 'events') await lead(client, account, met);
+    else await control(account, { lines, missing, met });
+  } finally {
+    client.close();
+  }
+}
+
+/** The DNS server, on ports that are free. */
+async function serveNames(account: string, lines: string[]): Promise<{ server: DnsServer; close(): Promise<void> }> {
+  const here = { address: '127.0.0.1', port: 0 };
+  const config = parseDnsConfig({ listen: [here], clusterDomain: 'cluster.local', health: here, ready: here });
+  const log = pino({ level: 'error' }, { write: (line: string) => lines.push(JSON.parse(line).err?.message ?? line) });
+  const client = connect(await cluster.clientOf(account), { log });
+  const server = await DnsServer.start({ config, client, log });
+  return {
+    server,
+    close: async () => {
+      await server.close();
+      client.close();
+    },
+  };
+}
+
+/** What of the proxy asks the API. */
+async function followAsProxy(client: ApiClient, met: () => Promise<unknown>): Promise<void> {
+  const log = pino({ level: 'silent' });
+  const source = informerEvents({ client, nodeName: 'node-1', log });
+  const sink = { service: () => {}, endpointSlice: () => {}, node: () => {} };
+  const stream = source.follow(sink);
+  // It is stopped before.
+  stream.synced.catch(() => {});
+  const recorder = createEventRecorder(client, { component: 'kube-proxy', host: 'node-1', log });
+  const events = new ProxyEvents({ recorder, nodeName: 'node-1', serviceUid: source.serviceUid });
+  // The second is counted with the first.
+  events.starting();
+  events.starting();
+  await met();
+  stream.stop();
+  await recorder.flush();
+}
+
+async function lead(client: ApiClient, account: string, met: () => Promise<unknown>): Promise<void> {
+  // The first leader makes it.
+  const made = cluster.admin.delete('leases', { namespace: 'kube-system', name: 'signalbox-controllers' });
+  await made.catch((error: unknown) => expect(error).toMatchObject({ code: 404 }));
+  const stop = new AbortController();
+  const leading = runAsLeader(
+    {
+      client,
+      lease: { namespace: 'kube-system', name: 'signalbox-controllers' },
+      identity: account,
+      events: createEventRecorder(client, { component: 'signalbox-controllers' }),
+      times: { leaseDuration: 1_000, renewDeadline: 800, retryPeriod: 50 },
+    },
+    (signal) => aborted(signal),
+    stop.signal,
+  );
+  await met().finally(() => stop.abort());
+  await leading;
+}
+
+async function control(
+  account: string,
+  { lines, missing, met }: Watched & { readonly met: () => Promise<unknown> },
+): Promise<void> {
+  const config = parseControllersConfig({ controllers: ['endpointslice', 'endpoints', 'endpointslicemirroring'] });
+  const log = pino({ level: 'error' }, { write: (line: string) => lines.push(JSON.parse(line).err?.message ?? line) });
+  const client = await cluster.clientOf(account);
+  const running = startControllers(config, { client, rootCertificate: undefined, log });
+  try {
+    // Reading shows at once; writing when something happens, which comes to no end then.
+    if (!['list', 'watch'].includes(missing.verb)) {
+      const ended = happen(account).catch((error: unknown) => {
+        if (lines.length === 0) throw error;
+      });
+      await Promise.race([met(), ended]);
+    }
+    await met();
+  } finally {
+    await running.stop();
+  }
+}

@@ -1,0 +1,163 @@
+import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, writeFile } from 'node:fs/promises';
+import { connect, createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { openRoutes } from '../../src/kernel/links.ts';
+import { parseCidr } from '../../src/net/cidr.ts';
+import { parseIp } from '../../src/net/ip.ts';
+import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from '../integration/joined-cluster.ts';
+
+const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
+const clusterIp = '10.96.0.7';
+const servers: Server[] = [];
+let cluster: JoinedCluster;
+let config: string;
+
+beforeAll(async () => {
+  const routes = openRoutes();
+  routes.setLink('lo', { up: true });
+  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
+  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
+  routes.close();
+  for (const ip of endpoints) {
+    const server = createServer((socket) => socket.end(ip));
+    await once(server.listen(8080, ip), 'listening');
+    servers.push(server);
+  }
+  cluster = await startJoinedCluster();
+  await cluster.kubectl('apply', '-k', join(checkout, 'deploy/proxy'));
+  const configured = await readFile(join(checkout, 'deploy/proxy/config.yaml'), 'utf8');
+  config = join(cluster.server.dir, 'config.yaml');
+  await writeFile(
+    config,
+    configured
+      .replace('/etc/signalbox/kubeconfig.yaml', await cluster.kubeconfigOf('signalbox-proxy'))
+      // Here is no kubelet that has given that already.
+      .replace('-997', '500'),
+  );
+  const { admin } = cluster;
+  await admin.create('nodes', { metadata: { name: 'node-1' } });
+  const place = { namespace: 'default', name: 'hello' };
+  await admin.create('services', { metadata: place, spec: { clusterIP: clusterIp, ports: [{ port: 80 }] } });
+  await admin.create('endpointSlices', {
+    metadata: { ...place, labels: { 'kubernetes.io/service-name': 'hello' } },
+    addressType: 'IPv4',
+    ports: [{ port: 8080 }],
+    endpoints: endpoints.map((ip) => ({ addresses: [ip], conditions: { ready: true } })),
+  });
+}, 60_000);
+afterAll(async () => {
+  for (const server of servers) server.close();
+  await cluster.close();
+});
+
+/** Who answers, or why nobody does. */
+async function ask(): Promise<string> {
+  const socket = connect({ host: clusterIp, port: 80, localAddress: endpoints[0] });
+  try {
+    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(2_000) });
+    return String(data);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+const isAnswered = () => vi.waitFor(async () => expect(endpoints).toContain(await ask()), { timeout: 15_000 });
+
+/** Root with these capabilities alone, as the container of the DaemonSet is. */
+const rootWith = (...capabilities: string[]) => [
+  'setpriv',
+  `--bounding-set=-all${capabilities.map((name) => `,+${name}`).join('')}`,
+  '--inh-caps=-all',
+  '--no-new-privs',
+];
+
+function startProxy(capabilities: readonly string[] = ['net_admin']) {
+  return startComponent(['proxy', '--config', config, '--hostname-override', 'node-1'], rootWith(...capabilities));
+}
+
+/** What kube-proxy leaves in iptables mode: a Service whose only endpoint is long gone; and two chains of the kubelet. */
+const left = `*nat
+:KUBE-SERVICES - [0:0]
+:KUBE-POSTROUTING - [0:0]
+:KUBE-MARK-MASQ - [0:0]
+:KUBE-SVC-WR2LASOULGGSX3JN - [0:0]
+:KUBE-SEP-AAAAAAAAAAAAAAAA - [0:0]
+:KUBE-PROXY-CANARY - [0:0]
+:KUBE-KUBELET-CANARY - [0:0]
+-A PREROUTING -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A OUTPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES
+-A POSTROUTING -m comment --comment "kubernetes postrouting rules" -j KUBE-POSTROUTING
+-A KUBE-SERVICES -d ${clusterIp}/32 -p tcp -m tcp --dport 80 -j KUBE-SVC-WR2LASOULGGSX3JN
+-A KUBE-SVC-WR2LASOULGGSX3JN -j KUBE-SEP-AAAAAAAAAAAAAAAA
+-A KUBE-SEP-AAAAAAAAAAAAAAAA -p tcp -m tcp -j DNAT --to-destination 10.244.1.2:9
+-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000
+COMMIT
+*filter
+:KUBE-FIREWALL - [0:0]
+-A OUTPUT -j KUBE-FIREWALL
+-A KUBE-FIREWALL -m mark --mark 0x8000/0x8000 -j DROP
+COMMIT
+`;
+
+const chains = () =>
+  ['nat', 'filter'].flatMap((table) =>
+    [
+      ...execFileSync('iptables-save', ['-t', table])
+        .toString()
+        .matchAll(/^:(KUBE-\S+)/gm),
+    ].map(([, name]) => name),
+  );
+
+describe('signalbox proxy, as deploy/proxy runs it', () => {
+  test('takes over from kube-proxy in iptables mode, and leaves the kubelet its chains', {
+    timeout: 30_000,
+  }, async () => {
+    execFileSync('iptables-restore', ['--noflush'], { input: left });
+    expect(await ask()).toBe('ECONNREFUSED');
+    const proxy = startProxy();
+    await isAnswered();
+    await vi.waitFor(() => expect(chains()).toEqual(['KUBE-KUBELET-CANARY', 'KUBE-FIREWALL']), { timeout: 15_000 });
+    expect(await proxy.stop()).toBe(0);
+    expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+  });
+
+  test('without CAP_NET_ADMIN it ends, and says that the kernel refuses', { timeout: 30_000 }, async () => {
+    const { child, log } = startProxy([]);
+    await once(child, 'close');
+    expect(child.exitCode).toBe(1);
+    expect(log.at(-1)?.msg).toMatch(/\[KERNEL_\w+\]$/);
+  });
+
+  test('works with that capability and the rights of its role, and is replaced without a connection lost', {
+    timeout: 60_000,
+  }, async () => {
+    let proxy = startProxy();
+    await isAnswered();
+    const answers = new Map<string, number>();
+    const open: Promise<void>[] = [];
+    // 200 a second.
+    const load = setInterval(() => {
+      open.push(ask().then((answer) => void answers.set(answer, (answers.get(answer) ?? 0) + 1)));
+    }, 5);
+    for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
+      await proxy.stop(signal);
+      proxy = startProxy();
+      await vi.waitFor(async () => expect((await fetch('http://127.0.0.1:10256/healthz')).status).toBe(200), {
+        timeout: 15_000,
+      });
+    }
+    clearInterval(load);
+    await Promise.all(open);
+    expect([...answers.keys()].sort()).toEqual(endpoints);
+    // A right or setting that is lacking would be told.
+    expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+    expect(await cluster.refusals()).toEqual([]);
+    expect(await proxy.stop()).toBe(0);
+    expect(endpoints).toContain(await ask());
+  });
+});
