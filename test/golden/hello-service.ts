@@ -17,7 +17,7 @@ function endpoint(ip: string, local = false): Endpoint {
 
 const threePods = [endpoint('10.244.1.2', true), endpoint('10.244.2.2'), endpoint('10.244.3.2')];
 /** Where clients of a Service with three Pods, one of them on the node, are led: inside, and from outside. */
-export const inside: Destination = { endpoints: threePods, whenEmpty: 'reject', masquerade: 'off-cluster' };
+const inside: Destination = { endpoints: threePods, whenEmpty: 'reject', masquerade: 'off-cluster' };
 export const outside: Destination = { ...inside, masquerade: 'always' };
 /** With `externalTrafficPolicy: Local`. */
 export const localOnly = {

@@ -118,7 +118,7 @@ describe('assign', () => {
 
   it('never gives an address to two that may not share it, loses none, and refuses only what cannot be', () => {
     const families: readonly (readonly IpFamily[])[] = [['IPv4'], ['IPv6'], ['IPv4', 'IPv6']];
-    const change = fc.record({
+    const change: fc.Arbitrary<Change> = fc.record({
       service: fc.constantFrom('default/a', 'default/b', 'team/c', 'team/d', 'default/e'),
       gone: fc.boolean(),
       families: fc.constantFrom(...families),
@@ -130,40 +130,64 @@ describe('assign', () => {
     });
     fc.assert(
       fc.property(fc.array(change, { maxLength: 30 }), (changes) => {
-        const all = new Map<string, { wish: Wish; ips: readonly Ip[] }>();
-        for (const { service, gone, ask, ...more } of changes) {
-          const current = all.get(service)?.ips ?? [];
-          all.delete(service);
-          if (gone) continue;
-          const ips = ask === undefined || !more.families.includes('IPv4') ? [] : [parseIp(ask)];
-          const asks = wish(service, { ...more, ips, namespace: service.split('/')[0] ?? '' });
-          const holders = (ip: Ip) => [...all.values()].filter((one) => one.ips.includes(ip)).map((one) => one.wish);
-          const result = assign(asks, { ...nobody, holders, current });
-          // As the controller does: who must give way is looked at again.
-          const got = result.pool === undefined ? [] : result.ips;
-          for (const ip of got) {
-            for (const [key, one] of all)
-              if (one.ips.includes(ip) && conflict(asks, one.wish) !== undefined) all.delete(key);
-          }
-          all.set(service, { wish: asks, ips: got });
-          if (asks.needsAll && got.length > 0) expect(got.map(familyOf).sort()).toEqual([...asks.families].sort());
-          for (const ip of got) expect(pools.some((each) => hasAddress(each, ip))).toBe(true);
-          if (got.length === 0 && asks.ips.length === 0) {
-            const lacking = asks.families.filter((family) =>
-              [...addressesOf(small, family)].every((ip) =>
-                holders(ip).some((one) => conflict(asks, one) !== undefined),
-              ),
-            );
-            expect(lacking).not.toEqual([]);
-          }
-        }
-        const given = [...all.values()];
-        for (const [i, one] of given.entries())
-          for (const other of given.slice(i + 1))
-            for (const ip of one.ips)
-              if (other.ips.includes(ip)) expect(conflict(one.wish, other.wish)).toBeUndefined();
+        const model = new Model();
+        for (const each of changes) model.apply(each);
+        model.expectSound();
       }),
       { numRuns: 500 },
     );
   });
 });
+
+interface Change extends Pick<Wish, 'families' | 'needsAll' | 'key' | 'ports' | 'scope'> {
+  readonly service: string;
+  readonly gone: boolean;
+  readonly ask: string | undefined;
+}
+
+/** Services with what they have, as the controller goes through them. */
+class Model {
+  readonly #all = new Map<string, { readonly wish: Wish; readonly ips: readonly Ip[] }>();
+
+  apply({ service, gone, ask, ...more }: Change): void {
+    const current = this.#all.get(service)?.ips ?? [];
+    this.#all.delete(service);
+    if (gone) return;
+    const ips = ask === undefined || !more.families.includes('IPv4') ? [] : [parseIp(ask)];
+    const asks = wish(service, { ...more, ips, namespace: service.split('/')[0] ?? '' });
+    const result = assign(asks, { ...nobody, holders: (ip) => this.#holders(ip), current });
+    const got = result.pool === undefined ? [] : result.ips;
+    if (got.length === 0) this.#expectUnservable(asks);
+    else if (asks.needsAll) expect(got.map(familyOf).sort()).toEqual([...asks.families].sort());
+    for (const ip of got) {
+      expect(pools.some((each) => hasAddress(each, ip))).toBe(true);
+      this.#giveWay(asks, ip);
+    }
+    this.#all.set(service, { wish: asks, ips: got });
+  }
+
+  /** No two have an address that they may not share. */
+  expectSound(): void {
+    const given = [...this.#all.values()];
+    for (const [i, one] of given.entries())
+      for (const other of given.slice(i + 1))
+        if (one.ips.some((ip) => other.ips.includes(ip))) expect(conflict(one.wish, other.wish)).toBeUndefined();
+  }
+
+  #holders(ip: Ip): Wish[] {
+    return [...this.#all.values()].filter(({ ips }) => ips.includes(ip)).map((one) => one.wish);
+  }
+
+  /** As the controller does: who is younger is looked at again, and gets another. */
+  #giveWay(asks: Wish, ip: Ip): void {
+    for (const [key, { ips, wish: other }] of this.#all)
+      if (ips.includes(ip) && conflict(asks, other) !== undefined) this.#all.delete(key);
+  }
+
+  #expectUnservable(asks: Wish): void {
+    if (asks.ips.length > 0) return;
+    const isTaken = (ip: Ip) => this.#holders(ip).some((one) => conflict(asks, one) !== undefined);
+    const lacking = asks.families.filter((family) => [...addressesOf(small, family)].every(isTaken));
+    expect(lacking).not.toEqual([]);
+  }
+}

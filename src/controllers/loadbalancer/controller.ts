@@ -155,7 +155,7 @@ function isMarked({ metadata }: Stored<Service>): boolean {
 }
 
 /** The addresses that a Service's balancer has. */
-export function addressesOf(service: Service | undefined): Ip[] {
+function addressesOf(service: Service | undefined): Ip[] {
   const ingress = service?.status?.loadBalancer?.ingress ?? [];
   return ingress.flatMap(({ ip }) => tryParseIp(ip ?? '') ?? []);
 }

@@ -3,11 +3,11 @@ import { objectKey, type Stored } from '../../api/object.ts';
 import { familyOf, type Ip, type IpFamily, tryParseIp } from '../../net/ip.ts';
 
 /** Addresses that a Service asks for, with commas between them. */
-export const wantedIpsAnnotation = 'signalbox.dev/load-balancer-ips';
+const wantedIpsAnnotation = 'signalbox.dev/load-balancer-ips';
 /** The pool that a Service asks for. */
-export const wantedPoolAnnotation = 'signalbox.dev/load-balancer-pool';
+const wantedPoolAnnotation = 'signalbox.dev/load-balancer-pool';
 /** Services with the same value here may have one address between them. */
-export const sharingAnnotation = 'signalbox.dev/allow-shared-ip';
+const sharingAnnotation = 'signalbox.dev/allow-shared-ip';
 /** The pool that a Service's addresses are of; whoever announces addresses goes by it. */
 export const poolAnnotation = 'signalbox.dev/address-pool';
 /** Addresses that somebody else on the link has: told by who was to announce them. */
