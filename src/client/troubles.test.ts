@@ -80,9 +80,12 @@ describe('Troubles', () => {
   test('Troubles tells of credentials that are not accepted', () => {
     const { troubles, lines } = telling();
     troubles.failed(list, answer(401, 'Unauthorized'));
+    troubles.failed(update, answer(401, 'Unauthorized'));
     expect(lines).toEqual([
       expect.stringMatching(/^error .*does not know who asks \(Unauthorized\).*\[API_UNAUTHENTICATED\]$/),
     ]);
+    troubles.succeeded(update);
+    expect(lines[1]).toBe('info | the API server accepts the credentials again | credentials');
   });
 
   test('Troubles tells of a server that is away for longer than a moment, and of its return', () => {

@@ -29,6 +29,8 @@ const patienceMs = 2_000;
 /** What lasts is told again so often. */
 const remindMs = 300_000;
 const maxTroubles = 256;
+/** What is wrong with these is wrong whatever is asked for. */
+const credentials = 'credentials';
 /** The first with all resources that are asked for: EndpointSlices are in `discovery.k8s.io/v1`. */
 const leastVersion = '1.21';
 
@@ -44,7 +46,7 @@ interface Trouble {
  */
 export class Troubles {
   readonly #options: TroublesOptions;
-  /** By right; the connection under ''. */
+  /** By right; the connection under '', and `credentials`. */
   readonly #troubles = new Map<string, Trouble>();
 
   constructor(options: TroublesOptions) {
@@ -55,6 +57,7 @@ export class Troubles {
   succeeded(right: Right | undefined): void {
     if (this.#troubles.size === 0) return;
     this.#end('', 'the API server answers again');
+    this.#end(credentials, 'the API server accepts the credentials again');
     if (right !== undefined) this.#end(nameOf(right), 'the API server grants this now');
   }
 
@@ -80,7 +83,9 @@ export class Troubles {
     const { log, server } = this.#options;
     const name = nameOf(right);
     if (error.code === 401) {
-      this.#tell(name, 0, () => log.error({ err: unauthenticated(server, error) }, 'not known to the API server'));
+      this.#tell(credentials, 0, () =>
+        log.error({ err: unauthenticated(server, error) }, 'not known to the API server'),
+      );
     } else if (isMissingRight(error)) {
       const { verb, group, resource, namespace } = right;
       const fields = { verb, group, resource, namespace, err: forbidden(right, error) };
