@@ -7,9 +7,9 @@ import { readFileSync } from 'node:fs';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { raiseOpenFiles } from '../src/kernel/process.ts';
 import { parseIp } from '../src/net/ip.ts';
-import { Balancer } from '../src/proxy/userspace/balancer.ts';
-import { Budget } from '../src/proxy/userspace/relay.ts';
-import { TcpRelay } from '../src/proxy/userspace/tcp-relay.ts';
+import { Balancer } from '../src/relay/balancer.ts';
+import { Budget } from '../src/relay/relay.ts';
+import { TcpRelay } from '../src/relay/tcp-relay.ts';
 import { formatTable } from './shared/figures.ts';
 
 const host = parseIp('127.0.0.1');
@@ -37,7 +37,7 @@ async function serve(): Promise<void> {
 
 async function relay(port: number): Promise<void> {
   const balancer = new Balancer();
-  balancer.update([{ ip: host, port, local: true }], undefined);
+  balancer.update([{ ip: host, port }], undefined);
   const limits = { idleMs: 86_400_000, udpIdleMs: 250, onError: (error: Error) => console.error(error) };
   const connections = new Budget(
     () => 30_000,

@@ -16,6 +16,8 @@ const forbidden = [
   ['kernel', '../model/types.ts'],
   ['controllers', '../kernel/ffi.ts'],
   ['dns', '../proxy/run.ts'],
+  ['relay', '../model/types.ts'],
+  ['controllers', '../relay/relay.ts'],
   ['node', '../proxy/run.ts'],
   ['cluster', '../cli/report.ts'],
   ['cluster', '../library/cluster.ts'],
@@ -24,6 +26,7 @@ const allowed = [
   ['api', '../net/ip.ts'],
   ['backends/nftables', '../../model/types.ts'],
   ['proxy', '../kernel/ffi.ts'],
+  ['proxy', '../relay/relay.ts'],
   ['cli', '../cluster/plan.ts'],
   ['library', '../cluster/plan.ts'],
 ] as const;

@@ -1,10 +1,10 @@
 import { openRoutes } from '../../kernel/links.ts';
 import { raiseOpenFiles } from '../../kernel/process.ts';
+import { Budget } from '../../relay/relay.ts';
 import type { BackendOptions } from '../modes.ts';
 import { openNftablesBackend } from '../nftables/backend.ts';
 import { nodeAddresses } from '../node-addresses.ts';
 import { UserspaceBackend } from './backend.ts';
-import { Budget } from './relay.ts';
 import { Relays } from './relays.ts';
 
 /** Tables `ip` and `ip6` of this name lead to the relays. Not those of the nftables mode: both may be there at a change. */

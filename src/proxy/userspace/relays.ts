@@ -1,11 +1,11 @@
 import type { RelayAddress, RelayPlan } from '../../backends/userspace/service.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import type { Ip } from '../../net/ip.ts';
+import { Balancer, StickyClients } from '../../relay/balancer.ts';
+import type { Relay, RelayLimits } from '../../relay/relay.ts';
+import { TcpRelay } from '../../relay/tcp-relay.ts';
+import { UdpRelay } from '../../relay/udp-relay.ts';
 import type { PortRange } from '../config/modes.ts';
-import { Balancer, StickyClients } from './balancer.ts';
-import type { Relay, RelayLimits } from './relay.ts';
-import { TcpRelay } from './tcp-relay.ts';
-import { UdpRelay } from './udp-relay.ts';
 
 export interface RelaysOptions {
   readonly limits: RelayLimits;

@@ -1,10 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Endpoint } from '../../model/types.ts';
-import { parseIp } from '../../net/ip.ts';
+import { parseIp } from '../net/ip.ts';
 import { Balancer } from './balancer.ts';
-import { Budget, type RelayLimits } from './relay.ts';
+import { Budget, type RelayLimits, type RelayTarget } from './relay.ts';
 import { TcpRelay } from './tcp-relay.ts';
 
 const host = parseIp('127.0.0.1');
@@ -14,7 +13,7 @@ afterEach(() => {
 });
 
 /** An endpoint that does this with each connection. */
-async function endpoint(serve: (socket: Socket) => void): Promise<Endpoint & { readonly server: Server }> {
+async function endpoint(serve: (socket: Socket) => void): Promise<RelayTarget & { readonly server: Server }> {
   const open = new Set<Socket>();
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     open.add(socket);
@@ -27,18 +26,18 @@ async function endpoint(serve: (socket: Socket) => void): Promise<Endpoint & { r
     server.close();
     for (const socket of open) socket.destroy();
   });
-  return { ip: host, port: (server.address() as AddressInfo).port, local: true, server };
+  return { ip: host, port: (server.address() as AddressInfo).port, server };
 }
 
 /** A port of loopback where nobody listens. */
-async function silentEndpoint(): Promise<Endpoint> {
+async function silentEndpoint(): Promise<RelayTarget> {
   const { server, ...rest } = await endpoint(() => {});
   server.close();
   await once(server, 'close');
   return rest;
 }
 
-async function relayTo(endpoints: readonly Endpoint[], limits: Partial<RelayLimits> = {}): Promise<number> {
+async function relayTo(endpoints: readonly RelayTarget[], limits: Partial<RelayLimits> = {}): Promise<number> {
   const balancer = new Balancer();
   balancer.update(endpoints, undefined);
   const relay = new TcpRelay(balancer, {
@@ -98,7 +97,7 @@ describe('TcpRelay', () => {
   });
 
   it('goes to the next endpoint when one says nothing at all', async () => {
-    const port = await relayTo([{ ip: parseIp('192.0.2.1'), port: 9, local: false }, await says('b')]);
+    const port = await relayTo([{ ip: parseIp('192.0.2.1'), port: 9 }, await says('b')]);
     expect(await text(client(port))).toBe('b');
   });
 

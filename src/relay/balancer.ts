@@ -1,5 +1,5 @@
-import type { Endpoint } from '../../model/types.ts';
-import type { Ip } from '../../net/ip.ts';
+import type { Ip } from '../net/ip.ts';
+import type { RelayTarget } from './relay.ts';
 
 /** The most clients of one Service port that are remembered; the one that was away longest is forgotten first. */
 const rememberedClients = 65_536;
@@ -40,14 +40,14 @@ export class StickyClients {
 
 /** Takes the endpoints of one relay in turn. */
 export class Balancer {
-  #endpoints: readonly Endpoint[] = [];
+  #endpoints: readonly RelayTarget[] = [];
   /** Made when first asked for: only datagrams ask. */
   #keys: ReadonlySet<string> | undefined;
   #sticky: StickyClients | undefined;
   #next = 0;
 
   /** New connections go to these from now on. */
-  update(endpoints: readonly Endpoint[], sticky: StickyClients | undefined): void {
+  update(endpoints: readonly RelayTarget[], sticky: StickyClients | undefined): void {
     this.#endpoints = endpoints;
     this.#keys = undefined;
     this.#sticky = sticky;
@@ -59,7 +59,7 @@ export class Balancer {
   }
 
   /** Whether new connections may go there. */
-  has(endpoint: Endpoint): boolean {
+  has(endpoint: RelayTarget): boolean {
     this.#keys ??= new Set(this.#endpoints.map(endpointKey));
     return this.#keys.has(endpointKey(endpoint));
   }
@@ -68,7 +68,7 @@ export class Balancer {
    * The endpoints to try for a client, each once: the one it is to stay with, then the others in turn. The turn goes
    * on only as far as they are taken.
    */
-  *candidates(client: Ip): Generator<Endpoint, void> {
+  *candidates(client: Ip): Generator<RelayTarget, void> {
     const endpoints = this.#endpoints;
     const stuck = this.#sticky?.endpointOf(client);
     const first = endpoints.find((endpoint) => endpointKey(endpoint) === stuck);
@@ -80,11 +80,11 @@ export class Balancer {
   }
 
   /** To be told when an endpoint has taken a client. */
-  taken(client: Ip, endpoint: Endpoint): void {
+  taken(client: Ip, endpoint: RelayTarget): void {
     this.#sticky?.note(client, endpointKey(endpoint));
   }
 }
 
-function endpointKey({ ip, port }: Endpoint): string {
+function endpointKey({ ip, port }: RelayTarget): string {
   return `${ip} ${port}`;
 }

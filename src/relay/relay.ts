@@ -1,4 +1,10 @@
-import type { Ip } from '../../net/ip.ts';
+import type { Ip } from '../net/ip.ts';
+
+/** An address and port that clients are led to. */
+export interface RelayTarget {
+  readonly ip: Ip;
+  readonly port: number;
+}
 
 /** A listening socket with all that goes through it. */
 export interface Relay {
@@ -14,7 +20,7 @@ export interface Relay {
   destroy(): void;
 }
 
-/** What all relays of a node have in common. */
+/** What all relays of a process have in common. */
 export interface RelayLimits {
   /** Connections through all relays together. */
   readonly connections: Budget;

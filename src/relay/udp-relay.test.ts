@@ -1,10 +1,9 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Endpoint } from '../../model/types.ts';
-import { parseIp } from '../../net/ip.ts';
+import { parseIp } from '../net/ip.ts';
 import { Balancer, StickyClients } from './balancer.ts';
-import { Budget } from './relay.ts';
+import { Budget, type RelayTarget } from './relay.ts';
 import { UdpRelay } from './udp-relay.ts';
 
 const host = parseIp('127.0.0.1');
@@ -22,26 +21,26 @@ async function bound(): Promise<Socket> {
 }
 
 /** Answers each datagram with a word and what it said; counts whom it hears from. */
-async function endpoint(word: string): Promise<Endpoint & { readonly clients: Set<number> }> {
+async function endpoint(word: string): Promise<RelayTarget & { readonly clients: Set<number> }> {
   const socket = await bound();
   const clients = new Set<number>();
   socket.on('message', (message, from) => {
     clients.add(from.port);
     socket.send(`${word} ${message}`, from.port, from.address);
   });
-  return { ip: host, port: socket.address().port, local: true, clients };
+  return { ip: host, port: socket.address().port, clients };
 }
 
-async function silentEndpoint(): Promise<Endpoint> {
+async function silentEndpoint(): Promise<RelayTarget> {
   const socket = await bound();
   const { port } = socket.address();
   open.delete(socket);
   socket.close();
-  return { ip: host, port, local: true };
+  return { ip: host, port };
 }
 
 async function relayTo(
-  endpoints: readonly Endpoint[],
+  endpoints: readonly RelayTarget[],
   options: { idleMs?: number; budget?: Budget; sticky?: StickyClients } = {},
 ) {
   const balancer = new Balancer();

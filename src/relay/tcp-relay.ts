@@ -1,8 +1,7 @@
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Endpoint } from '../../model/types.ts';
-import { type Ip, parseIp } from '../../net/ip.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
 import type { Balancer } from './balancer.ts';
-import type { Relay, RelayLimits } from './relay.ts';
+import type { Relay, RelayLimits, RelayTarget } from './relay.ts';
 
 /**
  * How long an endpoint may take to accept before the next one is asked, milliseconds. Short, since within a cluster an
@@ -112,7 +111,7 @@ export class TcpRelay implements Relay {
 const keepAliveMs = 60_000;
 
 function connected(
-  endpoint: Endpoint,
+  endpoint: RelayTarget,
   { timeout, client }: { readonly timeout: number; readonly client: Socket },
 ): Promise<Socket | undefined> {
   return new Promise((resolve) => {

@@ -1,14 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { Endpoint } from '../../model/types.ts';
-import { parseIp } from '../../net/ip.ts';
+import { parseIp } from '../net/ip.ts';
 import { Balancer, StickyClients } from './balancer.ts';
+import type { RelayTarget } from './relay.ts';
 
 const client = parseIp('192.0.2.1');
-const endpoints = (count: number): Endpoint[] =>
-  Array.from({ length: count }, (_, i) => ({ ip: parseIp(`10.244.1.${i + 1}`), port: 8080, local: false }));
+const endpoints = (count: number): RelayTarget[] =>
+  Array.from({ length: count }, (_, i) => ({ ip: parseIp(`10.244.1.${i + 1}`), port: 8080 }));
 
-function firstFor(balancer: Balancer, ip = client): Endpoint | undefined {
+function firstFor(balancer: Balancer, ip = client): RelayTarget | undefined {
   return balancer.candidates(ip).next().value ?? undefined;
 }
 

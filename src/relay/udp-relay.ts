@@ -1,8 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
-import type { Endpoint } from '../../model/types.ts';
-import { familyOf, type Ip, parseIp } from '../../net/ip.ts';
+import { familyOf, type Ip, parseIp } from '../net/ip.ts';
 import type { Balancer } from './balancer.ts';
-import type { Relay, RelayLimits } from './relay.ts';
+import type { Relay, RelayLimits, RelayTarget } from './relay.ts';
 
 /** Datagrams kept for the next endpoint until one has answered; more are those of a client that does not wait. */
 const keptDatagrams = 8;
@@ -81,9 +80,9 @@ export class UdpRelay implements Relay {
 interface FlowOptions {
   readonly idleMs: number;
   /** The endpoint to try when this one refuses. */
-  readonly next: () => Endpoint | undefined;
+  readonly next: () => RelayTarget | undefined;
   /** An endpoint is in use for the client. */
-  readonly chosen: (endpoint: Endpoint) => void;
+  readonly chosen: (endpoint: RelayTarget) => void;
   readonly answer: (datagram: Buffer) => void;
   readonly ended: () => void;
 }
@@ -92,7 +91,7 @@ interface FlowOptions {
 class Flow {
   readonly #options: FlowOptions;
   readonly #timer: NodeJS.Timeout;
-  #endpoint: Endpoint;
+  #endpoint: RelayTarget;
   #socket: Socket;
   #connected = false;
   #answered = false;
@@ -100,14 +99,14 @@ class Flow {
   /** Sent, but not known to have come to somebody. */
   #kept: Buffer[] = [];
 
-  constructor(endpoint: Endpoint, options: FlowOptions) {
+  constructor(endpoint: RelayTarget, options: FlowOptions) {
     this.#options = options;
     this.#endpoint = endpoint;
     this.#timer = setTimeout(() => this.end(), options.idleMs);
     this.#socket = this.#connect();
   }
 
-  get endpoint(): Endpoint {
+  get endpoint(): RelayTarget {
     return this.#endpoint;
   }
 
