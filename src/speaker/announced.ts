@@ -3,7 +3,7 @@ import { type Ip, tryParseIp } from '../net/ip.ts';
 import type { NodeFacts } from './election.ts';
 
 /** Annotation of a Service whose balancer addresses are announced: the name of the pool they are from. */
-export const addressPoolAnnotation = 'signalbox.dev/address-pool';
+const addressPoolAnnotation = 'signalbox.dev/address-pool';
 
 /** Annotation that asks for another address than the one it names, which somebody on the link has. */
 export const addressInUseAnnotation = 'signalbox.dev/address-in-use';

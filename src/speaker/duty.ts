@@ -38,7 +38,7 @@ export interface DutyEffects {
 }
 
 /** Times in milliseconds. */
-export const timing = {
+const timing = {
   /** Before first use the address is asked for so many times, so far apart (RFC 5227 takes seconds). */
   probes: 3,
   probeEvery: 150,

@@ -21,7 +21,7 @@ export interface Claim {
  * How much a node is wanted for an address: a number that both sides of a dispute come to without asking anybody
  * (rendezvous hashing). Addresses spread over the nodes, and the leaving of a node moves no other node's addresses.
  */
-export function score(node: string, address: Ip): number {
+function score(node: string, address: Ip): number {
   // FNV-1a over the text, then the mixing of MurmurHash3, without which near names would have near scores.
   let hash = 0x811c9dc5;
   for (const byte of Buffer.from(`${node}\0${address}`)) hash = Math.imul(hash ^ byte, 0x01000193);

@@ -11,7 +11,7 @@ export interface ProxyWatchOptions {
 }
 
 /** An answer of a proxy's `/healthz`. */
-export interface ProxyHealth {
+interface ProxyHealth {
   readonly healthy: boolean;
   /** When the kernel last had all that the proxy knew; milliseconds since the epoch. */
   readonly lastUpdated: number;
@@ -86,7 +86,7 @@ export class ProxyWatch {
 }
 
 /** Reads what our proxy or kube-proxy answers; `undefined` for anything else. */
-export function parseProxyHealth(status: number, body: string): ProxyHealth | undefined {
+function parseProxyHealth(status: number, body: string): ProxyHealth | undefined {
   // kube-proxy writes the time as Go prints it: 2026-11-23 10:00:00.5 +0100 CET m=+3.1
   const [, day, time, offset = 'Z'] =
     /"lastUpdated":\s*"(\d{4}-\d\d-\d\d)[T ]([\d:.]+) ?(Z|[+-]\d\d:?\d\d)?/.exec(body) ?? [];

@@ -11,14 +11,14 @@ export interface FilterInstruction {
 
 // include/uapi/linux/bpf_common.h, filter.h, if_packet.h
 /** Load a word, a half word, a byte of the packet. */
-export const LD_W_ABS = 0x20;
-export const LD_H_ABS = 0x28;
-export const LD_B_ABS = 0x30;
-export const JEQ = 0x15;
-export const JGE = 0x35;
-export const RET = 0x06;
+const LD_W_ABS = 0x20;
+const LD_H_ABS = 0x28;
+const LD_B_ABS = 0x30;
+const JEQ = 0x15;
+const JGE = 0x35;
+const RET = 0x06;
 /** Where a load finds how the packet came, in place of a byte of it: SKF_AD_OFF + SKF_AD_PKTTYPE. */
-export const packetTypeAt = 0xfffff004;
+const packetTypeAt = 0xfffff004;
 /** This packet type and those above are not for this station: PACKET_OTHERHOST, PACKET_OUTGOING, … */
 const PACKET_OTHERHOST = 3;
 
