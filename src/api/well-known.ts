@@ -17,6 +17,12 @@ export const triggerTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigge
 /** Label that says which zone a node is in. */
 export const zoneLabel = 'topology.kubernetes.io/zone';
 
+/** Annotation of a Service whose balancer's addresses are to be announced: the pool they are of. */
+export const addressPoolAnnotation = 'signalbox.dev/address-pool';
+
+/** Annotation that asks for other addresses than those it names, which somebody else on the link has. */
+export const addressInUseAnnotation = 'signalbox.dev/address-in-use';
+
 /** `namespace/name` of the Service that an EndpointSlice belongs to, if it belongs to one. */
 export function serviceKeyOf({ metadata }: EndpointSlice): string | undefined {
   const name = metadata?.labels?.[serviceNameLabel];

@@ -35,6 +35,11 @@ const components = {
       return runProxy({ ...parsed, ...(hostnameOverride && { hostnameOverride }) }, signal, ownSuccession());
     });
   },
+  speaker: async () => {
+    const { parseSpeakerConfig } = await import('../speaker/config.ts');
+    const { runSpeaker } = await import('../speaker/run.ts');
+    return byFields((config, signal) => runSpeaker(parseSpeakerConfig(config), signal));
+  },
   dns: async () => {
     const { runDns } = await import('../dns/run.ts');
     // It reads its file itself, which may be a Corefile, and may change.

@@ -103,6 +103,7 @@ function addComponents(program: Command, entry: string): void {
     ['controllers', 'the controllers'],
     ['node', 'the node agent, inside the network namespace of its node'],
     ['dns', 'the cluster DNS server'],
+    ['speaker', "announces load balancers' addresses, inside the network namespace of its node"],
   ] as const) {
     componentCommand(program, component, description)
       .requiredOption('--config <file>', component === 'dns' ? `${configHelp}, or a Corefile` : configHelp)

@@ -20,6 +20,7 @@ export interface Identity {
 /** Who the cluster itself and its user act as. */
 export const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
 const controllersIdentity: Identity = { user: 'system:kube-controller-manager', groups: [] };
+const speakerIdentity: Identity = { user: 'signalbox:speaker', groups: [] };
 const proxyIdentity: Identity = { user: 'system:kube-proxy', groups: [] };
 
 function nodeIdentity(node: PlannedNode): Identity {
@@ -28,8 +29,11 @@ function nodeIdentity(node: PlannedNode): Identity {
 
 /** Everybody in a cluster who has a client certificate. */
 export function clusterIdentities(plan: ClusterPlan): Identity[] {
-  return [administrator, controllersIdentity, proxyIdentity, ...plan.nodes.map(nodeIdentity)];
+  return [administrator, controllersIdentity, proxyIdentity, speakerIdentity, ...plan.nodes.map(nodeIdentity)];
 }
+
+/** How speakers, which run within the node agents, reach the API. */
+export const speakerAccess = { name: 'speaker', identity: speakerIdentity } as const;
 
 /** A component to be run: its subcommand, what it is told, and as whom it speaks to the API. */
 export interface PlannedComponent {
@@ -120,6 +124,7 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
         clientCaFile: join(paths.pki, 'ca.crt'),
       },
       imageDir: join(dirname(program), 'images'),
+      speaker: { kubeconfig: join(paths.components, `${speakerAccess.name}.kubeconfig`) },
     },
   };
 }
@@ -137,6 +142,8 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       kind: 'KubeProxyConfiguration',
       mode: proxyMode,
       hostnameOverride: node.name,
+      // Every node has the addresses of Services there, and only one may answer for them.
+      ipvs: { strictARP: true },
       clusterCIDR: blocks(plan, 'pods').join(','),
       // A client outside may use any address of a node, on either of its networks.
       nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')],

@@ -20,6 +20,7 @@ import {
   type Identity,
   type PlannedComponent,
   planComponents,
+  speakerAccess,
 } from './component-specs.ts';
 import { type Component, type ComponentSpec, keepRunning } from './components.ts';
 import { serveControl } from './control.ts';
@@ -83,6 +84,7 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   const access: Access = { paths, plan, apiPort: options.apiPort };
   await Promise.all([
     writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
+    writeAccess(join(paths.components, `${speakerAccess.name}.kubeconfig`), speakerAccess.identity, access),
     startDnsRelay({
       listen: { address: plan.nodeGateways[0], port: 53 },
       hostSocket: inheritedFds.dnsRelay,

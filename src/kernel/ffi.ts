@@ -64,6 +64,9 @@ function checked(operation: string, call: () => number): number {
   return result;
 }
 
+// `struct sock_fprog`, of the kernel's include/uapi/linux/filter.h.
+koffi.struct('sock_fprog', { len: 'uint16', filter: 'void *' });
+
 type NativeNumber = (...args: readonly unknown[]) => number;
 const c = {
   socket: libc.func('int socket(int, int, int)') as NativeNumber,
@@ -73,6 +76,7 @@ const c = {
   send: libc.func('long send(int, void *, size_t, int)') as NativeNumber,
   recv: libc.func('long recv(int, void *, size_t, int)') as NativeNumber,
   setsockopt: libc.func('int setsockopt(int, int, int, void *, int)') as NativeNumber,
+  setFilter: libc.func('int setsockopt(int, int, int, sock_fprog *, int)') as NativeNumber,
   getsockopt: libc.func('int getsockopt(int, int, int, void *, void *)') as NativeNumber,
   // Variadic in C; with one word of argument the calling conventions of Linux agree with this form.
   fcntl: libc.func('int fcntl(int, int, long)') as NativeNumber,
@@ -142,6 +146,16 @@ export function setSocketOptionBytes(fd: number, option: { level: number; name: 
     c.setsockopt(fd, option.level, option.name, value, value.length),
   );
 }
+
+/** Attaches a program of classic BPF, 8 bytes an instruction, that says which packets a socket takes. */
+export function attachFilter(fd: number, program: Uint8Array): void {
+  const sockFprog = { len: program.length / 8, filter: program };
+  checked('setsockopt SO_ATTACH_FILTER', () =>
+    c.setFilter(fd, SOL_SOCKET, SO_ATTACH_FILTER, sockFprog, koffi.sizeof('sock_fprog')),
+  );
+}
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
 
 /** getsockopt(2) of an int. */
 export function getSocketOption(fd: number, level: number, name: number): number {

@@ -7,6 +7,7 @@ import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Change, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import { openRoutes } from '../kernel/links.ts';
+import { announcedAddresses } from '../speaker/announced.ts';
 import { type NodeApi, startNodeApi } from './api/server.ts';
 import type { FindPod } from './api/target.ts';
 import type { NodeConfig } from './config.ts';
@@ -72,6 +73,7 @@ export async function runAgent(
     return uid === undefined ? undefined : workers.get(uid)?.served();
   };
   let api: NodeApi | undefined;
+  const speaking = speakWhenAsked(config, { services, log, signal });
   try {
     if (config.api !== undefined) api = await startNodeApi(config.api, { find, stateDir: config.stateDir, log });
     nodes.onChange(() => router.update(nodes.store.values()));
@@ -86,10 +88,36 @@ export async function runAgent(
   } finally {
     for (const informer of [pods, services, nodes]) informer.stop();
     api?.close();
+    await speaking();
     await workers.shutDown(shutDownGraceMs);
     network.close();
     routes.close();
   }
+}
+
+/**
+ * Starts the speaker with the first address that is to be announced: most clusters have none. Gives what waits for its
+ * end, which comes with the signal.
+ */
+function speakWhenAsked(
+  { speaker, nodeName }: NodeConfig,
+  {
+    services,
+    log,
+    signal,
+  }: { readonly services: Informer<'services'>; readonly log: Logger; readonly signal: AbortSignal },
+): () => Promise<void> {
+  let running: Promise<void> | undefined;
+  if (speaker !== undefined) {
+    const stopLooking = services.onChange(({ current }) => {
+      if (running !== undefined || current === undefined || announcedAddresses(current).length === 0) return;
+      running = import('../speaker/run.ts')
+        .then(({ runSpeaker }) => runSpeaker({ ...speaker, nodeName }, signal))
+        .catch((err: unknown) => log.error({ err }, 'no address is announced from this node'));
+      setImmediate(() => stopLooking());
+    });
+  }
+  return async () => running;
 }
 
 function serviceVariables(pod: Pod, services: Informer<'services'>): Record<string, string> {

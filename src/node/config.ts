@@ -11,6 +11,7 @@ import {
 } from '../component/config-fields.ts';
 import { type Cidr, parseCidr } from '../net/cidr.ts';
 import { type Ip, parseIp } from '../net/ip.ts';
+import { parseSpeakerConfig, type SpeakerConfig } from '../speaker/config.ts';
 
 /** What a node agent is told about its node and cluster. All paths are absolute. */
 export interface NodeConfig {
@@ -34,6 +35,8 @@ export interface NodeConfig {
   readonly imageDir: string;
   /** Certificates of the API that the node serves to the API server; without them it serves none. */
   readonly api: NodeApiFiles | undefined;
+  /** Of the speaker that starts here with the first address that is to be announced; none without it. */
+  readonly speaker: SpeakerConfig | undefined;
   /** The host's resolv.conf, for Pods that are to use the host's resolvers. */
   readonly resolvConf: string;
 }
@@ -48,7 +51,8 @@ export interface NodeApiFiles {
 
 /**
  * Reads a node agent's configuration from parsed JSON or YAML: the fields of `NodeConfig`, addresses and blocks as
- * text. `api`, `clusterDns` and `labels` may be left out, as may `clusterDomain` (`cluster.local`), `bridge` (`cni0`) and
+ * text. `speaker` is the configuration of a speaker
+ * (`parseSpeakerConfig`). `api`, `speaker`, `clusterDns` and `labels` may be left out, as may `clusterDomain` (`cluster.local`), `bridge` (`cni0`) and
  * `resolvConf` (`/etc/resolv.conf`).
  * @throws SignalboxError `INVALID_CONFIG` naming the field; `INVALID_ADDRESS`, `INVALID_CIDR`
  */
@@ -65,6 +69,7 @@ export function parseNodeConfig(value: unknown): NodeConfig {
     labels: fields.optional('labels', readRecord(readLabel)) ?? {},
     imageDir: fields.required('imageDir', readAbsolutePath),
     api: fields.optional('api', readFields(apiFiles)),
+    speaker: fields.optional('speaker', (at) => parseSpeakerConfig(at.value)),
     resolvConf: fields.optional('resolvConf', readAbsolutePath) ?? '/etc/resolv.conf',
   }));
 }

@@ -17,6 +17,7 @@ export const defaultClusterRoleBindings: readonly ClusterRoleBinding[] = [
   // Without subjects: what a node may do hangs on its Pods, and is decided by the node authorizer.
   binding('system:node', []),
   binding('signalbox:node-routes', [group('system:nodes')]),
+  binding('signalbox:speaker', [user('signalbox:speaker')]),
   binding('system:node-proxier', [user('system:kube-proxy')]),
   binding('system:kube-scheduler', [user('system:kube-scheduler'), controllerManager]),
   binding('system:kube-controller-manager', [controllerManager]),

@@ -102,6 +102,14 @@ const proxyRules: readonly PolicyRule[] = [
   rule('list watch', networking, 'servicecidrs'),
 ];
 
+/** Announces balancers' addresses; by an annotation of a Service it asks for another one. */
+const speakerRules: readonly PolicyRule[] = [
+  rule(`patch ${readVerbs}`, core, 'services'),
+  rule(readVerbs, core, 'nodes'),
+  rule(readVerbs, discovery, 'endpointslices'),
+  eventsRule,
+];
+
 /** The cluster roles that users of Kubernetes expect, by name, as Kubernetes has them for the resources served here. */
 export const defaultClusterRoles: readonly ClusterRole[] = [
   role('cluster-admin', [rule('*', '*', '*'), pathRule('*', '*')]),
@@ -138,6 +146,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
   role('system:node', nodeRules),
   // On a real node routes to the others' Pods are a network plug-in's work, which brings such a role along.
   role('signalbox:node-routes', [rule(readVerbs, core, 'nodes')]),
+  role('signalbox:speaker', speakerRules),
   role('system:node-proxier', proxyRules),
   role('system:kube-scheduler', schedulerRules),
   role('system:kube-controller-manager', controllerManagerRules),

@@ -1,12 +1,13 @@
 import type { Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
+import { addressInUseAnnotation, addressPoolAnnotation } from '../../api/well-known.ts';
 import { type Ip, tryParseIp } from '../../net/ip.ts';
 import type { Controller, ControllerContext, Round } from '../controller.ts';
 import type { Write } from '../write.ts';
 import { type Assignment, assign } from './assign.ts';
 import { ForeignAddresses } from './foreign-addresses.ts';
 import type { AddressPool } from './pools.ts';
-import { inUseAnnotation, poolAnnotation, type Sharing, sharingOf, wishOf } from './wish.ts';
+import { type Sharing, sharingOf, wishOf } from './wish.ts';
 
 /** What the controller goes by. */
 export interface LoadBalancerSettings {
@@ -151,7 +152,7 @@ function isMeant({ spec }: Service, { className, isDefault }: LoadBalancerSettin
 
 /** Whether this controller, or one before it, has dealt with the Service. */
 function isMarked({ metadata }: Stored<Service>): boolean {
-  return metadata.annotations?.[poolAnnotation] !== undefined;
+  return metadata.annotations?.[addressPoolAnnotation] !== undefined;
 }
 
 /** The addresses that a Service's balancer has. */
@@ -161,7 +162,9 @@ function addressesOf(service: Service | undefined): Ip[] {
 }
 
 function namedIn({ metadata }: Stored<Service>): Ip[] {
-  return (metadata.annotations?.[inUseAnnotation] ?? '').split(',').flatMap((text) => tryParseIp(text.trim()) ?? []);
+  return (metadata.annotations?.[addressInUseAnnotation] ?? '')
+    .split(',')
+    .flatMap((text) => tryParseIp(text.trim()) ?? []);
 }
 
 interface Outcome {
@@ -177,11 +180,15 @@ interface Outcome {
  * other way round.
  */
 async function write(round: Round, { service, pool, ips, leave }: Outcome): Promise<void> {
-  const { [poolAnnotation]: had, [inUseAnnotation]: reported, ...annotations } = service.metadata.annotations ?? {};
+  const {
+    [addressPoolAnnotation]: had,
+    [addressInUseAnnotation]: reported,
+    ...annotations
+  } = service.metadata.annotations ?? {};
   const others = (service.metadata.finalizers ?? []).filter((name) => name !== finalizer);
   const metadata = {
     ...service.metadata,
-    annotations: pool === undefined ? annotations : { ...annotations, [poolAnnotation]: pool },
+    annotations: pool === undefined ? annotations : { ...annotations, [addressPoolAnnotation]: pool },
     finalizers: leave === true || pool === undefined ? others : [...others, finalizer],
   };
   const isMarkedSo =

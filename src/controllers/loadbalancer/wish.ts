@@ -8,10 +8,6 @@ const wantedIpsAnnotation = 'signalbox.dev/load-balancer-ips';
 const wantedPoolAnnotation = 'signalbox.dev/load-balancer-pool';
 /** Services with the same value here may have one address between them. */
 const sharingAnnotation = 'signalbox.dev/allow-shared-ip';
-/** The pool that a Service's addresses are of; whoever announces addresses goes by it. */
-export const poolAnnotation = 'signalbox.dev/address-pool';
-/** Addresses that somebody else on the link has: told by who was to announce them. */
-export const inUseAnnotation = 'signalbox.dev/address-in-use';
 
 /** What decides whether two Services may have one address between them. */
 export interface Sharing {

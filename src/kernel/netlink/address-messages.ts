@@ -1,6 +1,6 @@
 import { familyOf, type Ip, type IpFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
+import { parseMac } from '../../net/mac.ts';
 import { bytes, encodePayload, littleEndian, parseAttributes, u32 } from './attributes.ts';
-import { parseMac } from './link-messages.ts';
 import { type NetlinkRequest, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REPLACE } from './message.ts';
 import { readU32 } from './readers.ts';
 

@@ -1,6 +1,5 @@
-import { isMainThread } from 'node:worker_threads';
-import { SignalboxError } from '../../errors/error.ts';
-import { close, errnoNumber, fcntl, KernelError, setSocketOption } from '../ffi.ts';
+import { close, errnoNumber, KernelError, setSocketOption } from '../ffi.ts';
+import { watchReadable } from '../readable.ts';
 import { type NetlinkReply, NLMSG_NOOP } from './message.ts';
 import { messagesIn, receive, receiveCapacity, replyOf } from './receive.ts';
 import { type NetlinkProtocol, openSocket } from './socket.ts';
@@ -20,49 +19,32 @@ export interface NetlinkWatch {
   close(): void;
 }
 
-// include/uapi/linux/netlink.h, asm-generic/fcntl.h
+// include/uapi/linux/netlink.h
 const SOL_NETLINK = 270;
 const NETLINK_ADD_MEMBERSHIP = 1;
-const F_SETFL = 4;
-const F_SETOWN = 8;
-const O_ASYNC = 0o20000;
 
 /** Datagrams taken in one turn of the event loop. */
 const turnLimit = 256;
 
-const watches = new Set<Watch>();
-let signalHandled = false;
-
 /**
  * Hears the kernel's notifications about the network namespace the calling thread is in at this moment. Does not keep
  * the process alive.
- *
- * libuv has no way to wait for a netlink socket, a thread of its pool must not be held for good, and polling costs
- * wake-ups for nothing. So the kernel is asked to send SIGIO when a notification arrives, which Node delivers as an
- * event.
- * @throws KernelError; SignalboxError `NOT_MAIN_THREAD`, where Node delivers no signals
+ * @throws KernelError; SignalboxError `NOT_MAIN_THREAD`
  */
 export function watchNetlink(
   protocol: NetlinkProtocol,
   groups: readonly number[],
   listener: NetlinkListener,
 ): NetlinkWatch {
-  if (!isMainThread) {
-    throw new SignalboxError('NOT_MAIN_THREAD', {
-      object: `watch of ${protocol} netlink`,
-      problem: 'was asked for by a worker thread',
-      remedy: 'do it on the main thread',
-    });
-  }
   const fd = openSocket(protocol);
-  const watch = new Watch(fd, listener);
-  // Before the descriptor may raise the signal: without a handler it would end the process.
-  if (!signalHandled) process.on('SIGIO', drainAll);
-  signalHandled = true;
-  watches.add(watch);
+  let watch: Watch;
   try {
-    fcntl(fd, F_SETOWN, process.pid);
-    fcntl(fd, F_SETFL, O_ASYNC);
+    watch = new Watch(fd, protocol, listener);
+  } catch (error) {
+    close(fd);
+    throw error;
+  }
+  try {
     for (const group of groups) setSocketOption(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, group);
   } catch (error) {
     watch.close();
@@ -71,30 +53,23 @@ export function watchNetlink(
   return watch;
 }
 
-function drainAll(): void {
-  for (const watch of watches) watch.drain();
-}
-
-function stopHandlingSignal(): void {
-  if (watches.size > 0) return;
-  process.off('SIGIO', drainAll);
-  signalHandled = false;
-}
-
 class Watch implements NetlinkWatch {
   readonly #fd: number;
   readonly #listener: NetlinkListener;
+  readonly #unwatch: () => void;
+  #closed = false;
 
-  constructor(fd: number, listener: NetlinkListener) {
+  constructor(fd: number, protocol: NetlinkProtocol, listener: NetlinkListener) {
     this.#fd = fd;
     this.#listener = listener;
+    this.#unwatch = watchReadable(fd, `${protocol} netlink`, () => this.drain());
   }
 
   /** Takes what has come. A long queue is left to further turns, so that it does not hold up everything else. */
   drain(): void {
     for (let taken = 0; taken < turnLimit; taken++) {
       // The listener may have closed the watch, and its descriptor may be another's by now.
-      if (!watches.has(this)) return;
+      if (this.#closed) return;
       const length = receive(this.#fd, { wait: false });
       if (length === -errnoNumber.EAGAIN) return;
       this.#tell(length);
@@ -103,10 +78,10 @@ class Watch implements NetlinkWatch {
   }
 
   close(): void {
-    if (!watches.delete(this)) return;
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unwatch();
     close(this.#fd);
-    // A signal on its way would still end the process: one turn of the loop later there is none.
-    setImmediate(stopHandlingSignal);
   }
 
   #tell(length: number): void {

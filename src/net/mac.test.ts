@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { formatMac, parseMac } from './link-messages.ts';
+import { formatMac, parseMac } from './mac.ts';
 
 describe('parseMac', () => {
   test('reads what formatMac writes', () => {

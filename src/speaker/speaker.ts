@@ -1,0 +1,183 @@
+import type { Logger } from '../component/log.ts';
+import { openLinkSocket } from '../kernel/link-layer/socket.ts';
+import { openRoutes, type Routes } from '../kernel/links.ts';
+import { type NetlinkWatch, routeGroup, watchNetlink } from '../kernel/netlink/watch.ts';
+import { bits, cidrContains, parseCidr } from '../net/cidr.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
+import type { View } from './duty.ts';
+import { type Claim, type NodeFacts, rankNodes } from './election.ts';
+import { type DutyReport, LinkSpeaker, type SpokenLink } from './link-speaker.ts';
+
+/** All that an API says about who may announce what. */
+export interface Picture {
+  readonly claims: ReadonlyMap<Ip, readonly Claim[]>;
+  readonly nodes: readonly NodeFacts[];
+  /** Whether the API is followed. */
+  readonly isCurrent: boolean;
+}
+
+/** What happened to an address, on which link, and whose link-layer address it is about. */
+export interface SpeakerEvent {
+  readonly kind: 'assigned' | 'in-use' | 'conflict';
+  readonly address: Ip;
+  readonly interface: string;
+  readonly mac: string;
+}
+
+/** Who speaks, and how. */
+export interface SpeakerOptions {
+  readonly nodeName: string;
+  /** Names of devices, on which every address is announced; without them, where the node's own addresses are near. */
+  readonly interfaces?: readonly string[] | undefined;
+  readonly log: Logger;
+  readonly onEvent: (event: SpeakerEvent) => void;
+  /** Opens a device where the node's links are: `openLinkSocket`, unless the thread is elsewhere by then. */
+  readonly openLink?: typeof openLinkSocket;
+  /** Whether the node's own rules serve the address. */
+  readonly serves: (address: Ip) => boolean;
+}
+
+/** One turn of the loop is enough for what came together. */
+const leastWaitMs = 5;
+const longestWaitMs = 60_000;
+
+/**
+ * The speaker of one node, in the network namespace the calling thread is in when it is made: keeps to a picture of the
+ * cluster and to the node's links, and announces what it is this node's turn to announce.
+ */
+export class Speaker {
+  readonly #options: SpeakerOptions;
+  readonly #routes: Routes;
+  readonly #watch: NetlinkWatch;
+  readonly #links = new Map<number, { readonly link: SpokenLink; readonly speaker: LinkSpeaker }>();
+  #picture: Picture = { claims: new Map(), nodes: [], isCurrent: false };
+  #timer: NodeJS.Timeout | undefined;
+  #pending: NodeJS.Immediate | undefined;
+
+  /** @throws KernelError */
+  constructor(options: SpeakerOptions) {
+    this.#options = options;
+    this.#routes = openRoutes();
+    const look = () => this.review();
+    this.#watch = watchNetlink('route', [routeGroup.link, routeGroup.ipv4Address, routeGroup.ipv6Address], {
+      message: look,
+      overrun: look,
+    });
+  }
+
+  /** From now on this is the picture. */
+  update(picture: Picture): void {
+    this.#picture = picture;
+    this.review();
+  }
+
+  /** Looks anew at what there is to do: something has changed. */
+  review(): void {
+    this.#pending ??= setImmediate(() => {
+      this.#pending = undefined;
+      this.#apply();
+    });
+  }
+
+  /** What is done about each address. */
+  report(): DutyReport[] {
+    return [...this.#links.values()].flatMap(({ speaker }) => speaker.report());
+  }
+
+  /** Lets all addresses go: others take them at once. */
+  stop(): void {
+    this.#end((speaker) => speaker.close());
+  }
+
+  /** Ends as if the process had been killed. */
+  abandon(): void {
+    this.#end((speaker) => speaker.abandon());
+  }
+
+  #end(how: (speaker: LinkSpeaker) => void): void {
+    clearTimeout(this.#timer);
+    clearImmediate(this.#pending);
+    this.#watch.close();
+    this.#routes.close();
+    for (const { speaker } of this.#links.values()) how(speaker);
+    this.#links.clear();
+  }
+
+  #apply(): void {
+    const views = this.#views();
+    const wanted = this.#placed([...views.keys()]);
+    for (const [index, { link, speaker }] of this.#links) {
+      const now = wanted.find((each) => each.link.index === index);
+      if (now?.link.mac === link.mac) continue;
+      // A device that is there and has lost its last address is still good to say so.
+      if (now === undefined && this.#routes.getLink(index)?.running === true) speaker.close();
+      else speaker.abandon();
+      this.#links.delete(index);
+    }
+    for (const { link, addresses } of wanted) {
+      const own = new Map([...views].filter(([address]) => addresses.has(address)));
+      this.#speakerOn(link)?.setViews(own);
+    }
+    this.#tick();
+  }
+
+  /** Of all addresses that this node may announce. */
+  #views(): Map<Ip, View> {
+    const { claims, nodes, isCurrent } = this.#picture;
+    const views = new Map<Ip, View>();
+    for (const [address, services] of claims) {
+      const candidates = rankNodes(address, services, nodes);
+      const rank = candidates.indexOf(this.#options.nodeName) + 1;
+      if (rank > 0 && this.#options.serves(address)) views.set(address, { rank, candidates, isCurrent });
+    }
+    return views;
+  }
+
+  /** Devices that lead somewhere, with the addresses that belong there. */
+  #placed(addresses: readonly Ip[]): { readonly link: SpokenLink; readonly addresses: ReadonlySet<Ip> }[] {
+    if (addresses.length === 0) return [];
+    const { interfaces } = this.#options;
+    // A block of one address is no link: so lie the addresses of Services on kube-ipvs0.
+    const own = this.#routes.listAddresses().filter(({ ip, prefix }) => prefix < bits(familyOf(ip)));
+    return this.#routes.listLinks().flatMap(({ index, name, mac, running }) => {
+      if (!running || mac === undefined || name === 'lo' || interfaces?.includes(name) === false) return [];
+      const blocks = own.filter((each) => each.link === index).map(({ ip, prefix }) => parseCidr(`${ip}/${prefix}`));
+      const here = addresses.filter(
+        (address) => interfaces !== undefined || blocks.some((block) => cidrContains(block, address)),
+      );
+      return here.length === 0 ? [] : [{ link: { index, name, mac }, addresses: new Set(here) }];
+    });
+  }
+
+  #speakerOn(link: SpokenLink): LinkSpeaker | undefined {
+    const known = this.#links.get(link.index)?.speaker;
+    const { nodeName, log, onEvent, openLink = openLinkSocket } = this.#options;
+    const [ip] = this.#picture.nodes.find(({ name }) => name === nodeName)?.addresses ?? [];
+    // Without an address of its own it could not say who it is.
+    if (known !== undefined || ip === undefined) return known;
+    try {
+      const speaker = new LinkSpeaker({
+        link,
+        openLink,
+        node: { name: nodeName, ip },
+        nodeOf: (of) => this.#picture.nodes.find(({ addresses }) => addresses.includes(of))?.name,
+        now: () => performance.now(),
+        onEvent: (kind, address, mac) => onEvent({ kind, address, interface: link.name, mac }),
+      });
+      this.#links.set(link.index, { link, speaker });
+      return speaker;
+    } catch (err) {
+      log.error({ interface: link.name, err }, 'cannot speak on a device');
+      return undefined;
+    }
+  }
+
+  #tick(): void {
+    clearTimeout(this.#timer);
+    for (const { speaker } of this.#links.values()) speaker.tick();
+    const dueAt = Math.min(...[...this.#links.values()].map(({ speaker }) => speaker.dueAt));
+    if (dueAt === Number.POSITIVE_INFINITY) return;
+    const wait = Math.max(leastWaitMs, Math.min(longestWaitMs, dueAt - performance.now()));
+    this.#timer = setTimeout(() => this.#tick(), wait);
+  }
+}
