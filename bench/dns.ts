@@ -1,14 +1,14 @@
 /**
  * What the DNS server answers on one core: queries over loopback UDP with distinct names, from one load generator that
  * keeps a number of queries under way. Server and generator are two processes; the figure for a core is queries by the
- * server's own CPU time, so that a slow generator does not make a slow server. `dnsperf` (Debian) is asked too where it
- * is installed, since its generator is the faster one.
+ * server's own CPU time, so that a slow generator does not make a slow server. Then the same by `dnsperf`, by turns of
+ * this server and of `unbound` with the same names as local data, where these Debian packages are installed.
  * `npm run bench dns [SERVICES]`
  */
-import { type ChildProcess, execFileSync, fork } from 'node:child_process';
+import { type ChildProcess, execFileSync, fork, spawn, spawnSync } from 'node:child_process';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
@@ -22,6 +22,7 @@ import { listenUdp } from '../src/dns/server/udp.ts';
 import { recordType } from '../src/dns/wire/constants.ts';
 import { type Name, parseName, rootName } from '../src/dns/wire/name.ts';
 import { ClusterZone } from '../src/dns/zone.ts';
+import { openRoutes } from '../src/kernel/links.ts';
 import { parseIp } from '../src/net/ip.ts';
 
 /** What one kind of query came to. */
@@ -174,17 +175,115 @@ async function measure(child: ChildProcess, socket: Socket, kind: string, packet
   return times;
 }
 
-/** The same names by dnsperf, where it is installed: queries a second by the clock. */
-function dnsperf(port: number, lines: readonly string[]): number | undefined {
-  const folder = mkdtempSync(join(tmpdir(), 'bench-dns-'));
-  const file = join(folder, 'queries');
-  writeFileSync(file, lines.join('\n'));
+/** What dnsperf saw of one server, and what that server used for it. */
+interface PerfTimes {
+  readonly perSecond: number;
+  /** By the server's CPU time. */
+  readonly perCore: number;
+  /** Of all queries of the run, milliseconds. */
+  readonly averageMs: number;
+  readonly lost: number;
+  /** Response codes, with their counts. */
+  readonly codes: string;
+}
+
+/** Clock ticks a second, in which /proc counts CPU time (sysconf `_SC_CLK_TCK` on Linux). */
+const ticks = 100;
+
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / ticks;
+}
+
+/** Asks a server the lines of a file of names and types, in turn, for four seconds. */
+function dnsperf(server: { readonly port: number; readonly pid: number }, file: string): PerfTimes {
+  const args = ['-s', '127.0.0.1', '-p', String(server.port), '-d', file, '-l', '4', '-c', '8', '-q', '200', '-e'];
+  const before = cpuSeconds(server.pid);
+  const output = execFileSync('dnsperf', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const cpu = cpuSeconds(server.pid) - before;
+  const figure = (name: string) => Number(new RegExp(`${name}:\\s+([\\d.]+)`).exec(output)?.[1]);
+  return {
+    perSecond: figure('Queries per second'),
+    perCore: figure('Queries completed') / cpu,
+    averageMs: figure('Average Latency \\(s\\)') * 1000,
+    lost: figure('Queries lost'),
+    codes: /Response codes:\s+(.*)/.exec(output)?.[1] ?? '',
+  };
+}
+
+/** `unbound` with one thread and the same names as local data; `undefined` where it is not installed. */
+async function startUnbound(folder: string, services: number): Promise<{ port: number; pid: number } | undefined> {
+  const names = Array.from({ length: services }, (_, i) => {
+    const name = `service-${i}.bench.svc.cluster.local.`;
+    const address = `10.${96 + (i >> 16)}.${(i >> 8) & 255}.${i & 255}`;
+    return [`${name} 5 IN A ${address}`, `_http._tcp.${name} 5 IN SRV 0 100 80 ${name}`];
+  }).flat();
+  const endpoints = Array.from({ length: headlessServices * endpointsEach }, (_, i) => {
+    const [service, endpoint] = [Math.floor(i / endpointsEach), i % endpointsEach];
+    return `headless-${service}.bench.svc.cluster.local. 5 IN A 10.244.${service}.${endpoint + 1}`;
+  });
+  const port = 5053;
+  const settings = [
+    `interface: 127.0.0.1@${port}`,
+    'access-control: 127.0.0.0/8 allow',
+    'num-threads: 1',
+    'do-daemonize: no',
+    'use-syslog: no',
+    'logfile: "/dev/null"',
+    'username: ""',
+    'chroot: ""',
+    'pidfile: ""',
+    'max-udp-size: 4096',
+    'local-zone: "cluster.local." static',
+    'local-data: "cluster.local. 5 IN SOA ns.dns.cluster.local. hostmaster.cluster.local. 1 7200 1800 86400 5"',
+    ...[...names, ...endpoints].map((record) => `local-data: "${record}"`),
+  ];
+  const file = join(folder, 'unbound.conf');
+  writeFileSync(file, `server:\n${settings.map((line) => `  ${line}\n`).join('')}`);
+  const child = spawn('unbound', ['-d', '-c', file], { stdio: 'ignore' });
+  process.on('exit', () => child.kill('SIGKILL'));
   try {
-    const args = ['-s', '127.0.0.1', '-p', String(port), '-d', file, '-l', '4', '-c', '8', '-q', '200'];
-    const output = execFileSync('dnsperf', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
-    return Number(/Queries per second:\s+([\d.]+)/.exec(output)?.[1]);
+    await once(child, 'spawn');
   } catch {
     return undefined;
+  }
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  return child.exitCode === null && child.pid !== undefined ? { port, pid: child.pid } : undefined;
+}
+
+function formatPerf({ perSecond, perCore, averageMs, lost, codes }: PerfTimes): string {
+  const rate = `${perCore.toFixed(0)}/s a core, ${perSecond.toFixed(0)}/s seen, average ${averageMs.toFixed(2)} ms`;
+  return `${rate}, ${lost} lost, ${codes}`;
+}
+
+/** All kinds of query by dnsperf, of this server and of `unbound` by turns. */
+async function compare(own: { readonly port: number; readonly pid: number }, services: number): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), 'bench-dns-'));
+  try {
+    if (spawnSync('dnsperf', ['-h'], { stdio: 'ignore' }).error !== undefined) {
+      console.log('dnsperf is not installed (apt-get install dnsperf unbound): no comparison');
+      return;
+    }
+    const unbound = await startUnbound(folder, services);
+    if (unbound === undefined) console.log('unbound is not installed (apt-get install unbound): figures of ours alone');
+    const names = Array.from({ length: services }, (_, i) => `service-${i}.bench.svc.cluster.local`);
+    const kinds: [string, string[]][] = [
+      ['A', names.map((name) => `${name} A`)],
+      ['SRV', names.map((name) => `_http._tcp.${name} SRV`)],
+      ['NXDOMAIN', names.map((name) => `${name}.bench.svc.cluster.local A`)],
+      ['headless', Array.from({ length: headlessServices }, (_, i) => `headless-${i}.bench.svc.cluster.local A`)],
+    ];
+    for (const [kind, lines] of kinds) {
+      const file = join(folder, 'queries');
+      writeFileSync(file, lines.join('\n'));
+      const ours = dnsperf(own, file);
+      console.log(`${kind} by dnsperf: ${formatPerf(ours)}`);
+      if (unbound === undefined) continue;
+      const theirs = dnsperf(unbound, file);
+      console.log(`  unbound: ${formatPerf(theirs)}; ratio a core ${(ours.perCore / theirs.perCore).toFixed(2)}`);
+    }
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -192,6 +291,9 @@ function dnsperf(port: number, lines: readonly string[]): number | undefined {
 
 /** Measures all kinds of query at one size of cluster. */
 async function benchDns(services: number): Promise<void> {
+  const routes = openRoutes();
+  routes.setLink('lo', { up: true });
+  routes.close();
   const child = fork(process.argv[1] ?? '', ['serve', String(services)], { execArgv: ['--expose-gc'] });
   const [port] = (await once(child, 'message')) as [number];
   const { heapMiB, rssMiB } = await ask<Usage>(child);
@@ -214,12 +316,8 @@ async function benchDns(services: number): Promise<void> {
     const latency = `p50 ${p50.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`;
     console.log(`${kind}: ${perCore.toFixed(0)}/s a core, ${perSecond.toFixed(0)}/s seen, ${latency}, ${lost} lost`);
   }
-  const byDnsperf = dnsperf(
-    port,
-    names.map((name) => `${name} A`),
-  );
-  console.log(byDnsperf === undefined ? 'dnsperf is not installed' : `A by dnsperf: ${byDnsperf.toFixed(0)}/s`);
   socket.close();
+  await compare({ port, pid: child.pid ?? 0 }, services);
   child.disconnect();
 }
 
