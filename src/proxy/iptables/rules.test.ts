@@ -1,10 +1,12 @@
 import fc from 'fast-check';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { isOwnChain } from '../../backends/iptables/names.ts';
 import { FakeIptables } from '../../kernel/iptables/fake.ts';
 import type { Frontend, HealthCheck, NodeFacts, ServicePort } from '../../model/types.ts';
 import { parseCidr } from '../../net/cidr.ts';
 import { parseIp } from '../../net/ip.ts';
 import { printRestore } from '../../rules/iptables/print.ts';
+import { FixedRules } from '../ipvs/rules.ts';
 import { FamilyRules, type RuleSettings } from './rules.ts';
 
 const node: NodeFacts = {
@@ -275,5 +277,15 @@ describe('FamilyRules', () => {
     await six.prepare(node, settings);
     await six.sync({ node, settings, healthChecks, updates: new Map([['default/a', port('a')]]) });
     expect(iptables.dump('IPv6')).toBe('');
+  });
+
+  it('comes in over the rules of ipvs mode, whose chains in mangle it leaves to it', async () => {
+    const ipvs = new FixedRules(iptables, { family: 'IPv4', masqueradeBit: 14 });
+    await ipvs.write(node);
+    const mangle = (await iptables.list('IPv4', 'mangle')).get('KUBE-SERVICES');
+    expect((await sync(port('a'))).refused.size).toBe(0);
+    expect((await iptables.list('IPv4', 'mangle')).get('KUBE-SERVICES')).toEqual(mangle);
+    await ipvs.remove((table, chain) => isOwnChain(chain, table));
+    expect(sorted(iptables)).toEqual(await loaded(port('a')));
   });
 });
