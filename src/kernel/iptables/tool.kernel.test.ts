@@ -148,18 +148,41 @@ describe('the lock of xtables', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('is waited for, and the wait has an end', async () => {
-    holder = spawn('flock', [join(folder, 'lock'), 'sh', '-c', 'echo held; exec sleep 60'], {
+  /** Somebody else who has the lock for so many seconds. */
+  async function hold(seconds: number): Promise<ChildProcess> {
+    const child = spawn('flock', [join(folder, 'lock'), 'sh', '-c', `echo held; exec sleep ${seconds}`], {
       stdio: ['ignore', 'pipe', 'inherit'],
       detached: true,
     });
-    if (holder.stdout !== null) await once(holder.stdout, 'data');
+    holder = child;
+    if (child.stdout !== null) await once(child.stdout, 'data');
+    return child;
+  }
+
+  const write = (iptables: Iptables) =>
+    iptables.restore('IPv4', [{ table: 'nat', commands: [{ verb: 'declare', chain }] }]);
+
+  it('is waited for while another has it', async () => {
+    const child = await hold(1);
+    const released = once(child, 'exit');
+    const iptables = await openIptables({ variant: 'legacy', lockWait: 20 });
+    await write(iptables);
+    await released;
+    expect(await iptables.has('IPv4', 'nat', chain)).toBe(true);
+    commands('IPv4', 'legacy')('-t', 'nat', '-X', chain);
+    iptables.close();
+  });
+
+  it('is given up after the wait, and had by the next try', async () => {
+    const child = await hold(60);
     const iptables = await openIptables({ variant: 'legacy', lockWait: 1 });
-    const write = () => iptables.restore('IPv4', [{ table: 'nat', commands: [{ verb: 'declare', chain }] }]);
-    await expect(write()).rejects.toMatchObject({ code: 'IPTABLES_LOCKED' });
-    process.kill(-(holder.pid ?? 0), 'SIGKILL');
-    await once(holder, 'exit');
-    await write();
+    await expect(write(iptables)).rejects.toMatchObject({
+      code: 'IPTABLES_LOCKED',
+      message: expect.stringContaining('another program holds'),
+    });
+    process.kill(-(child.pid ?? 0), 'SIGKILL');
+    await once(child, 'exit');
+    await write(iptables);
     expect(await iptables.has('IPv4', 'nat', chain)).toBe(true);
     commands('IPv4', 'legacy')('-t', 'nat', '-X', chain);
     iptables.close();
