@@ -30,7 +30,7 @@ export function parseCidr(text: string): Cidr {
 }
 
 /** The inverse of `parseCidr`. */
-export function formatCidr(cidr: Cidr): string {
+export function formatCidr(cidr: Cidr): `${string}/${number}` {
   return `${cidr.base}/${cidr.prefix}`;
 }
 

@@ -1,5 +1,5 @@
 import type { NodeFacts } from '../../model/types.ts';
-import { type Cidr, widest } from '../../net/cidr.ts';
+import { formatCidr, widest } from '../../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily, isLoopback } from '../../net/ip.ts';
 import {
   type Block,
@@ -196,7 +196,7 @@ export function podSources({ node: { localTraffic }, family }: RuleContext): Sou
   switch (localTraffic.by) {
     case 'source':
       return widest(localTraffic.blocks.filter((block) => block.family === family)).map((block) =>
-        block.prefix === 0 ? {} : { source: { value: blockText(block) } },
+        block.prefix === 0 ? {} : { source: { value: formatCidr(block) } },
       );
     case 'interface':
       return [{ inInterface: { value: localTraffic.name } }];
@@ -229,8 +229,4 @@ function markOffCluster(context: RuleContext): Chain[] {
   );
   const mark: KnownRule = { matches: [], target: { kind: 'jump', chain: chainNames.markMasquerade } };
   return [chain(chainNames.markOffCluster, [...returns, mark])];
-}
-
-export function blockText({ base, prefix }: Cidr): Block {
-  return `${base}/${prefix}`;
 }

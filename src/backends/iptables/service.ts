@@ -1,4 +1,5 @@
 import type { Destination, Endpoint, Frontend, HealthCheck, ServicePort } from '../../model/types.ts';
+import { formatCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { OwnedRules } from '../../rules/iptables/store.ts';
 import {
@@ -10,15 +11,7 @@ import {
   type Target,
   type TransportProtocol,
 } from '../../rules/iptables/syntax.ts';
-import {
-  blockText,
-  comment,
-  hostBlock,
-  offClusterMark,
-  podSources,
-  type RuleContext,
-  type SourceMatch,
-} from './compile.ts';
+import { comment, hostBlock, offClusterMark, podSources, type RuleContext, type SourceMatch } from './compile.ts';
 import { chainNames, type ServiceChain, serviceChainName } from './names.ts';
 
 /** All that one Service port has among the rules of a family; the reader of kube-proxy's rules finds its way. */
@@ -354,11 +347,11 @@ function sameService(some: Frontend, others: Frontend): boolean {
 }
 
 function rangeSources({ sourceRanges = [] }: Frontend): SourceMatch[] {
-  return sourceRanges.map((range) => (range.prefix === 0 ? {} : { source: { value: blockText(range) } }));
+  return sourceRanges.map((range) => (range.prefix === 0 ? {} : { source: { value: formatCidr(range) } }));
 }
 
 function rangeText({ sourceRanges = [] }: Frontend): string {
-  return sourceRanges.map(blockText).join(' ');
+  return sourceRanges.map(formatCidr).join(' ');
 }
 
 /** An address and port as rules and names of chains have them: `10.244.1.2:8080`, `[fd00::2]:8080`. */

@@ -1,8 +1,7 @@
 import type { NodeFacts } from '../../model/types.ts';
-import { type Cidr, widest } from '../../net/cidr.ts';
+import { formatCidr, widest } from '../../net/cidr.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import {
-  type Block,
   type Chain,
   type KnownRule,
   type Match,
@@ -243,7 +242,7 @@ class Rules {
     switch (localTraffic.by) {
       case 'source':
         return widest(localTraffic.blocks.filter((block) => block.family === this.#family)).map((block) =>
-          block.prefix === 0 ? {} : { source: { value: blockText(block) } },
+          block.prefix === 0 ? {} : { source: { value: formatCidr(block) } },
         );
       case 'interface':
         return [{ inInterface: { value: localTraffic.name } }];
@@ -281,8 +280,4 @@ function comment(text: string): Match {
 
 function jump(to: string, text: string): KnownRule {
   return { matches: [comment(text)], target: { kind: 'jump', chain: to } };
-}
-
-function blockText({ base, prefix }: Cidr): Block {
-  return `${base}/${prefix}`;
 }
