@@ -15,12 +15,13 @@ import { parseDnsConfig } from '../../src/dns/config/fields.ts';
 import { DnsServer } from '../../src/dns/server.ts';
 import { informerEvents } from '../../src/proxy/informer-events.ts';
 import { ProxyEvents } from '../../src/proxy/proxy-events.ts';
+import { freePort } from '../free-port.ts';
 import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from './joined-cluster.ts';
 
 let cluster: JoinedCluster;
 beforeAll(async () => {
   cluster = await startJoinedCluster();
-  for (const part of ['proxy', 'dns', 'dns-service', 'controllers'])
+  for (const part of ['proxy', 'dns', 'dns-service', 'controllers', 'speaker'])
     await cluster.kubectl('apply', '-k', join(checkout, 'deploy', part));
 }, 60_000);
 afterAll(() => cluster.close());
@@ -87,6 +88,45 @@ describe('deploy/', () => {
     const dns = await serveNames('signalbox-dns', []);
     await dns.server.synced;
     await dns.close();
+    expect(await cluster.refusals()).toEqual([]);
+  });
+
+  test('the load balancer and the speaker work with the rights of theirs, and are refused nothing', {
+    timeout: 60_000,
+  }, async () => {
+    const config = join(cluster.server.dir, 'load-balancer.json');
+    const pools = [{ name: 'p', addresses: ['198.51.100.7/32'] }];
+    await writeFile(config, JSON.stringify({ controllers: ['loadbalancer'], loadBalancer: { pools } }));
+    const speakerConfig = join(cluster.server.dir, 'speaker.json');
+    const port = await freePort();
+    const addresses = { healthzBindAddress: `127.0.0.1:${port}`, metricsBindAddress: `127.0.0.1:${await freePort()}` };
+    await writeFile(speakerConfig, JSON.stringify({ nodeName: 'node-1', ...addresses }));
+    const of = async (component: string, account: string, file: string) =>
+      startComponent([component, '--kubeconfig', await cluster.kubeconfigOf(account), '--config', file]);
+    const running = [
+      await of('controllers', 'signalbox-controllers', config),
+      await of('speaker', 'signalbox-speaker', speakerConfig),
+    ];
+    try {
+      const place = { namespace: 'default', name: 'balanced' };
+      await cluster.admin.create('services', {
+        metadata: place,
+        spec: { type: 'LoadBalancer', ports: [{ port: 80 }] },
+      });
+      const ingress = async () => (await cluster.admin.get('services', place)).status?.loadBalancer?.ingress;
+      await expect.poll(ingress, { timeout: 20_000 }).toEqual([{ ip: '198.51.100.7', ipMode: 'VIP' }]);
+      await cluster.admin.delete('services', place);
+      const gone = async () => (await cluster.admin.list('services', { namespace: 'default' })).items.length;
+      await expect.poll(gone, { timeout: 20_000 }).toBe(1);
+      const health = () =>
+        fetch(`http://127.0.0.1:${port}/healthz`).then(
+          ({ status }) => status,
+          () => 0,
+        );
+      await expect.poll(health, { timeout: 20_000 }).toBe(200);
+    } finally {
+      for (const each of running) expect(await each.stop()).toBe(0);
+    }
     expect(await cluster.refusals()).toEqual([]);
   });
 
