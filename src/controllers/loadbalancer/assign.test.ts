@@ -39,7 +39,7 @@ describe('parseRange', () => {
     expect(addressesOf({ name: 'p', ranges: [range], autoAssign: true }, range.family).next().value).toBe(first);
   });
 
-  it.each(['192.0.2.9-192.0.2.8', '192.0.2.1-fd00::1'])('refuses %s', (text) => {
+  it.each(['192.0.2.9-192.0.2.8', '192.0.2.1-fd00::1', '192.0.2.1-192.0.2.5-192.0.2.9'])('refuses %s', (text) => {
     expect(parseRange(text)).toBeUndefined();
   });
 });

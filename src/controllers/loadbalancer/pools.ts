@@ -24,7 +24,8 @@ export interface AddressPool {
  * @throws SignalboxError `INVALID_CIDR`, `INVALID_ADDRESS`
  */
 export function parseRange(text: string): AddressRange | undefined {
-  const [from = '', to] = text.split('-').map((part) => part.trim());
+  const [from = '', to, ...more] = text.split('-').map((part) => part.trim());
+  if (more.length > 0) return undefined;
   if (to !== undefined) {
     const [first, last] = [parseIp(from), parseIp(to)];
     const range = { family: familyOf(first), first: ipToBigInt(first), last: ipToBigInt(last) };
