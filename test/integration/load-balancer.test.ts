@@ -102,6 +102,60 @@ describe('loadBalancerController', { timeout: 30_000 }, () => {
     expect((await get('theirs')).metadata.finalizers).toBeUndefined();
   });
 
+  const sharing = (ip: string) => ({
+    annotations: { 'signalbox.dev/allow-shared-ip': 'k', 'signalbox.dev/load-balancer-ips': ip },
+  });
+
+  test('moves a Service whose address another comes to have that may not share it with', async () => {
+    await create('old', { ports: [{ port: 80 }] }, sharing('192.0.2.8'));
+    await expect.poll(() => ipsOf('old'), eventually).toEqual(['192.0.2.8']);
+    await create('young', { ports: [{ port: 81 }] }, sharing('192.0.2.8'));
+    await expect.poll(() => ipsOf('young'), eventually).toEqual(['192.0.2.8']);
+    await patch('old', { spec: { ports: [{ port: 81 }] } });
+    await expect.poll(async () => [...(await ipsOf('old')), ...(await ipsOf('young'))], eventually).toHaveLength(1);
+    await patch('old', { spec: { ports: [{ port: 80 }] } });
+    await expect
+      .poll(async () => [await ipsOf('old'), await ipsOf('young')], eventually)
+      .toEqual([['192.0.2.8'], ['192.0.2.8']]);
+  });
+
+  test('moves one of two when another process gave both one address', async () => {
+    await create('one');
+    await expect.poll(() => ipsOf('one'), eventually).toEqual(['192.0.2.8']);
+    await create('two');
+    await expect.poll(() => ipsOf('two'), eventually).toEqual(['192.0.2.9']);
+    await plane.client.patch(
+      'services',
+      { namespace: 'default', name: 'one', subresource: 'status' },
+      { type: 'merge', body: { status: { loadBalancer: { ingress: [{ ip: '192.0.2.9' }] } } } },
+    );
+    const ips = async () => [...(await ipsOf('one')), ...(await ipsOf('two'))].sort();
+    await expect.poll(ips, eventually).toEqual(['192.0.2.8', '192.0.2.9']);
+  });
+
+  test('heeds a report about the addresses of its own Service alone', async () => {
+    await create('victim');
+    await expect.poll(() => ipsOf('victim'), eventually).toEqual(['192.0.2.8']);
+    await create('liar', {}, { annotations: { 'signalbox.dev/address-in-use': '192.0.2.8,192.0.2.9' } });
+    await expect.poll(() => ipsOf('liar'), eventually).toEqual(['192.0.2.9']);
+    await patch('victim', { metadata: { labels: { seen: 'again' } } });
+    await plane.controllers.drain();
+    expect(await ipsOf('victim')).toEqual(['192.0.2.8']);
+  });
+
+  test('leaves a Service of another class as it is, though a mark came along with it', async () => {
+    const annotations = { 'signalbox.dev/address-pool': 'small' };
+    await create('copied', { loadBalancerClass: 'example.com/other' }, { annotations });
+    const place = { namespace: 'default', name: 'copied', subresource: 'status' };
+    const body = { status: { loadBalancer: { ingress: [{ ip: '198.51.100.77' }] } } };
+    const { metadata } = await plane.client.patch('services', place, { type: 'merge', body });
+    await create('after');
+    await expect.poll(() => ipsOf('after'), eventually).toEqual(['192.0.2.8']);
+    await plane.controllers.drain();
+    expect((await get('copied')).metadata.resourceVersion).toBe(metadata.resourceVersion);
+  });
+
+  // The last: the address that somebody else has is remembered.
   test('takes another address where somebody else has it, and forgets the report', async () => {
     await create('moved');
     await expect.poll(() => ipsOf('moved'), eventually).toEqual(['192.0.2.8']);
@@ -139,4 +193,16 @@ test('loadBalancerController that follows another leaves addresses as they are, 
   await expect.poll(() => ipsOf('plain'), eventually).toEqual(['198.51.100.1']);
   expect((await get('asked')).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
   await controllers.stop();
+  // Without any pool no address is given, and what a controller before left can still be deleted.
+  const without = startControllers(parseControllersConfig({ controllers: ['loadbalancer'] }), {
+    client: server.admin,
+    rootCertificate: undefined,
+    log: pino({ level: 'silent' }),
+  });
+  plane = { server, client, controllers: without, close: plane.close };
+  await without.synced;
+  await client.delete('services', { namespace: 'default', name: 'plain' });
+  await expect.poll(() => get('plain').catch(({ code }) => code), eventually).toBe(404);
+  expect(await ipsOf('asked')).toEqual(['203.0.113.9']);
+  await without.stop();
 });

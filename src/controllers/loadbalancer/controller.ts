@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Service } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
 import { addressInUseAnnotation, addressPoolAnnotation } from '../../api/well-known.ts';
@@ -54,6 +55,14 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     return service === undefined ? '' : sharingOf(service).seniority;
   };
 
+  /** Has those look again whom a change of a Service concerns. */
+  const tellOthers = (key: string, previous: Service | undefined, current: Service | undefined) => {
+    // Something is free, or can be shared that could not.
+    if (addressesOf(previous).length > 0) wake();
+    // Whoever changed: of two that may not share an address it is the younger who has to find another.
+    for (const ip of addressesOf(current)) for (const { service } of holders(ip, key)) enqueueKey(service);
+  };
+
   const forget = (key: string) => {
     promised.delete(key);
     waiting.delete(key);
@@ -62,7 +71,8 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
 
   async function give(service: Stored<Service>, key: string, round: Round): Promise<void> {
     const current = addressesOf(service);
-    for (const ip of namedIn(service)) foreign.add(ip, round.now);
+    // Of addresses that are not its own a Service has nothing to say: others may have them.
+    for (const ip of namedIn(service)) if (current.includes(ip)) foreign.add(ip, round.now);
     const wish = wishOf(service);
     const result: Assignment =
       'unreadable' in wish
@@ -116,7 +126,8 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
   async function takeBack(service: Stored<Service>, key: string, round: Round): Promise<void> {
     forget(key);
     if (!isMarked(service)) return;
-    await write(round, { service, pool: undefined, ips: [], leave: true });
+    const ips = isOfOtherClass(service, settings) ? addressesOf(service) : [];
+    await write(round, { service, pool: undefined, ips, leave: true });
     wake();
   }
 
@@ -126,21 +137,23 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     concurrency: 1,
     watch(enqueue) {
       enqueueKey = enqueue;
-      if (settings.pools.length === 0) return;
       services.onChange(({ key, previous, current }) => {
         // What was given in a write is shown from here on.
         if (current === undefined || same(addressesOf(current), promised.get(key)?.ips ?? [])) promised.delete(key);
         if (current === undefined) forget(key);
-        if (previous !== undefined && addressesOf(previous).some((ip) => !addressesOf(current).includes(ip))) wake();
+        if (!isDeepStrictEqual(claimOf(previous), claimOf(current))) tellOthers(key, previous, current);
         if (current !== undefined && (current.spec?.type === 'LoadBalancer' || isMarked(current))) enqueue(key);
       });
     },
     async reconcile(key, round) {
       const service = services.store.get(key);
       if (service === undefined) return forget(key);
-      const isLeaving = service.metadata.deletionTimestamp !== undefined;
-      if (isLeaving || !isMeant(service, settings)) return takeBack(service, key, round);
-      await give(service, key, round);
+      const { metadata, spec } = service;
+      if (metadata.deletionTimestamp !== undefined || spec?.type !== 'LoadBalancer')
+        return takeBack(service, key, round);
+      if (isMeant(service, settings)) return settings.pools.length > 0 ? give(service, key, round) : undefined;
+      // What has another's mark is for the other to take back.
+      return isOfOurPools(service, settings) ? takeBack(service, key, round) : forget(key);
     },
   };
 }
@@ -148,6 +161,17 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
 function isMeant({ spec }: Service, { className, isDefault }: LoadBalancerSettings): boolean {
   if (spec?.type !== 'LoadBalancer') return false;
   return spec.loadBalancerClass === undefined ? isDefault : spec.loadBalancerClass === className;
+}
+
+/** Whether it names a class, and that is another. A class cannot be changed: what its balancer has is not from here. */
+function isOfOtherClass({ spec }: Service, { className }: LoadBalancerSettings): boolean {
+  return spec?.loadBalancerClass !== undefined && spec.loadBalancerClass !== className;
+}
+
+/** Whether a Service without a class has an address of a pool from here: such Services were served before, and are no more. */
+function isOfOurPools(service: Stored<Service>, settings: LoadBalancerSettings): boolean {
+  const pool = service.metadata.annotations?.[addressPoolAnnotation];
+  return !isOfOtherClass(service, settings) && settings.pools.some(({ name }) => name === pool);
 }
 
 /** Whether this controller, or one before it, has dealt with the Service. */
@@ -159,6 +183,11 @@ function isMarked({ metadata }: Stored<Service>): boolean {
 function addressesOf(service: Service | undefined): Ip[] {
   const ingress = service?.status?.loadBalancer?.ingress ?? [];
   return ingress.flatMap(({ ip }) => tryParseIp(ip ?? '') ?? []);
+}
+
+/** What of a Service decides what others may have. */
+function claimOf(service: Stored<Service> | undefined): unknown {
+  return service && [addressesOf(service), sharingOf(service)];
 }
 
 function namedIn({ metadata }: Stored<Service>): Ip[] {
