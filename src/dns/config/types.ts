@@ -1,3 +1,4 @@
+import type { Cidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { ServerAddress } from '../forward/address.ts';
 import type { Name } from '../wire/name.ts';
@@ -209,8 +210,8 @@ export interface KubernetesSettings {
 export interface TransferRule {
   /** The zones and those below. */
   readonly zones: readonly Name[];
-  /** Clients by address; `*` for everybody. */
-  readonly to: readonly Ip[] | '*';
+  /** Clients by blocks of addresses; `*` for everybody. */
+  readonly to: readonly Cidr[] | '*';
   /** Servers that are told of changes (NOTIFY, RFC 1996). */
   readonly notify: readonly ServerAddress[];
 }
