@@ -83,7 +83,7 @@ export class Responder {
 
   /** Has the exchange's name answered by whoever has it. */
   resolve(exchange: Exchange): void {
-    const place = this.#placeOf(exchange.name);
+    const place = this.#placeOf(exchange.name, exchange.query.type);
     if (place !== undefined) {
       exchange.zone ??= place.zone;
       for (const handler of place.handlers) if (handler.handle(exchange)) return;
@@ -131,12 +131,16 @@ export class Responder {
     zone?.log?.note({ exchange, reply, rcode: code, seconds });
   }
 
-  #placeOf(name: Name): Place | undefined {
+  #placeOf(name: Name, type: number): Place | undefined {
+    let child: Place | undefined;
     for (const place of this.#places) {
       const { apex } = place.zone;
-      if (apex === rootName || isWithin(name, apex)) return place;
+      if (apex !== rootName && !isWithin(name, apex)) continue;
+      // Who signs for a zone is said by its parent (RFC 4035 §3.1.4.1), if that is served here too.
+      if (type !== recordType.DS || apex !== name) return place;
+      child = place;
     }
-    return undefined;
+    return child;
   }
 }
 

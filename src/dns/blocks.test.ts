@@ -62,6 +62,29 @@ async function dig(name: string, ...rest: string[]): Promise<string[]> {
 }
 
 describe('openBlock', () => {
+  test('leaves what a parent says of a zone to the block that has the parent', async () => {
+    const asked: string[] = [];
+    const other = await otherServer(({ questions = [] }) => {
+      asked.push(...questions.map(({ name, type }) => `${name} ${type}`));
+      return { answers: [] };
+    });
+    others.push(other);
+    await start(`cluster.local:${port} {
+      bind 127.0.0.1
+      kubernetes
+    }
+    .:${port} {
+      bind 127.0.0.1
+      forward . 127.0.0.1:${other.address.port}
+    }`);
+    const signer = async (name: string) => await dig(name, 'DS', '+noshort', '+all');
+    await signer('cluster.local');
+    expect(asked).toEqual(['cluster.local DS']);
+    // Below its apex the zone itself says that there is none.
+    expect((await signer('svc.cluster.local')).join(' ')).toMatch(/NOERROR.* aa .*cluster\.local\.\s.*SOA/s);
+    expect(asked).toHaveLength(1);
+  });
+
   test('asks the servers of the nearest zone, for targets of aliases too', async () => {
     const [all, stub, deep] = [await upstream('192.0.2.1'), await upstream('192.0.2.2'), await upstream('192.0.2.3')];
     await start(`.:${port} {

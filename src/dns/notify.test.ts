@@ -2,6 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { decode, encode } from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { Notifier } from './notify.ts';
 import { emptyZone, name, service } from './testing/objects.ts';
@@ -42,7 +43,7 @@ afterEach(() => {
 
 function start(zone: ClusterZone, { isReady = (): boolean => true, intervalMs = 50 } = {}): void {
   const peer = { ip: parseIp('127.0.0.1'), port: secondary.address().port };
-  const rules = [{ zones: [name('cluster.local')], to: [peer.ip], notify: [peer] }];
+  const rules = [{ zones: [name('cluster.local')], to: [parseCidr('127.0.0.1/32')], notify: [peer] }];
   notifier = new Notifier({ rules, zone, isReady, log: silent, intervalMs });
 }
 

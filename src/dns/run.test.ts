@@ -10,6 +10,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../test/free-port.ts';
 import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
+import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { parseDnsConfig } from './config/fields.ts';
 import { formatServerAddress } from './forward/address.ts';
@@ -132,7 +133,7 @@ describe('DnsServer', () => {
     await once(secondary, 'listening');
     const peer = { ip: parseIp('127.0.0.1'), port: secondary.address().port };
     const config = parseDnsConfig(settings);
-    const transfer = [{ zones: [name('cluster.local')], to: [peer.ip], notify: [peer] }];
+    const transfer = [{ zones: [name('cluster.local')], to: [parseCidr(`${peer.ip}/32`)], notify: [peer] }];
     const servers = config.servers.map((block) => ({ ...block, transfer }));
     server = await DnsServer.start({ config: { ...config, servers }, client, log: silent });
     const [notification] = (await once(secondary, 'message', { signal: AbortSignal.timeout(4_000) })) as [Buffer];

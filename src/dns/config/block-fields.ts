@@ -14,11 +14,11 @@ import {
   readText,
 } from '../../component/config-fields.ts';
 import { parseIp } from '../../net/ip.ts';
-import { parseServerAddress } from '../forward/address.ts';
 import { logFormats, unknownReplacer } from '../log/format.ts';
 import { type Name, rootName } from '../wire/name.ts';
 import { cacheDefaults, forwardDefaults, kubernetesDefaults } from './defaults.ts';
 import { parseForwardTarget } from './forward-target.ts';
+import { parseTransferPeer, peersOfRule } from './transfer-peer.ts';
 import type {
   CacheBounds,
   CacheSettings,
@@ -188,13 +188,10 @@ function readSelector(at: ConfigValue): string {
 
 function readTransferRule(zones: readonly Name[]): ConfigReader<TransferRule> {
   return readFields((fields) => {
-    const notify = fields.required('to', (at) =>
-      at.value === '*' ? [] : readSome(readParsed(parseServerAddress))(at),
-    );
+    const peers = fields.required('to', (at) => (at.value === '*' ? '*' : readSome(readParsed(parseTransferPeer))(at)));
     return {
       zones: fields.optional('zones', readZones) ?? zones,
-      to: notify.length === 0 ? '*' : notify.map(({ ip }) => ip),
-      notify,
+      ...(peers === '*' ? { to: '*', notify: [] } : peersOfRule(peers)),
     };
   });
 }

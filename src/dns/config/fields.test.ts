@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { parseCidr } from '../../net/cidr.ts';
 import { formatServerAddress, parseServerAddress } from '../forward/address.ts';
 import { name } from '../testing/objects.ts';
 import { rootName } from '../wire/name.ts';
@@ -97,7 +98,7 @@ describe('parseDnsConfig', () => {
             fallthrough: ['in-addr.arpa'],
           },
           hosts: { inline: ['10.0.0.1 one.test'], reload: '1m', fallthrough: ['.'] },
-          transfer: [{ to: '*' }, { to: ['192.0.2.1:5353', '2001:db8::1'] }],
+          transfer: [{ to: '*' }, { to: ['192.0.2.1:5353', '2001:db8::1', '10.0.0.0/8'] }],
         },
         {
           cache: {
@@ -139,7 +140,10 @@ describe('parseDnsConfig', () => {
           hosts: { file: undefined, reloadMs: 60_000, fallthrough: [rootName], zones: [name('cluster.local'), {}, {}] },
           transfer: [
             { to: '*', notify: [] },
-            { to: ['192.0.2.1', '2001:db8::1'], notify: [{ port: 5353 }, { port: 53 }] },
+            {
+              to: ['192.0.2.1/32', '2001:db8::1/128', '10.0.0.0/8'].map(parseCidr),
+              notify: [{ port: 5353 }, { port: 53 }],
+            },
           ],
           forward: [],
         },

@@ -77,7 +77,6 @@ export function parseDnsConfig(object: unknown): DnsConfig {
       metrics: [fields.optional('metrics', readHttpAddress) ?? { ip: undefined, port: 9153 }],
       reload: fields.optional('reload', readReload),
       workers: 1,
-      nodeLocal: undefined,
       kubeconfig: fields.optional('kubeconfig', readText),
     };
   });

@@ -1,3 +1,4 @@
+import type { Cidr } from '../../net/cidr.ts';
 import type { Ip } from '../../net/ip.ts';
 import type { ServerAddress } from '../forward/address.ts';
 import type { Name } from '../wire/name.ts';
@@ -18,8 +19,6 @@ export interface DnsConfig {
   readonly maxUdpSize: number;
   /** Processes that answer; 1 is this one alone. */
   readonly workers: number;
-  /** That this server answers the Pods of its own node at addresses of its own. */
-  readonly nodeLocal: NodeLocalSettings | undefined;
   /** Path; where it is absent, the environment decides. */
   readonly kubeconfig: string | undefined;
 }
@@ -39,13 +38,6 @@ export interface HealthSettings extends HttpAddress {
 export interface ReloadSettings {
   readonly intervalMs: number;
   readonly jitterMs: number;
-}
-
-/** Addresses of the node that are this server's alone. */
-export interface NodeLocalSettings {
-  /** Put on a dummy interface while the server runs: 169.254.20.10, and the cluster DNS Service's own. */
-  readonly addresses: readonly Ip[];
-  readonly interfaceName: string;
 }
 
 /** Plain DNS over UDP and TCP, or DNS over TLS (RFC 7858). */
@@ -209,8 +201,8 @@ export interface KubernetesSettings {
 export interface TransferRule {
   /** The zones and those below. */
   readonly zones: readonly Name[];
-  /** Clients by address; `*` for everybody. */
-  readonly to: readonly Ip[] | '*';
+  /** Clients by blocks of addresses; `*` for everybody. */
+  readonly to: readonly Cidr[] | '*';
   /** Servers that are told of changes (NOTIFY, RFC 1996). */
   readonly notify: readonly ServerAddress[];
 }

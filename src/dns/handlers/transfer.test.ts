@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { promisify } from 'node:util';
 import { type DecodedPacket, decode } from 'dns-packet';
 import { afterEach, describe, expect, test } from 'vitest';
-import { parseIp } from '../../net/ip.ts';
+import { parseCidr } from '../../net/cidr.ts';
 import type { Responder } from '../answer.ts';
 import type { TransferRule } from '../config/types.ts';
 import { listenTcp } from '../server/tcp.ts';
@@ -17,7 +17,7 @@ import { anyPort, silent } from '../testing/servers.ts';
 import { rootName } from '../wire/name.ts';
 import type { ClusterZone } from '../zone.ts';
 
-const toMe: TransferRule = { zones: [rootName], to: [parseIp('127.0.0.1')], notify: [] };
+const toMe: TransferRule = { zones: [rootName], to: [parseCidr('127.0.0.1/32')], notify: [] };
 const limits = { connections: 20, idleMs: 300, pipelined: 3 };
 
 const opened: Listener[] = [];
@@ -165,9 +165,10 @@ describe('TransferHandler', () => {
 
   test.each([
     ['nobody may have it', 'REFUSED', []],
-    ['others may', 'REFUSED', [{ ...toMe, to: [parseIp('192.0.2.1')] }]],
+    ['others may', 'REFUSED', [{ ...toMe, to: [parseCidr('192.0.2.1/32'), parseCidr('10.0.0.0/8')] }]],
     ['the first rule for the zone is about others', 'REFUSED', [{ ...toMe, to: [] }, toMe]],
     ['another zone may be had', 'REFUSED', [{ ...toMe, zones: [name('example.test')] }]],
+    ['the clients of a block may', 'NOERROR', [{ ...toMe, to: [parseCidr('127.0.0.0/8')] }]],
     ['everybody may', 'NOERROR', [{ ...toMe, to: '*' as const }]],
     ['the rule for this zone is the second', 'NOERROR', [{ ...toMe, zones: [name('example.test')], to: [] }, toMe]],
   ])('answers where %s with %s', async (_what, code, rules) => {

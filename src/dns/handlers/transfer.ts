@@ -1,3 +1,4 @@
+import { cidrContains } from '../../net/cidr.ts';
 import { tryParseIp } from '../../net/ip.ts';
 import type { TransferRule } from '../config/types.ts';
 import type { Exchange } from '../exchange.ts';
@@ -48,7 +49,7 @@ export class TransferHandler implements Handler {
     const ip = tryParseIp(address);
     if (transport === 'udp' || ip === undefined) return false;
     const rule = this.#options.rules.find(({ zones }) => zones.some((zone) => isWithin(name, zone)));
-    return rule !== undefined && (rule.to === '*' || rule.to.includes(ip));
+    return rule !== undefined && (rule.to === '*' || rule.to.some((block) => cidrContains(block, ip)));
   }
 
   #give(exchange: Exchange, cluster: ClusterZone, zone: Zone): void {

@@ -1,4 +1,4 @@
-/** Record types by their names on the wire's paper (RFC 1035 §3.2.2, 3596, 2782, 6891, 1995, 8482). */
+/** Record types by their names on the wire's paper (RFC 1035 §3.2.2, 3596, 2782, 6891, 4034, 1995, 8482). */
 export const recordType = {
   A: 1,
   NS: 2,
@@ -11,6 +11,7 @@ export const recordType = {
   AAAA: 28,
   SRV: 33,
   OPT: 41,
+  DS: 43,
   IXFR: 251,
   AXFR: 252,
   ANY: 255,

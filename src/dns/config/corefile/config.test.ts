@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { parseCidr } from '../../../net/cidr.ts';
 import { name } from '../../testing/objects.ts';
 import { formatName, rootName } from '../../wire/name.ts';
 import { parseCorefileConfig } from './config.ts';
@@ -161,7 +162,7 @@ tls://.:853 {
     kubeconfig /etc/kubeconfig
   }
   transfer cluster.local {
-    to 192.0.2.1 2001:db8::1
+    to 192.0.2.1 2001:db8::1 10.1.0.0/16
   }
   cache 60 . {
     success 5000 120 10
@@ -346,7 +347,7 @@ describe('parseCorefileConfig', () => {
       transfer: [
         {
           zones: [name('cluster.local')],
-          to: ['192.0.2.1', '2001:db8::1'],
+          to: ['192.0.2.1/32', '2001:db8::1/128', '10.1.0.0/16'].map(parseCidr),
           notify: [
             { ip: '192.0.2.1', port: 53 },
             { ip: '2001:db8::1', port: 53 },
@@ -467,6 +468,7 @@ describe('parseCorefileConfig', () => {
     ['.:53 {\n  errors {\n    consolidate 1m "("\n  }\n}', /^Corefile:3 \( is not a regular expression/],
     ['.:53 {\n  loadbalance weighted f\n}', /^Corefile:2 loadbalance does not take f/],
     ['.:53 {\n  transfer\n}', /^Corefile:2 transfer names no client/],
+    ['.:53 {\n  transfer {\n    to 10.0.0.0/33\n  }\n}', /^Corefile:3 10\.0\.0\.0\/33 is not an address/],
     ['.:53 {\n  transfer {\n    to host.test\n  }\n}', /^Corefile:3 host\.test is not an address/],
     ['.:53 {\n  bind nosuch0\n}', /^Corefile:2 nosuch0 is no address, and no interface/],
     ['.:53 {\n  hosts {\n    10.0.0.1\n  }\n}', /^Corefile:3 10\.0\.0\.1 says too little/],

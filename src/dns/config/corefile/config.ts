@@ -35,7 +35,6 @@ export function parseCorefileConfig(text: string, file: string, surroundings: Co
     reload: undefined,
     maxUdpSize: defaultUdpSize,
     workers: 1,
-    nodeLocal: undefined,
     kubeconfig: undefined,
   };
   const maxUdpSizes = new Set<number>();

@@ -1,6 +1,6 @@
 import { tryParseIp } from '../../../../net/ip.ts';
-import { parseServerAddress, type ServerAddress } from '../../../forward/address.ts';
 import { rootName } from '../../../wire/name.ts';
+import { parseTransferPeer, peersOfRule, type TransferPeer } from '../../transfer-peer.ts';
 import type { HostsSettings } from '../../types.ts';
 import { argumentOf, argumentsOf, durationOf, readOptions, ttlOf, zonesOr } from '../arguments.ts';
 import { corefileError } from '../error.ts';
@@ -51,32 +51,37 @@ export const hosts: Plugin = {
   },
 };
 
-/** `transfer [ZONE…] { to ADDRESS… }`: who may have zones as a whole, and is told of their changes. */
+/** `transfer [ZONE…] { to ADDRESS|BLOCK… }`: who may have zones as a whole, and is told of their changes. */
 export const transfer: Plugin = {
   repeats: true,
   read(directive, { block, zones }) {
-    const notify: ServerAddress[] = [];
+    const peers: TransferPeer[] = [];
     let isForAll = false;
     readOptions(directive, {
       to: (option) => {
         for (const peer of argumentsOf(option, 1)) {
           if (peer.text === '*') isForAll = true;
-          else notify.push(peerOf(peer));
+          else peers.push(peerOf(peer));
         }
       },
     });
-    if (!isForAll && notify.length === 0)
+    if (!isForAll && peers.length === 0)
       throw corefileError(directive.name, 'transfer names no client', 'put to ADDRESS… in its braces');
-    const to = isForAll ? '*' : notify.map(({ ip }) => ip);
-    block.transfer = [...block.transfer, { zones: zonesOr(directive.args, zones), to, notify }];
+    const { to, notify } = peersOfRule(peers);
+    const rule = { zones: zonesOr(directive.args, zones), to: isForAll ? ('*' as const) : to, notify };
+    block.transfer = [...block.transfer, rule];
   },
 };
 
-/** A client's address, and the port at which it is told of changes. */
-function peerOf(token: Token): ServerAddress {
+/** Clients, and where one is told of changes. */
+function peerOf(token: Token): TransferPeer {
   try {
-    return parseServerAddress(token.text);
+    return parseTransferPeer(token.text);
   } catch {
-    throw corefileError(token, `${token.text} is not an address`, 'write it as 192.0.2.1, or * for everybody');
+    throw corefileError(
+      token,
+      `${token.text} is not an address`,
+      'write it as 192.0.2.1 or 192.0.2.0/24, or * for everybody',
+    );
   }
 }
