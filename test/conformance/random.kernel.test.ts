@@ -33,9 +33,19 @@ function inItsFamilies(call: CallTo, { services }: Scenario): Call {
   return { ...call, expect: '', ...(families && { families }) };
 }
 
-/** No agent speaks SCTP, and nobody listens at addresses of the node that are left alone. */
-function isHeard({ to, service = 0 }: CallTo, { services, node }: Scenario): boolean {
-  if (services[service]?.protocol === 'SCTP') return false;
+/**
+ * No agent speaks SCTP, and nobody listens at addresses of the node that are left alone. Where clients are remembered podC
+ * calls from many addresses, of which one is its endpoint's: what it says to itself from another never comes back.
+ */
+function isHeard({ from, to, service = 0 }: CallTo, { services, node }: Scenario): boolean {
+  const { protocol, affinity, endpoints = [] } = services[service] ?? {};
+  if (protocol === 'SCTP') return false;
+  if (
+    from === 'podC' &&
+    affinity !== undefined &&
+    endpoints.some((one) => (typeof one === 'string' ? one : one.on) === 'podC')
+  )
+    return false;
   if (to === 'other-node-port') return node?.nodePorts === 'all';
   return to !== 'balancer' || node?.hasBalancerAddress !== true || services[service]?.balancer === 'VIP';
 }
