@@ -14,7 +14,6 @@ describe('parseDnsConfig', () => {
       ready: { ip: undefined, port: 8181 },
       metrics: [{ ip: undefined, port: 9153 }],
       reload: undefined,
-      workers: 1,
       kubeconfig: undefined,
     });
     expect(config.servers).toMatchObject([

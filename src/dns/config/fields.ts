@@ -76,7 +76,6 @@ export function parseDnsConfig(object: unknown): DnsConfig {
       ready: fields.optional('ready', readHttpAddress) ?? { ip: undefined, port: 8181 },
       metrics: [fields.optional('metrics', readHttpAddress) ?? { ip: undefined, port: 9153 }],
       reload: fields.optional('reload', readReload),
-      workers: 1,
       kubeconfig: fields.optional('kubeconfig', readText),
     };
   });

@@ -17,8 +17,6 @@ export interface DnsConfig {
   readonly reload: ReloadSettings | undefined;
   /** The largest UDP answer, in octets. */
   readonly maxUdpSize: number;
-  /** Processes that answer; 1 is this one alone. */
-  readonly workers: number;
   /** Path; where it is absent, the environment decides. */
   readonly kubeconfig: string | undefined;
 }

@@ -34,7 +34,6 @@ export function parseCorefileConfig(text: string, file: string, surroundings: Co
     metrics: [],
     reload: undefined,
     maxUdpSize: defaultUdpSize,
-    workers: 1,
     kubeconfig: undefined,
   };
   const maxUdpSizes = new Set<number>();
