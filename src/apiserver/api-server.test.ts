@@ -285,6 +285,33 @@ describe('update', () => {
     expect([status.body.metadata.labels, status.body.status]).toEqual([{ a: 'b' }, { phase: 'Running' }]);
   });
 
+  test('of the status of a Service takes what controllers of balancers mark it with, and leaves the spec', async () => {
+    await call('POST', services, service('marked', { type: 'LoadBalancer' }));
+    const finalizers = ['service.kubernetes.io/load-balancer-cleanup'];
+    const marked = await call(
+      'PATCH',
+      `${services}/marked/status`,
+      {
+        metadata: { finalizers, annotations: { a: 'b' } },
+        spec: { externalName: 'x' },
+        status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }] } },
+      },
+      { 'content-type': 'application/strategic-merge-patch+json' },
+    );
+    expect(marked).toMatchObject({ code: 200, body: { metadata: { finalizers, annotations: { a: 'b' } } } });
+    expect([marked.body.spec.externalName, marked.body.status.loadBalancer.ingress]).toEqual([
+      undefined,
+      [{ ip: '192.0.2.1', ipMode: 'VIP' }],
+    ]);
+    const cleared = await call('PUT', `${services}/marked/status`, {
+      ...marked.body,
+      metadata: { ...marked.body.metadata, finalizers: [] },
+    });
+    expect(cleared.body.metadata.finalizers ?? []).toEqual([]);
+    expect((await call('DELETE', `${services}/marked`)).code).toBe(200);
+    expect((await call('GET', `${services}/marked`)).code).toBe(404);
+  });
+
   test('counts generations of the spec', async () => {
     const path = '/apis/apps/v1/namespaces/default/replicasets';
     const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };

@@ -219,6 +219,8 @@ export class Registry {
       const { status: _, ...rest } = next;
       return old.status === undefined ? rest : { ...rest, status: structuredClone(old.status) };
     }
+    if (part === 'status' && this.strategy.statusTakesMetadata === true)
+      return { ...structuredClone(old), metadata: withKeptMetadata(sent, old).metadata, status: sent.status };
     const { resourceVersion: _, ...metadata } = structuredClone(old.metadata);
     const kept = { ...metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
     if (part === 'status') return { ...structuredClone(old), metadata: kept, status: sent.status };

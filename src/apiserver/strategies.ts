@@ -129,6 +129,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validate: validateService,
     validateUpdate: validateServiceUpdate,
     warnings: serviceWarnings,
+    statusTakesMetadata: true,
     createOnUpdate: true,
     returnsDeleted: true,
     selectableFields: {

@@ -35,6 +35,11 @@ export interface Strategy<T extends KubernetesObject> {
   readonly generationOf?: (object: T) => unknown;
   /** Whether a PUT to a name that does not exist creates the object. */
   readonly createOnUpdate?: boolean;
+  /**
+   * Whether an update of the status takes labels, annotations and finalizers, too. So it is with Services: controllers of
+   * balancers set their finalizer with `services/status`, and have rights for nothing more.
+   */
+  readonly statusTakesMetadata?: boolean;
   /** Whether an update has to say which version of the object it was made from. */
   readonly needsVersion?: boolean;
   /** What whoever writes an object is told of it, though it is taken. */
