@@ -14,6 +14,10 @@ export const serviceProxyNameLabel = 'service.kubernetes.io/service-proxy-name';
 /** Annotation that says when the change happened that an EndpointSlice was written for; RFC 3339. */
 export const triggerTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
 
+/** Annotation of a Service that asks for endpoints nearby, and the older one for the same. */
+export const topologyModeAnnotation = 'service.kubernetes.io/topology-mode';
+export const topologyHintsAnnotation = 'service.kubernetes.io/topology-aware-hints';
+
 /** Label that says which zone a node is in. */
 export const zoneLabel = 'topology.kubernetes.io/zone';
 

@@ -14,16 +14,23 @@ export interface Cidr {
  * @throws SignalboxError `INVALID_CIDR`
  */
 export function parseCidr(text: string): Cidr {
-  const [, address, length] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? [];
-  const ip = tryParseIp(address ?? '');
-  const prefix = Number(length);
-  if (ip === undefined || prefix > bits(familyOf(ip))) {
+  const cidr = tryParseCidr(text);
+  if (cidr === undefined) {
     throw new SignalboxError('INVALID_CIDR', {
       object: text,
       problem: 'is not a block of addresses',
       remedy: 'write it as 10.244.0.0/16 or fd00::/64',
     });
   }
+  return cidr;
+}
+
+/** As `parseCidr`, `undefined` instead of an error. */
+export function tryParseCidr(text: string): Cidr | undefined {
+  const [, address, length] = /^([^/]+)\/(0|[1-9]\d{0,2})$/.exec(text) ?? [];
+  const ip = tryParseIp(address ?? '');
+  const prefix = Number(length);
+  if (ip === undefined || prefix > bits(familyOf(ip))) return undefined;
   const family = familyOf(ip);
   const hostBits = BigInt(bits(family) - prefix);
   return { family, base: ipFromBigInt((ipToBigInt(ip) >> hostBits) << hostBits, family), prefix };

@@ -2,6 +2,7 @@ import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
 import { objectKey, type Stored } from '../api/object.ts';
 import type { ResourceKey } from '../api/resources.ts';
 import { headlessLabel, serviceKeyOf, serviceNameLabel } from '../api/well-known.ts';
+import { createIndex } from '../client/index-of.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
@@ -24,6 +25,9 @@ export interface ClusterPicture {
 /** A break of the API shorter than this is nothing; the view is as good as it was. */
 const staleAfterMs = 10_000;
 
+/** Where all Services are found that have an address: few of a cluster's do, and every change asks for them. */
+const anyAddress = '';
+
 /** Follows Services, Nodes and slices; `onChange` is called when the picture may be another one. */
 export function followCluster(client: ApiClient, log: Logger, onChange: () => void): ClusterPicture {
   const services = createInformer(client, 'services', { log, keep: keepOfService });
@@ -33,13 +37,10 @@ export function followCluster(client: ApiClient, log: Logger, onChange: () => vo
     labelSelector: `!${headlessLabel}`,
     keep: keepOfSlice,
   });
-  const slicesOf = new Map<string, Set<string>>();
-  slices.onChange(({ key, previous, current }) => {
-    if (previous !== undefined) slicesOf.get(serviceKeyOf(previous) ?? '')?.delete(key);
-    const service = current === undefined ? undefined : serviceKeyOf(current);
-    if (service !== undefined) slicesOf.set(service, (slicesOf.get(service) ?? new Set()).add(key));
-    onChange();
-  });
+  const slicesOf = createIndex(slices, (slice) => [serviceKeyOf(slice)].filter((key) => key !== undefined));
+  const byAddress = createIndex(services, announcedAddresses);
+  const announced = createIndex(services, (service) => (announcedAddresses(service).length > 0 ? [anyAddress] : []));
+  slices.onChange(onChange);
   services.onChange(onChange);
   nodes.onChange(onChange);
   const informers: readonly Pick<Informer<ResourceKey>, 'behindSince' | 'stop' | 'synced' | 'hasSynced'>[] = [
@@ -50,13 +51,12 @@ export function followCluster(client: ApiClient, log: Logger, onChange: () => vo
   const claimOf = (service: Stored<Service>): Claim => {
     const key = objectKey(service);
     if (!isLocal(service)) return { service: key };
-    const own = [...(slicesOf.get(key) ?? [])].flatMap((slice) => slices.store.get(slice) ?? []);
-    return { service: key, onlyOn: endpointNodes(own) };
+    return { service: key, onlyOn: endpointNodes(slicesOf.get(key)) };
   };
   return {
     current: () => {
       const claims = new Map<Ip, Claim[]>();
-      for (const service of services.store.values()) {
+      for (const service of announced.get(anyAddress)) {
         for (const address of announcedAddresses(service))
           claims.set(address, [...(claims.get(address) ?? []), claimOf(service)]);
       }
@@ -67,8 +67,7 @@ export function followCluster(client: ApiClient, log: Logger, onChange: () => vo
         isCurrent: Date.now() - behindSince < staleAfterMs,
       };
     },
-    servicesWith: (address) =>
-      [...services.store.values()].filter((service) => announcedAddresses(service).includes(address)),
+    servicesWith: (address) => byAddress.get(address),
     synced: Promise.all(informers.map(({ synced }) => synced)).then(() => {}),
     hasSynced: () => informers.every(({ hasSynced }) => hasSynced),
     stop: () => {

@@ -1,7 +1,7 @@
 import type { LoadBalancerIngress, Service, ServicePort, ServiceSpec } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
 import { headlessLabel, serviceProxyNameLabel } from '../api/well-known.ts';
-import { type Cidr, parseCidr } from '../net/cidr.ts';
+import { type Cidr, tryParseCidr } from '../net/cidr.ts';
 import { type Ip, tryParseIp } from '../net/ip.ts';
 import { isPort, isProtocol, type Protocol } from '../net/port.ts';
 import { compact } from './compact.ts';
@@ -102,13 +102,5 @@ function readIps(texts: readonly string[]): readonly Ip[] {
 
 // A list of which nothing can be read must not open the Service to everybody: it stays a list, without an entry.
 function readSourceRanges(texts: readonly string[]): { sourceRanges?: readonly Cidr[] } {
-  return texts.length === 0 ? {} : { sourceRanges: compact(texts.flatMap((text) => tryParseCidr(text.trim()))) };
-}
-
-function tryParseCidr(text: string): Cidr[] {
-  try {
-    return [parseCidr(text)];
-  } catch {
-    return [];
-  }
+  return texts.length === 0 ? {} : { sourceRanges: compact(texts.flatMap((text) => tryParseCidr(text.trim()) ?? [])) };
 }

@@ -1,4 +1,4 @@
-import { parseCidr } from '../../net/cidr.ts';
+import { tryParseCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip, ipToBigInt, tryParseIp } from '../../net/ip.ts';
 import type { TextCheck } from '../names.ts';
 
@@ -18,25 +18,17 @@ export const ipText: TextCheck = (text) => {
 /** A block of addresses that everybody reads alike: see `ipText`; and one that is not the address of a host. */
 export const cidrText: TextCheck = (text) => {
   const [address = '', length = ''] = text.split('/');
-  if (!isCidr(text)) {
-    if (isWithLeadingZeros(address) && isCidr(`0.0.0.0/${length}`)) return ['must not have leading 0s in IP'];
-    return /^0\d/.test(length) && isCidr(`${address}/${Number(length)}`)
+  const block = tryParseCidr(text);
+  if (block === undefined) {
+    if (isWithLeadingZeros(address) && tryParseCidr(`0.0.0.0/${length}`)) return ['must not have leading 0s in IP'];
+    return /^0\d/.test(length) && tryParseCidr(`${address}/${Number(length)}`)
       ? ['must not have leading 0s in prefix length']
       : [invalidCidr];
   }
   const ip = tryParseIp(address);
   if (ip !== undefined && isMapped(ip)) return ['must not have an IPv4-mapped IPv6 address'];
-  return ip === parseCidr(text).base ? [] : ['must not have bits set beyond the prefix length'];
+  return ip === block.base ? [] : ['must not have bits set beyond the prefix length'];
 };
-
-function isCidr(text: string): boolean {
-  try {
-    parseCidr(text);
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 function isWithLeadingZeros(text: string): boolean {
   const octets = text.split('.');

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import { parseCidr } from '../../net/cidr.ts';
+import { tryParseCidr } from '../../net/cidr.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { ConfigMap, Lease, Node, Secret } from '../generated/types.ts';
 import { configMapKey } from '../names.ts';
@@ -61,11 +61,8 @@ export function validateSecretUpdate(next: Secret, old: Secret, errors: FieldErr
 /** Checks a Node: the Pod network may be set once. */
 export function validateNode(object: Node, errors: FieldErrors): void {
   for (const [i, cidr] of (object.spec?.podCIDRs ?? []).entries()) {
-    try {
-      parseCidr(cidr);
-    } catch {
+    if (tryParseCidr(cidr) === undefined)
       errors.invalid(`spec.podCIDRs[${i}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
-    }
   }
   for (const [i, taint] of (object.spec?.taints ?? []).entries()) {
     if (!taint.key) errors.required(`spec.taints[${i}].key`);

@@ -1,5 +1,5 @@
-import { formatCidr, parseCidr } from '../../net/cidr.ts';
-import { type IpFamily, tryParseIp } from '../../net/ip.ts';
+import { formatCidr, parseCidr, tryParseCidr } from '../../net/cidr.ts';
+import { tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { IPAddress, ParentReference, ServiceCIDR } from '../generated/types.ts';
 import { dns1123Subdomain, pathSegment, type TextCheck } from '../names.ts';
@@ -43,7 +43,7 @@ export function validateIpAddressUpdate(next: IPAddress, old: IPAddress, errors:
 export function validateServiceCidr({ spec }: ServiceCIDR, errors: FieldErrors): void {
   const field = 'spec.cidrs';
   const blocks = spec?.cidrs ?? [];
-  const families = new Set(blocks.map(familyOfBlock));
+  const families = new Set(blocks.map((text) => tryParseCidr(text)?.family));
   if (blocks.length === 0) errors.required(field, 'at least one CIDR required');
   else if (blocks.length > 2) errors.invalid(field, spec, 'may only hold up to 2 values');
   else if (blocks.length === 2 && (families.size < 2 || families.has(undefined))) {
@@ -60,14 +60,6 @@ export function validateServiceCidrUpdate(next: ServiceCIDR, old: ServiceCIDR, e
   else
     for (const [i, block] of before.entries())
       if (blocks[i] !== block) errors.invalid(`spec.cidrs[${i}]`, blocks[i], immutable);
-}
-
-function familyOfBlock(text: string): IpFamily | undefined {
-  try {
-    return parseCidr(text).family;
-  } catch {
-    return undefined;
-  }
 }
 
 const cidrProblems: TextCheck = (text) => {

@@ -1,10 +1,8 @@
 import { formatCidr, parseCidr } from '../../net/cidr.ts';
 import { tryParseIp } from '../../net/ip.ts';
 import type { Service } from '../generated/types.ts';
+import { topologyHintsAnnotation as topologyHints, topologyModeAnnotation as topologyMode } from '../well-known.ts';
 import { cidrText } from './address-text.ts';
-
-const topologyHints = 'service.kubernetes.io/topology-aware-hints';
-const topologyMode = 'service.kubernetes.io/topology-mode';
 
 /** What whoever writes a Service is told that is no mistake, but not what they may think: in Kubernetes' words. */
 export function serviceWarnings({ metadata, spec = {} }: Service): string[] {

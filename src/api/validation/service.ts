@@ -3,6 +3,7 @@ import { isExternallyReachable } from '../defaults/service.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { Service, ServicePort, ServiceSpec } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber, qualifiedName } from '../names.ts';
+import { topologyHintsAnnotation as topologyHints, topologyModeAnnotation as topologyMode } from '../well-known.ts';
 import { cidrText } from './address-text.ts';
 import { validateLoadBalancerStatus } from './load-balancer-status.ts';
 import { validateLabels } from './metadata.ts';
@@ -16,8 +17,6 @@ const trafficDistributions = ['PreferClose', 'PreferSameNode', 'PreferSameZone']
 const maxAffinitySeconds = 86_400;
 /** At which nodes' agents listen: a balancer must not lead there from outside. */
 const kubeletPort = 10_250;
-const topologyMode = 'service.kubernetes.io/topology-mode';
-const topologyHints = 'service.kubernetes.io/topology-aware-hints';
 const sourceRanges = 'service.beta.kubernetes.io/load-balancer-source-ranges';
 const onlyForBalancers = "may only be used when `type` is 'LoadBalancer'";
 

@@ -185,9 +185,10 @@ function addressesOf(service: Service | undefined): Ip[] {
   return ingress.flatMap(({ ip }) => tryParseIp(ip ?? '') ?? []);
 }
 
-/** What of a Service decides what others may have. */
+/** What of a Service decides what others may have; nothing of the many that have no balancer's address. */
 function claimOf(service: Stored<Service> | undefined): unknown {
-  return service && [addressesOf(service), sharingOf(service)];
+  const ips = addressesOf(service);
+  return service !== undefined && ips.length > 0 ? [ips, sharingOf(service)] : undefined;
 }
 
 function namedIn({ metadata }: Stored<Service>): Ip[] {

@@ -1,5 +1,5 @@
-import { endianness } from 'node:os';
 import { familyOf, type Ip, ipToBytes } from '../../net/ip.ts';
+import { littleEndian } from '../netlink/attributes.ts';
 
 /** One instruction of classic BPF (`struct sock_filter`); jumps are counted from the next instruction. */
 export interface FilterInstruction {
@@ -93,7 +93,6 @@ export function ndpFilter(addresses: readonly Ip[]): FilterInstruction[] {
 export function encodeFilter(program: readonly FilterInstruction[]): Uint8Array {
   const bytes = new Uint8Array(program.length * 8);
   const view = new DataView(bytes.buffer);
-  const littleEndian = endianness() === 'LE';
   for (const [i, { code, jumpTrue = 0, jumpFalse = 0, value }] of program.entries()) {
     view.setUint16(i * 8, code, littleEndian);
     view.setUint8(i * 8 + 2, jumpTrue);
