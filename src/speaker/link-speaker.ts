@@ -21,6 +21,8 @@ export interface LinkSpeakerOptions {
   /** The name of the node with that address. */
   readonly nodeOf: (ip: Ip) => string | undefined;
   readonly now: () => number;
+  /** What was heard makes `tick` due at that time. */
+  readonly onDue: (dueAt: number) => void;
   readonly onEvent: (kind: 'assigned' | 'in-use' | 'conflict', address: Ip, mac: string) => void;
 }
 
@@ -115,7 +117,7 @@ export class LinkSpeaker {
   }
 
   #received(frame: Uint8Array): void {
-    const { link, now } = this.#options;
+    const { link, now, onDue } = this.#options;
     const from = formatMac(frame.subarray(6, 12));
     if (from === link.mac) return;
     const arp = parseArp(frame);
@@ -124,7 +126,11 @@ export class LinkSpeaker {
       return;
     }
     const heard = arp === undefined ? ndpHeard(frame, from) : arpHeard(arp);
-    if (heard !== undefined) this.#duties.get(heard.address)?.heard(heard.what, now());
+    if (heard === undefined) return;
+    const duty = this.#duties.get(heard.address);
+    if (duty === undefined) return;
+    duty.heard(heard.what, now());
+    onDue(duty.dueAt);
   }
 
   /** Another node's speaker says who it is, and may want to know the same. */

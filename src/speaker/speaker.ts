@@ -52,6 +52,7 @@ export class Speaker {
   readonly #links = new Map<number, { readonly link: SpokenLink; readonly speaker: LinkSpeaker }>();
   #picture: Picture = { claims: new Map(), nodes: [], isCurrent: false };
   #timer: NodeJS.Timeout | undefined;
+  #wakesAt = Number.POSITIVE_INFINITY;
   #pending: NodeJS.Immediate | undefined;
 
   /** @throws KernelError */
@@ -162,6 +163,10 @@ export class Speaker {
         node: { name: nodeName, ip },
         nodeOf: (of) => this.#picture.nodes.find(({ addresses }) => addresses.includes(of))?.name,
         now: () => performance.now(),
+        // Who follows whom is a matter of a tenth of a second: what was heard must not wait for what was due before.
+        onDue: (dueAt) => {
+          if (dueAt < this.#wakesAt) this.#wakeAt(dueAt);
+        },
         onEvent: (kind, address, mac) => onEvent({ kind, address, interface: link.name, mac }),
       });
       this.#links.set(link.index, { link, speaker });
@@ -173,9 +178,13 @@ export class Speaker {
   }
 
   #tick(): void {
-    clearTimeout(this.#timer);
     for (const { speaker } of this.#links.values()) speaker.tick();
-    const dueAt = Math.min(...[...this.#links.values()].map(({ speaker }) => speaker.dueAt));
+    this.#wakeAt(Math.min(...[...this.#links.values()].map(({ speaker }) => speaker.dueAt)));
+  }
+
+  #wakeAt(dueAt: number): void {
+    clearTimeout(this.#timer);
+    this.#wakesAt = dueAt;
     if (dueAt === Number.POSITIVE_INFINITY) return;
     const wait = Math.max(leastWaitMs, Math.min(longestWaitMs, dueAt - performance.now()));
     this.#timer = setTimeout(() => this.#tick(), wait);
