@@ -62,7 +62,7 @@ export async function runProxy(
     // While the API server answers.
     await proxy.prepare();
     await Promise.all([
-      beginWhenTold(proxy, stream.synced, log),
+      beginWhenTold(proxy, Promise.all([stream.synced, takeover.begin()]), log),
       completeWhenSynced(proxy, takeover, signal),
       // As long as there is a predecessor, it is the one that is asked.
       takeover.alone.then(() => servePages(proxy, config, { metrics, log, signal })),
@@ -86,9 +86,9 @@ function connectApi(
   return connect({ ...api, component: 'signalbox-proxy' }, { rateLimit: config.client, onExchange, log });
 }
 
-async function beginWhenTold(proxy: NodeProxy, synced: Promise<void>, log: Logger): Promise<void> {
+async function beginWhenTold(proxy: NodeProxy, told: Promise<unknown>, log: Logger): Promise<void> {
   try {
-    await synced;
+    await told;
   } catch (error) {
     log.debug({ err: error }, 'stopped before the API server had told all');
     return;

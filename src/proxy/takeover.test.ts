@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { aborted } from '../component/abort.ts';
 import { noPredecessor, type Succession } from '../component/handover.ts';
 import type { Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
@@ -11,10 +13,12 @@ function takeover({
   succession,
   left = 1,
   failures = 0,
+  turn = `signalbox-test-${randomUUID()}`,
 }: {
   succession?: (note: (step: string) => void) => Succession;
   left?: number;
   failures?: number;
+  turn?: string;
 }) {
   const steps: string[] = [];
   const note = (step: string) => void steps.push(step);
@@ -45,6 +49,7 @@ function takeover({
     log,
     signal: stop.signal,
     delay: 0,
+    turn,
   });
   return { all, steps, note, stop };
 }
@@ -91,5 +96,23 @@ describe('Takeover', () => {
     const completed = all.complete();
     stop.abort();
     await Promise.all([completed, all.alone]);
+  });
+
+  it('of a predecessor removes nothing while a successor is at work, whose rules would look like what was left', async () => {
+    const turn = `signalbox-test-${randomUUID()}`;
+    const predecessor = takeover({ turn });
+    const successor = takeover({
+      turn,
+      succession: () => ({ hasPredecessor: true, ready: () => aborted(predecessor.stop.signal) }),
+    });
+    await successor.all.begin();
+    const searching = predecessor.all.complete();
+    const following = successor.all.complete();
+    await expect.poll(() => successor.steps).toEqual(others);
+    expect(predecessor.steps).toEqual([]);
+    predecessor.stop.abort();
+    await searching;
+    await following;
+    expect(predecessor.steps).toEqual([]);
   });
 });

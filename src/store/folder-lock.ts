@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
+import { connect } from 'node:net';
+import { listenAlone } from '../component/exclusive.ts';
 import { SignalboxError } from '../errors/error.ts';
 
 const socketName = 'lock';
@@ -17,8 +18,8 @@ export async function lockFolder(folder: string): Promise<() => void> {
   const handle = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY);
   const at = (name: string) => `/proc/self/fd/${handle}/${name}`;
   try {
-    let server = await listen(at(socketName));
-    if (server === undefined && (await removeIfDead(at))) server = await listen(at(socketName));
+    let server = await listenAlone(at(socketName));
+    if (server === undefined && (await removeIfDead(at))) server = await listenAlone(at(socketName));
     if (server === undefined) throw lockedError(folder, at(ownerName));
     const listening = server;
     writeFileSync(at(ownerName), `process ${process.pid}, since ${new Date().toISOString()}`);
@@ -32,21 +33,6 @@ export async function lockFolder(folder: string): Promise<() => void> {
     closeSync(handle);
     throw error;
   }
-}
-
-/** Nothing when the name is taken. */
-function listen(path: string): Promise<Server | undefined> {
-  return new Promise((resolve, reject) => {
-    const server = createServer((socket) => socket.destroy());
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EADDRINUSE') resolve(undefined);
-      else reject(error);
-    });
-    server.listen(path, () => {
-      server.unref();
-      resolve(server);
-    });
-  });
 }
 
 /** Moved aside before it is judged, so that of two who come at once neither removes the other's new lock. */

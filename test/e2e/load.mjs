@@ -1,5 +1,6 @@
 // Opens new HTTP connections at a steady rate, whatever becomes of them, until standard input ends; then says how many
-// were answered, by whom, and what the others met. Arguments: URL, connections a second, milliseconds each may take.
+// were answered, and what the others met and when (milliseconds since the start). Arguments: URL, connections a second,
+// milliseconds each may take.
 import http from 'node:http';
 
 const [url, rate, timeout] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
@@ -18,15 +19,18 @@ function tell() {
   process.exit();
 }
 
+const fault = (what, at) => `${what} at ${Math.round(at - started)} ms`;
+
 function connect() {
   open++;
+  const at = performance.now();
   const request = http.get(url, { agent: false, timeout }, (response) => {
     response.resume();
     response.once('end', () => note(`status ${response.statusCode}`));
-    response.once('error', (error) => note(error.code ?? error.message));
+    response.once('error', (error) => note(fault(error.code ?? error.message, at)));
   });
   request.once('timeout', () => request.destroy(Object.assign(new Error('timeout'), { code: 'TIMEOUT' })));
-  request.once('error', (error) => note(error.code ?? error.message));
+  request.once('error', (error) => note(fault(error.code ?? error.message, at)));
 }
 
 const started = performance.now();
