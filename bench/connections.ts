@@ -23,8 +23,9 @@ import { createNetns, deleteNetns, inNetns, openNetns } from '../src/kernel/netn
 import { writeSysctl } from '../src/kernel/sysctl.ts';
 import { ServiceModel } from '../src/model/service-model.ts';
 import { type Ip, ipToBytes, parseIp } from '../src/net/ip.ts';
-import { type ProxyMode, parseProxyConfig } from '../src/proxy/config.ts';
+import { parseProxyConfig } from '../src/proxy/config.ts';
 import { openBackend } from '../src/proxy/modes.ts';
+import type { ProxyMode } from '../src/proxy/proxy-mode.ts';
 import { ChangeTracker } from '../src/tracker/change-tracker.ts';
 import { formatTable, quantile } from './shared/figures.ts';
 import { endpointSlice, node, service } from './shared/services.ts';

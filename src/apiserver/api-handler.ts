@@ -11,7 +11,6 @@ import { answerReview } from './access/reviews.ts';
 import type { ServiceAccountAdmission } from './access/service-account-admission.ts';
 import type { ServiceAccountTokens } from './access/service-account-tokens.ts';
 import { requestToken } from './access/token-request.ts';
-import type { User } from './authentication.ts';
 import { messageOf, parseBody } from './body.ts';
 import { discover } from './discovery.ts';
 import { answerHealth, type HealthCheck, healthQuestion } from './health.ts';
@@ -32,6 +31,7 @@ import {
   unauthorized,
   unavailable,
 } from './status.ts';
+import type { User } from './user.ts';
 
 /** What the handler is made of. */
 export interface ApiHandlerParts {

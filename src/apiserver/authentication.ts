@@ -1,21 +1,10 @@
 import type { IncomingMessage } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import type { ServiceAccountTokens } from './access/service-account-tokens.ts';
-
-/** Who sends a request. */
-export interface User {
-  readonly name: string;
-  readonly groups: readonly string[];
-  readonly uid?: string;
-  /** What else is known of it, by keys that look like label keys. */
-  readonly extra?: { readonly [key: string]: readonly string[] };
-}
+import { authenticatedGroup, type User } from './user.ts';
 
 /** Finds out who sends a request; nothing when it cannot be known. */
 export type Authenticator = (request: IncomingMessage) => User | undefined | Promise<User | undefined>;
-
-/** Who has proven to be someone. */
-export const authenticatedGroup = 'system:authenticated';
 
 const known = new WeakMap<TLSSocket, User>();
 

@@ -1,7 +1,6 @@
 import 'reflect-metadata';
 import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
-import type { ServerNames } from './pki.ts';
 
 /** PEM texts of a certificate and its key. */
 export interface KeyPair {
@@ -13,6 +12,12 @@ export interface KeyPair {
 export interface Subject {
   readonly user: string;
   readonly groups: readonly string[];
+}
+
+/** Names and addresses under which an API server is reached. */
+export interface ServerNames {
+  readonly names: readonly string[];
+  readonly ips: readonly string[];
 }
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };

@@ -3,13 +3,14 @@ import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
 import { SignalboxError } from '../errors/error.ts';
 import type { ApiHandler } from './api-handler.ts';
-import type { Authenticator, User } from './authentication.ts';
+import type { Authenticator } from './authentication.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
 import { answerMalformed, readTarget, receiveBody, sendAnswer, sendStatus } from './http-messages.ts';
 import { InFlight } from './in-flight.ts';
 import { readResourceRequest } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, streamed } from './requests.ts';
 import { internalError, StatusError, tooManyRequests, unavailable } from './status.ts';
+import type { User } from './user.ts';
 
 const stopMs = 5_000;
 const idleSweepMs = 10;

@@ -1,5 +1,5 @@
-import type { User } from './authentication.ts';
 import { isHealthPath, isTrue, type ResourceRequest } from './request-info.ts';
+import type { User } from './user.ts';
 
 /** How many requests are answered at the same time, and how long one may take to arrive. */
 export interface RequestLimits {

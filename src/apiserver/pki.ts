@@ -2,7 +2,7 @@ import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
-import type { KeyPair, Subject } from './certificates.ts';
+import type { KeyPair, ServerNames, Subject } from './certificates.ts';
 
 const renewBeforeMs = 30 * 24 * 3_600_000;
 
@@ -19,12 +19,6 @@ export interface ClusterPki {
 export interface ClientPki {
   readonly cert: string;
   readonly key: string;
-}
-
-/** Names and addresses under which an API server is reached. */
-export interface ServerNames {
-  readonly names: readonly string[];
-  readonly ips: readonly string[];
 }
 
 /** The names under which Pods and people know the API server of a cluster. */

@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
-import type { User } from './authentication.ts';
 import type { ResourceRequest } from './request-info.ts';
 import type { StatusError } from './status.ts';
+import type { User } from './user.ts';
 
 /** One request, as the handlers see it. */
 export interface ApiRequest {

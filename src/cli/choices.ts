@@ -1,5 +1,5 @@
 import { SignalboxError } from '../errors/error.ts';
-import { type ProxyMode, proxyModes } from '../proxy/config.ts';
+import { type ProxyMode, proxyModes } from '../proxy/proxy-mode.ts';
 
 /**
  * A value that must be one of some.

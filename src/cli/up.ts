@@ -10,7 +10,7 @@ import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { readChoice, readProxyMode } from './choices.ts';
 import { exitStatus } from './report.ts';
 

@@ -3,7 +3,7 @@ import { nodeApiClient } from '../api/node-api.ts';
 import { serviceAccountIssuer } from '../apiserver/config.ts';
 import { clientFileName } from '../apiserver/pki.ts';
 import { formatCidr } from '../net/cidr.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
 import type { ClusterPaths } from './state.ts';

@@ -2,7 +2,7 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { SignalboxError } from '../errors/error.ts';
-import { type ProxyMode, proxyModes } from '../proxy/config.ts';
+import { type ProxyMode, proxyModes } from '../proxy/proxy-mode.ts';
 import { type FailureMessage, failureMessage } from './launch.ts';
 import type { ClusterPaths } from './state.ts';
 

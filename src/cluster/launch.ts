@@ -8,7 +8,7 @@ import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
 import { identify } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { prepareCertificates } from './certificates.ts';
 import { type ClusterFamilies, planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';

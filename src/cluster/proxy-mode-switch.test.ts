@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SignalboxError } from '../errors/error.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { Component, ComponentSpec } from './components.ts';
 import { ProxyModeSwitch } from './proxy-mode-switch.ts';
 import { type ClusterPaths, pathsIn, readRecord, writeRecord } from './state.ts';

@@ -1,4 +1,4 @@
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { PlannedComponent } from './component-specs.ts';
 import type { Component, ComponentSpec } from './components.ts';
 import { type ClusterPaths, readRecord, writeRecord } from './state.ts';

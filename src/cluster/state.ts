@@ -3,7 +3,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { SignalboxError } from '../errors/error.ts';
 import { identify, isAlive, listChildren, type ProcessIdentity } from '../kernel/process.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { ClusterFamilies } from './plan.ts';
 
 /** What a cluster's folder says of it; written by `up`, read by every other command. */

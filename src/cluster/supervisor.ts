@@ -10,8 +10,8 @@ import { mountTmpfs, unmount } from '../kernel/mounts.ts';
 import { requireKernelFeature } from '../kernel/probe.ts';
 import { OrphanReaper } from '../kernel/process.ts';
 import { urlHost } from '../net/ip.ts';
-import type { ProxyMode } from '../proxy/config.ts';
 import { requireMode } from '../proxy/mode-needs.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { prepareCertificates } from './certificates.ts';
 import { createClusterDns } from './cluster-dns.ts';
 import {

@@ -1,6 +1,8 @@
-import { Exchange, type Incoming } from './exchange.ts';
-import type { Handler, ServedBlock, ServedZone } from './handlers/order.ts';
+import { Exchange } from './exchange.ts';
+import type { Handler, ServedBlock } from './handlers/order.ts';
+import type { Incoming } from './incoming.ts';
 import type { AnswerSource, Client, QueryMetrics } from './metrics.ts';
+import type { ServedZone } from './served-zone.ts';
 import { classicUdpLimit, flag, headerLength, messageLimit, rcode, recordClass, recordType } from './wire/constants.ts';
 import { isWithin, type Name, rootName } from './wire/name.ts';
 import { parseQuery, type Query } from './wire/query.ts';
@@ -128,7 +130,7 @@ export class Responder {
       responseSize: size,
       seconds,
     });
-    zone?.log?.note({ exchange, reply, rcode: code, seconds });
+    zone?.log?.note({ incoming: exchange.incoming, reply, rcode: code, seconds });
   }
 
   #placeOf(name: Name, type: number): Place | undefined {

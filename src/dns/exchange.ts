@@ -1,17 +1,9 @@
-import type { ServedZone } from './handlers/order.ts';
-import type { AnswerSource, Client } from './metrics.ts';
+import type { Incoming } from './incoming.ts';
+import type { AnswerSource } from './metrics.ts';
+import type { ServedZone } from './served-zone.ts';
 import type { Name } from './wire/name.ts';
 import type { Query } from './wire/query.ts';
 import { questionOffset, type RecordBody, type ReplyWriter } from './wire/reply-writer.ts';
-
-/** A query as it came, and the way back. */
-export interface Incoming {
-  readonly packet: Buffer;
-  readonly query: Query;
-  readonly client: Client;
-  /** Takes the reply, which is valid during the call only. */
-  readonly send: (reply: Buffer) => void;
-}
 
 /** The server an exchange is at. */
 export interface ExchangeServer {

@@ -15,7 +15,7 @@ import { type ClusterPaths, type ClusterRecord, clusterPaths } from '../cluster/
 import { stopCluster } from '../cluster/stop.ts';
 import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
-import type { ProxyMode } from '../proxy/config.ts';
+import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
 
 /** How a cluster for tests is started. */

@@ -1,7 +1,15 @@
+import type { Logger } from '../component/log.ts';
 import type { SignalboxError } from '../errors/error.ts';
 import type { HealthCheck, NodeFacts, ServicePort } from '../model/types.ts';
 import type { IpFamily } from '../net/ip.ts';
-import type { ProxyMode } from './config.ts';
+import type { ProxyConfig } from './config.ts';
+import type { ProxyMode } from './proxy-mode.ts';
+
+/** What a backend is made with. */
+export interface BackendOptions {
+  readonly config: ProxyConfig;
+  readonly log: Logger;
+}
 
 /** What is to become of Service ports: by name, `undefined` for those that are gone. */
 export type ServicePortUpdates = ReadonlyMap<string, ServicePort | undefined>;

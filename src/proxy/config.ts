@@ -12,10 +12,7 @@ import { type AddressSettings, addressSettings, readCidrs } from './config/addre
 import { type ConntrackSettings, conntrackSettings } from './config/conntrack.ts';
 import { type ModeSettings, modeSettings } from './config/modes.ts';
 import { type ProcessSettings, processSettings } from './config/process.ts';
-
-/** How the node's kernel is programmed. */
-export const proxyModes = ['nftables', 'iptables', 'ipvs', 'userspace'] as const;
-export type ProxyMode = (typeof proxyModes)[number];
+import { type ProxyMode, proxyModes } from './proxy-mode.ts';
 
 /** How the proxy tells Pods of the cluster from other sources (KEP-2450). */
 type LocalSources =

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { SignalboxError } from '../errors/error.ts';
 import type { Backend } from './backend.ts';
-import { type ProxyMode, proxyModes } from './config.ts';
 import { removeLeftovers } from './leftovers.ts';
+import { type ProxyMode, proxyModes } from './proxy-mode.ts';
 
 /** Every mode with what it finds to remove; who was opened, with which mode in use, and whether that was closed. */
 function modes(cleanup: (mode: ProxyMode) => readonly string[]) {

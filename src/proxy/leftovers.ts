@@ -1,8 +1,9 @@
 import type { Logger } from '../component/log.ts';
 import { isSignalboxError } from '../errors/error.ts';
 import type { Backend } from './backend.ts';
-import { type ProxyMode, parseProxyConfig, proxyModes } from './config.ts';
+import { parseProxyConfig } from './config.ts';
 import { openBackend } from './modes.ts';
+import { type ProxyMode, proxyModes } from './proxy-mode.ts';
 
 /** What was found of one mode. */
 export interface Leftovers {

@@ -1,6 +1,6 @@
 import { requireCommand } from '../kernel/iptables/command.ts';
 import { type KernelFeature, requireKernelFeature } from '../kernel/probe.ts';
-import type { ProxyMode } from './config.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 
 /** What each mode needs of the kernel, beside what every cluster needs. */
 const features: { readonly [M in ProxyMode]: readonly KernelFeature[] } = {

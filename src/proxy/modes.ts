@@ -1,12 +1,5 @@
-import type { Logger } from '../component/log.ts';
-import type { Backend } from './backend.ts';
-import type { ProxyConfig, ProxyMode } from './config.ts';
-
-/** What a backend is made with. */
-export interface BackendOptions {
-  readonly config: ProxyConfig;
-  readonly log: Logger;
-}
+import type { Backend, BackendOptions } from './backend.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 
 /**
  * Every proxy mode's backend, on the kernel of the network namespace this process is in. Only the one that is asked

@@ -1,8 +1,8 @@
 import { metricsContentType } from '../component/metrics.ts';
 import type { Page, Pages } from '../component/pages.ts';
-import type { ProxyMode } from './config.ts';
 import type { NodeProxy } from './node-proxy.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 
 /**
  * `/healthz`: 503 when changes wait for the kernel too long or the node is about to go, so that balancers outside take

@@ -4,8 +4,8 @@ import { type Counter, type Family, type Gauge, type Histogram, MetricRegistry }
 import { addProcessMetrics } from '../component/process-metrics.ts';
 import type { IpFamily } from '../net/ip.ts';
 import type { TableRules } from './backend.ts';
-import type { ProxyMode } from './config.ts';
 import type { ConntrackUsage } from './conntrack-watch.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 
 /** Milliseconds count here, where kube-proxy's own buckets begin at 250; from 1 s on they are its own. */
 const latencyBuckets = [

@@ -5,7 +5,7 @@ import { noPredecessor, type Succession } from '../component/handover.ts';
 import type { Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { Backend } from './backend.ts';
-import { type ProxyMode, proxyModes } from './config.ts';
+import { type ProxyMode, proxyModes } from './proxy-mode.ts';
 import { Takeover } from './takeover.ts';
 
 /** A takeover of which every step is noted; other modes have left something as often as `left` says. */

@@ -3,9 +3,9 @@ import { backoffDelay, retry, sleep } from '../component/backoff.ts';
 import { takeName } from '../component/exclusive.ts';
 import type { Succession } from '../component/handover.ts';
 import type { Logger } from '../component/log.ts';
-import type { ProxyMode } from './config.ts';
 import { type OpenMode, removeLeftovers } from './leftovers.ts';
 import type { ProxyMetrics } from './proxy-metrics.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 
 /** Whose place is taken, and how. */
 export interface TakeoverOptions {

@@ -1,6 +1,6 @@
 import { type Attempt, predict } from '../../src/model/predict.ts';
 import type { NodeModel } from '../../src/model/types.ts';
-import type { ProxyMode } from '../../src/proxy/config.ts';
+import type { ProxyMode } from '../../src/proxy/proxy-mode.ts';
 import { outcomeText } from './objects.ts';
 import { allAsNode, type Scenario } from './scenario.ts';
 

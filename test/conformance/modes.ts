@@ -1,6 +1,6 @@
 import { describe } from 'vitest';
-import { type ProxyMode, proxyModes } from '../../src/proxy/config.ts';
 import { requireMode } from '../../src/proxy/mode-needs.ts';
+import { type ProxyMode, proxyModes } from '../../src/proxy/proxy-mode.ts';
 
 /**
  * Tests in every mode; those that this machine cannot do are shown as skipped, with what is missing. The environment

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Attempt, predict } from '../../src/model/predict.ts';
 import type { ServiceModel } from '../../src/model/service-model.ts';
 import type { IpFamily } from '../../src/net/ip.ts';
-import type { ProxyMode } from '../../src/proxy/config.ts';
+import type { ProxyMode } from '../../src/proxy/proxy-mode.ts';
 import type { Walker, WalkResult } from '../../src/rules/packet.ts';
 import { expectedOf, reasonToSkip } from './limits.ts';
 import { answererName, attemptOf, modelOf, outcomeText, ownAddresses } from './objects.ts';

@@ -3,7 +3,7 @@ import { compileProgram as compileIpvs } from '../../src/backends/ipvs/program.t
 import { compileProgram } from '../../src/backends/nftables/program.ts';
 import type { NodeModel } from '../../src/model/types.ts';
 import type { IpFamily } from '../../src/net/ip.ts';
-import type { ProxyMode } from '../../src/proxy/config.ts';
+import type { ProxyMode } from '../../src/proxy/proxy-mode.ts';
 import { parseProgram } from '../../src/rules/iptables/parse.ts';
 import { PacketWalker as IptablesWalker } from '../../src/rules/iptables/walk.ts';
 import { IpvsWalker } from '../../src/rules/ipvs/walk.ts';

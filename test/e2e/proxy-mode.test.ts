@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { proxyModes } from '../../src/proxy/config.ts';
+import { proxyModes } from '../../src/proxy/proxy-mode.ts';
 import { startLoad } from './load.ts';
 import { root, Signalbox } from './signalbox.ts';
 

@@ -30,6 +30,8 @@ const allowed = [
   ['cli', '../cluster/plan.ts'],
   ['library', '../cluster/plan.ts'],
 ] as const;
+/** Two files that import each other, if only types. */
+const circle = ['left', 'right'] as const;
 
 const file = (folder: string, target: string) => `src/${folder}/${target.replaceAll(/\W+/g, '-')}.ts`;
 let dir: string;
@@ -44,12 +46,15 @@ beforeAll(() => {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, `import { x } from '${target}';\n\nexport const y = x;\n`);
   }
+  for (const [from, to] of [circle, [...circle].reverse()])
+    writeFileSync(join(dir, `src/net/${from}.ts`), `import type { T } from './${to}.ts';\n\nexport type U = T;\n`);
   const { stdout } = spawnSync(
     join(root, 'node_modules/.bin/biome'),
     [
       'lint',
       '--vcs-enabled=false',
       '--only=style/noRestrictedImports',
+      '--only=suspicious/noImportCycles',
       '--reporter=github',
       '--max-diagnostics=none',
       '.',
@@ -67,5 +72,9 @@ describe('import boundaries', () => {
 
   test.each(allowed)('%s may import %s', (folder, target) => {
     expect(refused).not.toContain(file(folder, target));
+  });
+
+  test.each(circle)('a file may not import what imports it: %s', (name) => {
+    expect(refused).toContain(`src/net/${name}.ts`);
   });
 });

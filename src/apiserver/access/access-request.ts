@@ -1,6 +1,6 @@
-import type { User } from '../authentication.ts';
 import type { ResourceRequest } from '../request-info.ts';
 import type { ApiRequest } from '../requests.ts';
+import type { User } from '../user.ts';
 import type { Attributes } from './attributes.ts';
 import type { NodeRequest } from './node-authorizer.ts';
 

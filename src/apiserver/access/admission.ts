@@ -1,21 +1,13 @@
 import type { Resource } from '../../api/resources.ts';
 import { rbacGroup } from '../../api/validation/rbac.ts';
-import type { User } from '../authentication.ts';
 import type { ApiObject } from '../stored-object.ts';
+import type { User } from '../user.ts';
+import type { Admission } from './admission-request.ts';
 import type { Authorizer } from './authorizer.ts';
 import { refuseEscalation } from './escalation.ts';
 import { nodeOf } from './node-authorizer.ts';
 import { restrictNode } from './node-restriction.ts';
 import type { ServiceAccountAdmission } from './service-account-admission.ts';
-
-/** A write that is allowed as far as its path goes, and its object. */
-export interface Admission {
-  readonly operation: 'create' | 'update' | 'delete';
-  readonly resource: Resource;
-  /** With defaults set; the stored one of a delete. May be changed in place when it is created. */
-  readonly object: ApiObject;
-  readonly old: ApiObject | undefined;
-}
 
 /** Looks at the object that somebody is about to write. */
 export interface Admit {

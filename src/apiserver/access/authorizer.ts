@@ -1,6 +1,6 @@
 import type { PolicyRule } from '../../api/generated/types.ts';
-import type { User } from '../authentication.ts';
 import { StatusError } from '../status.ts';
+import type { User } from '../user.ts';
 import type { WatchCache } from '../watch-cache.ts';
 import type { AccessRequest } from './access-request.ts';
 import { type Attributes, combinedResource } from './attributes.ts';

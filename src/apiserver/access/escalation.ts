@@ -1,8 +1,8 @@
 import type { ClusterRole, PolicyRule, Role, RoleBinding } from '../../api/generated/types.ts';
 import type { Resource } from '../../api/resources.ts';
-import type { User } from '../authentication.ts';
 import { forbidden, notFound } from '../status.ts';
 import type { ApiObject } from '../stored-object.ts';
+import type { User } from '../user.ts';
 import { type Authorizer, mastersGroup } from './authorizer.ts';
 import { formatRule } from './policy-rule.ts';
 import { groups } from './rules.ts';

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
-import { authenticatedGroup, type User } from '../authentication.ts';
 import { badRequest } from '../status.ts';
+import { authenticatedGroup, type User } from '../user.ts';
 import type { Authorizer } from './authorizer.ts';
 import { groups as apiGroups } from './rules.ts';
 import { parseServiceAccountUser, serviceAccountGroups } from './service-account-name.ts';

@@ -1,5 +1,5 @@
 import type { Pod } from '../../api/generated/types.ts';
-import type { User } from '../authentication.ts';
+import type { User } from '../user.ts';
 import { type Attributes, combinedResource, type ResourceAttributes } from './attributes.ts';
 import { nodeRules } from './node-rules.ts';
 import { configMapNames, secretNames } from './pod-references.ts';

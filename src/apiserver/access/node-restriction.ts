@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Node, Pod } from '../../api/generated/types.ts';
 import { forbidden } from '../status.ts';
-import type { Admission } from './admission.ts';
+import type { Admission } from './admission-request.ts';
 
 const quoted = (text: string | undefined) => JSON.stringify(text ?? '');
 

@@ -2,9 +2,9 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { PolicyRule, RoleRef, Subject } from '../../api/generated/types.ts';
 import { type Resource, resources } from '../../api/resources.ts';
-import type { User } from '../authentication.ts';
 import { ResourceCache } from '../resource-cache.ts';
 import { type ApiObject, keyOf, StoredObject, storageText } from '../stored-object.ts';
+import type { User } from '../user.ts';
 import type { Attributes } from './attributes.ts';
 import { RbacIndex } from './rbac.ts';
 

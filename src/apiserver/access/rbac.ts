@@ -1,8 +1,8 @@
 import type { ClusterRole, PolicyRule, Role, RoleBinding, RoleRef, Subject } from '../../api/generated/types.ts';
 import { resources } from '../../api/resources.ts';
-import type { User } from '../authentication.ts';
 import type { ResourceCache } from '../resource-cache.ts';
 import type { StoredObject } from '../stored-object.ts';
+import type { User } from '../user.ts';
 import type { WatchCache } from '../watch-cache.ts';
 import type { Attributes } from './attributes.ts';
 import { ruleAllows } from './policy-rule.ts';

@@ -11,12 +11,12 @@ import type {
   UserInfo,
 } from '../../api/generated/types.ts';
 import { type Resource, type ReviewKey, reviews } from '../../api/resources.ts';
-import type { User } from '../authentication.ts';
 import { parseBody } from '../body.ts';
 import { bodyTypeOf, decodeBody, readFieldValidation } from '../decode-body.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from '../requests.ts';
 import { badRequest, invalid } from '../status.ts';
 import type { ApiObject } from '../stored-object.ts';
+import type { User } from '../user.ts';
 import type { AccessRequest } from './access-request.ts';
 import type { Attributes } from './attributes.ts';
 import type { Authorizer } from './authorizer.ts';

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { ObjectMeta, Pod } from '../../api/generated/types.ts';
 import { resources } from '../../api/resources.ts';
-import { authenticatedGroup, type User } from '../authentication.ts';
+import { authenticatedGroup, type User } from '../user.ts';
 import type { WatchCache } from '../watch-cache.ts';
 import { type SigningKey, signToken, verifyToken } from './jwt.ts';
 import { serviceAccountGroups, serviceAccountUser } from './service-account-name.ts';

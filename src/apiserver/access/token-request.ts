@@ -1,13 +1,13 @@
 import { FieldErrors } from '../../api/field-error.ts';
 import type { BoundObjectReference, Pod, TokenRequest, TokenRequestSpec } from '../../api/generated/types.ts';
 import { resources } from '../../api/resources.ts';
-import type { User } from '../authentication.ts';
 import type { ParsedBody } from '../body.ts';
 import { decodeBody } from '../decode-body.ts';
 import { kubernetesTime } from '../object-meta.ts';
 import { type ApiAnswer, jsonAnswer } from '../requests.ts';
 import { badRequest, conflict, forbidden, invalid, notFound } from '../status.ts';
 import type { StoredObject } from '../stored-object.ts';
+import type { User } from '../user.ts';
 import type { WatchCache } from '../watch-cache.ts';
 import { nodeOf } from './node-authorizer.ts';
 import { boundToPod, type ServiceAccountTokens, type TokenSubject } from './service-account-tokens.ts';

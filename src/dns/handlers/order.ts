@@ -1,8 +1,5 @@
 import type { Exchange } from '../exchange.ts';
-import type { ErrorLog } from '../log/error-log.ts';
-import type { QueryLog } from '../log/query-log.ts';
-import type { QueryMetrics } from '../metrics.ts';
-import type { Name } from '../wire/name.ts';
+import type { ServedZone } from '../served-zone.ts';
 
 /** One of those who may answer the queries of a server block. */
 export interface Handler {
@@ -34,13 +31,4 @@ export interface ServedBlock {
   readonly zones: readonly ServedZone[];
   /** Who is asked, in this order. */
   readonly handlers: readonly Handler[];
-}
-
-/** A zone of a block, and where queries for names in it are counted and told. */
-export interface ServedZone {
-  readonly apex: Name;
-  readonly metrics: QueryMetrics;
-  /** Absent where none are to be told. */
-  readonly log?: QueryLog | undefined;
-  readonly errors?: ErrorLog | undefined;
 }

@@ -1,11 +1,11 @@
-import type { Exchange } from '../exchange.ts';
+import type { Incoming } from '../incoming.ts';
 import { messageLimit } from '../wire/constants.ts';
 import { className, rcodeName, typeName } from '../wire/mnemonics.ts';
 import { formatName } from '../wire/name.ts';
 
 /** A query that has been answered, for a line about it. */
 export interface Answered {
-  readonly exchange: Exchange;
+  readonly incoming: Incoming;
   readonly reply: Buffer;
   readonly rcode: number;
   /** From the query's coming to its answer's going. */
@@ -14,20 +14,20 @@ export interface Answered {
 
 /** What a format may have in braces, under CoreDNS' names. */
 const replacers: { readonly [name: string]: (answered: Answered) => string } = {
-  type: ({ exchange }) => typeName(exchange.query.type),
-  name: ({ exchange }) => formatName(exchange.query.name),
-  class: ({ exchange }) => className(exchange.query.class),
-  proto: ({ exchange }) => exchange.incoming.client.transport,
-  remote: ({ exchange }) => remoteOf(exchange),
-  port: ({ exchange }) => String(exchange.incoming.client.port),
-  size: ({ exchange }) => String(exchange.incoming.packet.length),
+  type: ({ incoming }) => typeName(incoming.query.type),
+  name: ({ incoming }) => formatName(incoming.query.name),
+  class: ({ incoming }) => className(incoming.query.class),
+  proto: ({ incoming }) => incoming.client.transport,
+  remote: ({ incoming }) => remoteOf(incoming),
+  port: ({ incoming }) => String(incoming.client.port),
+  size: ({ incoming }) => String(incoming.packet.length),
   rcode: ({ rcode }) => rcodeName(rcode),
   rsize: ({ reply }) => String(reply.length),
   duration: ({ seconds }) => `${Number(seconds.toFixed(9))}s`,
-  '>id': ({ exchange }) => String(exchange.query.id),
-  '>opcode': ({ exchange }) => String((exchange.query.flags >> 11) & 0xf),
-  '>do': ({ exchange }) => String(exchange.query.edns?.dnssecOk === true),
-  '>bufsize': ({ exchange }) => String(bufferSize(exchange)),
+  '>id': ({ incoming }) => String(incoming.query.id),
+  '>opcode': ({ incoming }) => String((incoming.query.flags >> 11) & 0xf),
+  '>do': ({ incoming }) => String(incoming.query.edns?.dnssecOk === true),
+  '>bufsize': ({ incoming }) => String(bufferSize(incoming)),
   '>rflags': ({ reply }) => flagsOf(reply),
 };
 
@@ -64,14 +64,14 @@ const flagNames: readonly (readonly [bit: number, name: string])[] = [
   [0x0010, 'cd'],
 ];
 
-function remoteOf({ incoming }: Exchange): string {
-  const { address, family } = incoming.client;
+function remoteOf({ client }: Incoming): string {
+  const { address, family } = client;
   return family === 'IPv6' ? `[${address}]` : address;
 }
 
 /** The largest answer the client takes: anything over TCP. */
-function bufferSize({ incoming, query }: Exchange): number {
-  return incoming.client.transport === 'tcp' ? messageLimit : (query.edns?.udpSize ?? 512);
+function bufferSize({ client, query }: Incoming): number {
+  return client.transport === 'tcp' ? messageLimit : (query.edns?.udpSize ?? 512);
 }
 
 function flagsOf(reply: Buffer): string {

@@ -22,7 +22,7 @@ export class QueryLog {
 
   /** Notes a query that has been answered. */
   note(answered: Answered): void {
-    const { name } = answered.exchange.query;
+    const { name } = answered.incoming.query;
     const rule = this.#rules.find(({ zones }) => zones.some((zone) => isWithin(name, zone)));
     if (rule === undefined) return;
     if (rule.classes.length === 0 || rule.classes.includes(classOf(answered))) this.#log.info(rule.line(answered));

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { logFolder } from '../container-log.ts';
 import { type LogOptions, readLogs } from '../log-reader.ts';
-import type { NodeApiRequest } from './server.ts';
+import type { NodeApiRequest } from './request.ts';
 import { NodeApiError, type NodeApiHost, type ServedPod, servedPod } from './target.ts';
 
 /**

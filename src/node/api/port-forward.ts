@@ -3,7 +3,7 @@ import { createWebSocketStream, type WebSocket } from 'ws';
 import { isKernelError } from '../../kernel/ffi.ts';
 import { connectLoopback } from '../../kernel/loopback-connect.ts';
 import { channelMessage } from './channels.ts';
-import type { NodeApiRequest, Upgrade } from './server.ts';
+import type { NodeApiRequest, Upgrade } from './request.ts';
 import { type SpdyStream, serveSpdy } from './spdy/connection.ts';
 import { NodeApiError, type NodeApiHost, type ServedPod, servedPod } from './target.ts';
 import { acceptWebSocket, bytesOf } from './web-socket.ts';

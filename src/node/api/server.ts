@@ -8,21 +8,13 @@ import type { Logger } from '../../component/log.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import type { NodeApiFiles } from '../config.ts';
 import { sendContainerLog } from './container-log.ts';
+import type { NodeApiRequest, Upgrade } from './request.ts';
 import { NodeApiError, type NodeApiHost } from './target.ts';
 
 /** A node's API at work. */
 export interface NodeApi {
   /** Ends all that is under way. */
   close(): void;
-}
-
-/** What a request is about, from its path: `/exec/NAMESPACE/POD/CONTAINER?…`. */
-export interface NodeApiRequest {
-  readonly action: string;
-  readonly namespace: string;
-  readonly pod: string;
-  readonly container: string;
-  readonly query: URLSearchParams;
 }
 
 /**
@@ -91,13 +83,6 @@ async function answer(request: IncomingMessage, response: ServerResponse, host: 
   if (asked.action !== nodeApiPaths.log)
     throw new NodeApiError(400, 'a connection upgrade to WebSocket is expected here');
   await sendContainerLog(asked, response, host);
-}
-
-/** A connection that is to become another kind of connection. */
-export interface Upgrade {
-  readonly request: IncomingMessage;
-  readonly socket: Duplex;
-  readonly head: Buffer;
 }
 
 async function upgrade(connection: Upgrade, host: NodeApiHost): Promise<void> {

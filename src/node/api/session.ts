@@ -6,7 +6,7 @@ import { type RunningContainer, startInContainer } from '../../kernel/container.
 import type { TerminalSize } from '../../kernel/terminal.ts';
 import type { ContainerRun } from '../container-run.ts';
 import { channel, channelMessage, exitStatus, failureStatus, readClientMessage, sessionProtocols } from './channels.ts';
-import type { NodeApiRequest, Upgrade } from './server.ts';
+import type { NodeApiRequest, Upgrade } from './request.ts';
 import { NodeApiError, type NodeApiHost, runOf, servedPod } from './target.ts';
 import { acceptWebSocket, bytesOf } from './web-socket.ts';
 

@@ -1,5 +1,5 @@
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { Upgrade } from './server.ts';
+import type { Upgrade } from './request.ts';
 import { NodeApiError } from './target.ts';
 
 /** The largest message taken: kubectl sends 32 KiB at a time, other clients more. */

@@ -1,7 +1,7 @@
 import { type ConfigFields, type ConfigValue, readList, readParsed, readText } from '../../component/config-fields.ts';
 import { type Cidr, parseCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip, parseIp, tryParseIp } from '../../net/ip.ts';
-import type { ProxyMode } from '../config.ts';
+import type { ProxyMode } from '../proxy-mode.ts';
 
 /** An address and port to listen on; port 0 takes a free one, which the log tells. */
 export interface ListenAddress {

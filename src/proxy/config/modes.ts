@@ -10,7 +10,7 @@ import {
 } from '../../component/config-fields.ts';
 import { type Cidr, parseCidr } from '../../net/cidr.ts';
 import { isPort } from '../../net/port.ts';
-import type { ProxyMode } from '../config.ts';
+import type { ProxyMode } from '../proxy-mode.ts';
 import { readPeriods, readSyncGroup, type SyncSettings, syncSettings } from './sync.ts';
 
 /** Schedulers of IPVS, as ipvsadm(8) names them. */

@@ -8,7 +8,7 @@ import { readSysctl, writeSysctl } from '../../kernel/sysctl.ts';
 import type { HealthCheck, NodeFacts } from '../../model/types.ts';
 import type { IpFamily } from '../../net/ip.ts';
 import { type Backend, type CheckResult, refusedIn, type ServicePortUpdates, type SyncResult } from '../backend.ts';
-import type { ProxyMode } from '../config.ts';
+import type { ProxyMode } from '../proxy-mode.ts';
 import { FamilyRules, type RuleSettings } from './rules.ts';
 
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];

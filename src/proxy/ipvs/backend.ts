@@ -9,7 +9,7 @@ import type { HealthCheck, NodeFacts } from '../../model/types.ts';
 import { familyOf, type Ip, type IpFamily } from '../../net/ip.ts';
 import type { VirtualAddress } from '../../rules/ipvs/syntax.ts';
 import type { Backend, CheckResult, ServicePortUpdates, SyncResult } from '../backend.ts';
-import type { ProxyMode } from '../config.ts';
+import type { ProxyMode } from '../proxy-mode.ts';
 import { inSlices } from '../slices.ts';
 import { closeServicesKernel, openServicesKernel, type ServicesKernel } from './kernel.ts';
 import { FixedRules, type SharedChain } from './rules.ts';

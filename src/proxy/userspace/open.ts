@@ -1,7 +1,7 @@
 import { openRoutes } from '../../kernel/links.ts';
 import { raiseOpenFiles } from '../../kernel/process.ts';
 import { Budget } from '../../relay/relay.ts';
-import type { BackendOptions } from '../modes.ts';
+import type { BackendOptions } from '../backend.ts';
 import { openNftablesBackend } from '../nftables/backend.ts';
 import { nodeAddresses } from '../node-addresses.ts';
 import { UserspaceBackend } from './backend.ts';
