@@ -35,7 +35,7 @@ const roundMs = 1_000;
 const port = 8080;
 /** Both in the block of the cluster's Pods, so that nobody is masqueraded. */
 const places = {
-  client: { gateway: parseIp('10.200.0.1'), ips: [parseIp('10.200.0.2')] },
+  client: { gateway: parseIp('10.200.0.1'), ips: [parseIp('10.200.0.2'), parseIp('10.200.0.3')] },
   pod: { gateway: parseIp('10.201.0.1'), ips: [parseIp('10.201.0.2'), parseIp('10.201.0.3')] },
 } as const;
 const [, ownFile = ''] = process.argv;
@@ -102,6 +102,22 @@ function link(folder: string, name: keyof typeof places): string {
   return path;
 }
 
+/**
+ * The client goes to the Pod's own address from another address than to cluster IPs: for a while IPVS takes a packet
+ * from the Pod to a port of which a connection by a cluster IP came for one of that connection, and it has the wrong
+ * source then.
+ */
+function separateDirect(client: string): void {
+  const { gateway, ips } = places.client;
+  const source = ips[1];
+  inNetns(client, () => {
+    const own = openRoutes();
+    for (const ip of places.pod.ips)
+      own.addRoute({ destination: { family: 'IPv4', base: ip, prefix: 32 }, gateway, device: 'eth0', source });
+    own.close();
+  });
+}
+
 /** The last Service leads to the Pod, all others to nobody. */
 function lastSlice(i: number): EndpointSlice {
   const slice = endpointSlice(i);
@@ -152,6 +168,7 @@ async function main(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'signalbox-bench-'));
   writeSysctl('net.ipv4.ip_forward', 1);
   const [clientNetns, podNetns] = [link(folder, 'client'), link(folder, 'pod')];
+  separateDirect(clientNetns);
   const children = [await start(podNetns, '--server'), await start(clientNetns, '--client')] as const;
   const rows = [];
   for (const services of given.length > 0 ? given : [10, 1_000, 10_000]) {
