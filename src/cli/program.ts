@@ -102,11 +102,10 @@ function addComponents(program: Command, entry: string): void {
     ['apiserver', 'the API server'],
     ['controllers', 'the controllers'],
     ['node', 'the node agent, inside the network namespace of its node'],
-    ['dns', 'the cluster DNS server'],
     ['speaker', "announces load balancers' addresses, inside the network namespace of its node"],
   ] as const) {
     componentCommand(program, component, description)
-      .requiredOption('--config <file>', component === 'dns' ? `${configHelp}, or a Corefile` : configHelp)
+      .requiredOption('--config <file>', configHelp)
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }
   componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
@@ -117,6 +116,25 @@ function addComponents(program: Command, entry: string): void {
       if (options.cleanup === true) return (await import('./proxy-cleanup.ts')).cleanUpProxy();
       if (options.config === undefined) command.error("error: required option '--config <file>' not specified");
       await (await import('./component.ts')).runComponent('proxy', options);
+    });
+
+  componentCommand(program, 'dns', 'the cluster DNS server, or that of one node, inside its network namespace')
+    .addOption(new Option('--config <file>', `${configHelp}, or a Corefile`).conflicts('cleanup'))
+    .option(
+      '--node-local [addresses]',
+      'serve this node alone, at addresses of its own (default: 169.254.20.10) and without connection tracking',
+    )
+    .option('--cleanup', 'with --node-local: remove what it left in this network namespace, and end')
+    .action(async (options, command) => {
+      const { nodeLocal, config, cleanup } = options;
+      if (cleanup === true) {
+        if (nodeLocal === undefined) command.error("error: option '--cleanup' goes with '--node-local'");
+        return (await import('./node-local-cleanup.ts')).cleanUpNodeLocal();
+      }
+      const { runComponent, runNodeLocal } = await import('./component.ts');
+      if (nodeLocal !== undefined) return runNodeLocal(options);
+      if (config === undefined) command.error("error: required option '--config <file>' not specified");
+      await runComponent('dns', options);
     });
 
   program
