@@ -40,6 +40,8 @@ function addClusterCommands(program: Command, entry: string): void {
       '--ip-family <family>',
       'addresses of nodes, Pods and Services: ipv4, ipv6 or dual (default: ipv4, or as before)',
     )
+    .option('--node-local-dns', 'have a DNS server on each node, for its Pods (default: none, or as before)')
+    .option('--no-node-local-dns', 'have none, where there were some before')
     .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
     .addOption(
       new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
@@ -144,6 +146,7 @@ function addComponents(program: Command, entry: string): void {
     .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
     .requiredOption('--ip-family <family>', 'families of addresses')
     .requiredOption('--api-port <port>', 'port on the host', integer)
+    .option('--node-local-dns', 'a DNS server on each node')
     .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
 }

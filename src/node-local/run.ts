@@ -3,6 +3,7 @@ import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
 import { sleep } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
+import { parseDnsConfig } from '../dns/config/fields.ts';
 import type { ReadConfig } from '../dns/config/read.ts';
 import { followConfig } from '../dns/reload.ts';
 import { retire } from '../dns/run.ts';
@@ -95,4 +96,17 @@ function withdraw(removals: readonly (() => readonly string[])[], log: Logger): 
   } catch (err) {
     log.error({ err }, 'something stays on the node; remove it by `signalbox dns --node-local --cleanup`');
   }
+}
+
+/**
+ * As `runNodeLocalDns`, within another component, by the fields of a configuration.
+ * @throws SignalboxError as `runNodeLocalDns`
+ */
+export async function serveNodeLocalDns(
+  fields: unknown,
+  told: Pick<NodeLocalOptions, 'log' | 'onServing'>,
+  signal: AbortSignal,
+): Promise<void> {
+  const config = parseDnsConfig(fields);
+  await runNodeLocalDns({ ...told, read: async () => ({ config, digest: 'as started' }) }, signal);
 }
