@@ -39,7 +39,8 @@ function isEverywhere(ip: Ip | undefined): boolean {
 /**
  * The configuration of a server that is its node's own: what listens everywhere listens at these addresses instead, by
  * default at 169.254.20.10. What names its addresses keeps them.
- * @throws SignalboxError `INVALID_CONFIG` when addresses are given and every server block names its own
+ * @throws SignalboxError `INVALID_CONFIG` when addresses are given and every server block names its own, or when there
+ *   is none but the machine's own
  */
 export function atNode(config: DnsConfig, addresses: readonly Ip[] | undefined): DnsConfig {
   const isFree = config.servers.some(({ listen }) => listen.some(({ ip }) => isEverywhere(ip)));
@@ -51,7 +52,13 @@ export function atNode(config: DnsConfig, addresses: readonly Ip[] | undefined):
     });
   }
   const servers = config.servers.map((block) => blockAt(block, addresses ?? defaultAddresses));
-  return { ...config, servers };
+  const placed = { ...config, servers };
+  if (addressesOf(placed).size > 0) return placed;
+  throw new SignalboxError('INVALID_CONFIG', {
+    object: '--node-local',
+    problem: 'has no effect, as the configuration names no address that Pods could ask',
+    remedy: 'name 169.254.20.10 in it, or no address at all',
+  });
 }
 
 function blockAt(block: ServerBlock, addresses: readonly Ip[]): ServerBlock {
