@@ -2,6 +2,7 @@ import { execFile, execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -228,6 +229,12 @@ describe('signalbox dns --node-local, as deploy/node-local-dns runs it', () => {
     expect(await failure(await start(corefile.replace(`bind ${address}`, 'bind 10.244.1.1')))).toMatch(
       /^signalbox: the address 10.244.1.1 is on the device veth0 .* \[ADDRESS_TAKEN\]$/,
     );
+    const other = createServer().listen(53, '0.0.0.0');
+    try {
+      expect(await failure(await start())).toMatch(/^signalbox: 169.254.20.10:53 TCP cannot be .* \[PORT_TAKEN\]$/);
+    } finally {
+      other.close();
+    }
     expect(remains()).toEqual(nothing);
   });
 });
