@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { ownSuccession, tellNotReady } from '../component/handover.ts';
+import { createLogger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 
 /** What is said on the command line beside the configuration's path. */
@@ -52,21 +53,47 @@ export async function runComponent(
   name: keyof typeof components,
   options: Overrides & { readonly kubeconfig?: string; readonly config: string },
 ): Promise<void> {
-  const stop = new AbortController();
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  const stop = toldToStop();
   if (name === 'apiserver' && options.kubeconfig !== undefined) {
     const { runStandaloneApiServer } = await import('./standalone-api-server.ts');
-    return runStandaloneApiServer(await readConfig(options.config), options.kubeconfig, stop.signal);
+    return runStandaloneApiServer(await readConfig(options.config), options.kubeconfig, stop);
   }
-  // Every other component finds its kubeconfig as kubectl does; the option is the shorter way to say it.
-  if (options.kubeconfig !== undefined) process.env.KUBECONFIG = options.kubeconfig;
+  useKubeconfig(options.kubeconfig);
   const run = await components[name]();
   try {
-    await run(options.config, stop.signal, options);
+    await run(options.config, stop, options);
   } catch (error) {
     tellNotReady(error);
     throw error;
   }
+}
+
+/** Runs the DNS server of this node, which goes without a configuration, until SIGTERM or SIGINT, then lets it finish. */
+export async function runNodeLocal(options: {
+  readonly kubeconfig?: string;
+  readonly config?: string;
+  /** Addresses, separated by commas; `true`: the usual one. */
+  readonly nodeLocal: string | true;
+}): Promise<void> {
+  const stop = toldToStop();
+  useKubeconfig(options.kubeconfig);
+  const { parseAddresses } = await import('../node-local/places.ts');
+  const { runNodeLocalDns } = await import('../node-local/run.ts');
+  const { readNodeLocalConfig } = await import('../node-local/config.ts');
+  const addresses = options.nodeLocal === true ? undefined : parseAddresses(options.nodeLocal);
+  const read = () => readNodeLocalConfig(options.config, addresses);
+  await runNodeLocalDns({ read, addresses, log: createLogger('dns') }, stop);
+}
+
+function toldToStop(): AbortSignal {
+  const stop = new AbortController();
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+  return stop.signal;
+}
+
+/** All components but the API server find their kubeconfig as kubectl does; the option is the shorter way to say it. */
+function useKubeconfig(path: string | undefined): void {
+  if (path !== undefined) process.env.KUBECONFIG = path;
 }
 
 /** Of components whose configuration is an object, in a file that is read once. */

@@ -40,6 +40,8 @@ function addClusterCommands(program: Command, entry: string): void {
       '--ip-family <family>',
       'addresses of nodes, Pods and Services: ipv4, ipv6 or dual (default: ipv4, or as before)',
     )
+    .option('--node-local-dns', 'have a DNS server on each node, for its Pods (default: none, or as before)')
+    .option('--no-node-local-dns', 'have none, where there were some before')
     .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
     .addOption(
       new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
@@ -102,11 +104,10 @@ function addComponents(program: Command, entry: string): void {
     ['apiserver', 'the API server'],
     ['controllers', 'the controllers'],
     ['node', 'the node agent, inside the network namespace of its node'],
-    ['dns', 'the cluster DNS server'],
     ['speaker', "announces load balancers' addresses, inside the network namespace of its node"],
   ] as const) {
     componentCommand(program, component, description)
-      .requiredOption('--config <file>', component === 'dns' ? `${configHelp}, or a Corefile` : configHelp)
+      .requiredOption('--config <file>', configHelp)
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }
   componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
@@ -119,6 +120,25 @@ function addComponents(program: Command, entry: string): void {
       await (await import('./component.ts')).runComponent('proxy', options);
     });
 
+  componentCommand(program, 'dns', 'the cluster DNS server, or that of one node, inside its network namespace')
+    .addOption(new Option('--config <file>', `${configHelp}, or a Corefile`).conflicts('cleanup'))
+    .option(
+      '--node-local [addresses]',
+      'serve this node alone, at addresses of its own (default: 169.254.20.10) and without connection tracking',
+    )
+    .option('--cleanup', 'with --node-local: remove what it left in this network namespace, and end')
+    .action(async (options, command) => {
+      const { nodeLocal, config, cleanup } = options;
+      if (cleanup === true) {
+        if (nodeLocal === undefined) command.error("error: option '--cleanup' goes with '--node-local'");
+        return (await import('./node-local-cleanup.ts')).cleanUpNodeLocal();
+      }
+      const { runComponent, runNodeLocal } = await import('./component.ts');
+      if (nodeLocal !== undefined) return runNodeLocal(options);
+      if (config === undefined) command.error("error: required option '--config <file>' not specified");
+      await runComponent('dns', options);
+    });
+
   program
     .command('supervisor', { hidden: true })
     .requiredOption('--dir <dir>', 'folder of the cluster')
@@ -126,6 +146,7 @@ function addComponents(program: Command, entry: string): void {
     .requiredOption('--proxy-mode <mode>', 'mode of the proxies')
     .requiredOption('--ip-family <family>', 'families of addresses')
     .requiredOption('--api-port <port>', 'port on the host', integer)
+    .option('--node-local-dns', 'a DNS server on each node')
     .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
 }

@@ -21,6 +21,7 @@ export interface UpOptions {
   readonly proxyMode?: string;
   readonly name: string;
   readonly ipFamily?: string;
+  readonly nodeLocalDns?: boolean;
   readonly apiPort?: number;
   /** Milliseconds. */
   readonly wait: number;
@@ -34,6 +35,7 @@ interface Settled {
   readonly nodeCount: number;
   readonly proxyMode: ProxyMode;
   readonly ipFamily: ClusterFamilies;
+  readonly nodeLocalDns: boolean;
   readonly apiPort: number;
   readonly running: boolean;
   /** When a cluster that runs was started. */
@@ -62,6 +64,7 @@ function settle(options: UpOptions): Settled {
     nodeCount: options.nodes ?? record?.nodeCount ?? 3,
     proxyMode: readProxyMode('--proxy-mode', options.proxyMode ?? record?.proxyMode ?? 'nftables'),
     ipFamily: readChoice('--ip-family', options.ipFamily ?? record?.ipFamily ?? 'ipv4', clusterFamilies),
+    nodeLocalDns: options.nodeLocalDns ?? record?.nodeLocalDns ?? false,
     apiPort: options.apiPort ?? 0,
     running: isRunning(record),
     startedAt: isRunning(record) ? record.startedAt : undefined,
@@ -87,11 +90,12 @@ function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions
   const differs =
     record.nodeCount !== settled.nodeCount ||
     record.proxyMode !== settled.proxyMode ||
+    record.nodeLocalDns !== settled.nodeLocalDns ||
     (options.apiPort !== undefined && options.apiPort !== 0 && options.apiPort !== record.apiPort);
   if (!differs) return;
   throw new SignalboxError('CLUSTER_RUNS_DIFFERENTLY', {
     object: `cluster ${record.name}`,
-    problem: `runs already, with --nodes ${record.nodeCount} --proxy-mode ${record.proxyMode} --api-port ${record.apiPort}`,
+    problem: `runs already, with --nodes ${record.nodeCount} --proxy-mode ${record.proxyMode} --${record.nodeLocalDns ? '' : 'no-'}node-local-dns --api-port ${record.apiPort}`,
     remedy:
       '`signalbox down --keep-data` first, then `signalbox up` with the new options; the mode alone by `signalbox proxy-mode`',
   });

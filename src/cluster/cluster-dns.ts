@@ -8,8 +8,8 @@ import type {
 } from '../api/generated/types.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
 import { type ApiClient, ApiError } from '../client/types.ts';
-import { familyOf, urlHost } from '../net/ip.ts';
-import { apiPortInside } from './component-specs.ts';
+import { familyOf } from '../net/ip.ts';
+import { apiPortInside, upstreams } from './component-specs.ts';
 import type { ClusterPlan } from './plan.ts';
 
 const namespace = 'kube-system';
@@ -72,8 +72,7 @@ function clusterDnsObjects(options: ClusterDnsOptions): {
   const config = {
     listen: families.map((family) => ({ address: family === 'IPv4' ? '0.0.0.0' : '::', port: 53 })),
     clusterDomain: plan.domain,
-    // The cluster's own router passes these on to the host's resolvers.
-    upstreams: [`${urlHost(plan.nodeGateways[0])}:53`],
+    upstreams: upstreams(plan),
     health: { address: everywhere, port: 8080 },
     ready: { address: everywhere, port: 8181 },
     metrics: { address: everywhere, port: 9153 },

@@ -3,6 +3,7 @@ import { nodeApiClient } from '../api/node-api.ts';
 import { serviceAccountIssuer } from '../apiserver/config.ts';
 import { clientFileName } from '../apiserver/pki.ts';
 import { formatCidr } from '../net/cidr.ts';
+import { urlHost } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { NetworkPaths } from './network.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
@@ -21,6 +22,7 @@ export interface Identity {
 export const administrator: Identity = { user: 'admin', groups: ['system:masters'] };
 const controllersIdentity: Identity = { user: 'system:kube-controller-manager', groups: [] };
 const speakerIdentity: Identity = { user: 'signalbox:speaker', groups: [] };
+const nodeDnsIdentity: Identity = { user: 'signalbox:node-dns', groups: [] };
 const proxyIdentity: Identity = { user: 'system:kube-proxy', groups: [] };
 
 function nodeIdentity(node: PlannedNode): Identity {
@@ -29,11 +31,19 @@ function nodeIdentity(node: PlannedNode): Identity {
 
 /** Everybody in a cluster who has a client certificate. */
 export function clusterIdentities(plan: ClusterPlan): Identity[] {
-  return [administrator, controllersIdentity, proxyIdentity, speakerIdentity, ...plan.nodes.map(nodeIdentity)];
+  return [
+    administrator,
+    controllersIdentity,
+    proxyIdentity,
+    speakerIdentity,
+    nodeDnsIdentity,
+    ...plan.nodes.map(nodeIdentity),
+  ];
 }
 
-/** How speakers, which run within the node agents, reach the API. */
+/** How what runs within the node agents, beside them, reaches the API. */
 export const speakerAccess = { name: 'speaker', identity: speakerIdentity } as const;
+export const nodeDnsAccess = { name: 'node-dns', identity: nodeDnsIdentity } as const;
 
 /** A component to be run: its subcommand, what it is told, and as whom it speaks to the API. */
 export interface PlannedComponent {
@@ -55,6 +65,8 @@ export interface ComponentPlanOptions {
   /** Entry file of the command line; the built-in images lie beside it. */
   readonly program: string;
   readonly proxyMode: ProxyMode;
+  /** Whether each node has a DNS server of its own. */
+  readonly nodeLocalDns: boolean;
   /** The file descriptors under which the API server finds its listening sockets. */
   readonly apiFds: readonly number[];
 }
@@ -103,7 +115,8 @@ export function servingName(node: PlannedNode): string {
   return `kubelet-${node.name}`;
 }
 
-function nodeAgent(node: PlannedNode, { plan, paths, network, program }: ComponentPlanOptions): PlannedComponent {
+function nodeAgent(node: PlannedNode, options: ComponentPlanOptions): PlannedComponent {
+  const { plan, paths, network, program, nodeLocalDns } = options;
   return {
     name: node.name,
     command: 'node',
@@ -113,7 +126,8 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
       nodeName: node.name,
       nodeIps: node.ips,
       podCidrs: node.podCidrs.map(formatCidr),
-      clusterDns: plan.dnsServiceIps,
+      // While the node's own is away, resolvers turn to the Service.
+      clusterDns: nodeLocalDns ? [plan.nodeLocalDnsIps[0], plan.dnsServiceIps[0]] : plan.dnsServiceIps,
       clusterDomain: plan.domain,
       stateDir: join(paths.nodes, node.name),
       runDir: join(paths.run, node.name),
@@ -124,9 +138,34 @@ function nodeAgent(node: PlannedNode, { plan, paths, network, program }: Compone
         clientCaFile: join(paths.pki, 'ca.crt'),
       },
       imageDir: join(dirname(program), 'images'),
-      speaker: { kubeconfig: join(paths.components, `${speakerAccess.name}.kubeconfig`) },
+      speaker: { kubeconfig: accessFile(paths, speakerAccess) },
+      ...(nodeLocalDns && { nodeLocalDns: nodeDns(options) }),
     },
   };
+}
+
+/** Where the kubeconfig of something within the node agents is. */
+export function accessFile(paths: ClusterPaths, { name }: { readonly name: string }): string {
+  return join(paths.components, `${name}.kubeconfig`);
+}
+
+/** What the DNS server of a node is told: as those behind the Service, with its pages for the node and its Pods alone. */
+function nodeDns({ plan, paths }: ComponentPlanOptions): object {
+  const [address] = plan.nodeLocalDnsIps;
+  return {
+    listen: plan.nodeLocalDnsIps.map((ip) => ({ address: ip, port: 53 })),
+    clusterDomain: plan.domain,
+    upstreams: upstreams(plan),
+    health: { address, port: 8080 },
+    ready: { address, port: 8181 },
+    metrics: { address, port: 9253 },
+    kubeconfig: accessFile(paths, nodeDnsAccess),
+  };
+}
+
+/** Who is asked for other names: the cluster's own router passes these on to the host's resolvers. */
+export function upstreams(plan: ClusterPlan): string[] {
+  return [`${urlHost(plan.nodeGateways[0])}:53`];
 }
 
 function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOptions): PlannedComponent {

@@ -19,6 +19,8 @@ export interface LaunchOptions {
   readonly nodeCount: number;
   readonly proxyMode: ProxyMode;
   readonly ipFamily: ClusterFamilies;
+  /** Whether each node has a DNS server of its own. */
+  readonly nodeLocalDns: boolean;
   /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
   readonly apiPort: number;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
@@ -88,6 +90,7 @@ export async function launchCluster(
       options.ipFamily,
       '--api-port',
       String(api.port),
+      ...(options.nodeLocalDns ? ['--node-local-dns'] : []),
       ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
     ],
     {
@@ -109,8 +112,17 @@ export async function launchCluster(
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  const { name, nodeCount, proxyMode, ipFamily } = options;
-  const record = { name, nodeCount, proxyMode, ipFamily, apiPort: api.port, process: identity, startedAt };
+  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns } = options;
+  const record = {
+    name,
+    nodeCount,
+    proxyMode,
+    ipFamily,
+    nodeLocalDns,
+    apiPort: api.port,
+    process: identity,
+    startedAt,
+  };
   writeRecord(paths, record);
   child.disconnect();
   child.unref();

@@ -1,6 +1,6 @@
 import { SignalboxError } from '../errors/error.ts';
 import { type Cidr, cidrAddress, parseCidr } from '../net/cidr.ts';
-import type { Ip, IpFamily } from '../net/ip.ts';
+import { type Ip, type IpFamily, parseIp } from '../net/ip.ts';
 
 /** Which addresses a cluster has; in one with both, IPv4 comes first. */
 export const clusterFamilies = ['ipv4', 'ipv6', 'dual'] as const;
@@ -14,6 +14,7 @@ const networks: { readonly [F in IpFamily]: FamilyNetworks } = {
     pods: parseCidr('10.244.0.0/16'),
     services: parseCidr('10.96.0.0/12'),
     nodePrefix: 24,
+    nodeLocalDns: parseIp('169.254.20.10'),
   },
   IPv6: {
     nodes: parseCidr('fd00:192:168:101::/64'),
@@ -21,6 +22,7 @@ const networks: { readonly [F in IpFamily]: FamilyNetworks } = {
     pods: parseCidr('fd00:10:244::/56'),
     services: parseCidr('fd00:10:96::/112'),
     nodePrefix: 64,
+    nodeLocalDns: parseIp('fd00:169:254:20::10'),
   },
 };
 
@@ -32,6 +34,8 @@ export interface FamilyNetworks {
   readonly services: Cidr;
   /** Prefix length of a node's part of `pods`. */
   readonly nodePrefix: number;
+  /** Where every node may have a DNS server of its own: the same address on each. */
+  readonly nodeLocalDns: Ip;
 }
 
 /** The most nodes the networks hold: each has a part of the Pods' one, and node addresses end below the client's. */
@@ -64,6 +68,8 @@ export interface ClusterPlan {
   readonly apiServers: Addresses;
   readonly kubernetesServiceIps: Addresses;
   readonly dnsServiceIps: Addresses;
+  /** Of the DNS server that each node has with `--node-local-dns`. */
+  readonly nodeLocalDnsIps: Addresses;
   /** The host outside the cluster that routes to the nodes. */
   readonly clients: Addresses;
   /** Of each family, `FIRST-LAST` on the outside network: addresses for Services of type LoadBalancer. */
@@ -117,6 +123,7 @@ export function planCluster(nodeCount: number, ipFamily: ClusterFamilies): Clust
     apiServers: each(({ nodes }) => cidrAddress(nodes, 2)),
     kubernetesServiceIps: each(({ services }) => cidrAddress(services, 1)),
     dnsServiceIps: each(({ services }) => cidrAddress(services, 10)),
+    nodeLocalDnsIps: each(({ nodeLocalDns }) => nodeLocalDns),
     clients: each(({ outside }, family) => cidrAddress(outside, clientNumber[family])),
     balancerRanges: [first, ...others].map((family) => {
       const [from, to] = balancerNumbers[family];

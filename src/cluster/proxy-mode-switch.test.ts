@@ -20,6 +20,7 @@ beforeEach(() => {
     nodeCount: 3,
     proxyMode: 'nftables',
     ipFamily: 'ipv4',
+    nodeLocalDns: false,
     apiPort: 1,
     process,
     startedAt: '',

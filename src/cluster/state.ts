@@ -12,6 +12,8 @@ export interface ClusterRecord {
   readonly nodeCount: number;
   readonly proxyMode: ProxyMode;
   readonly ipFamily: ClusterFamilies;
+  /** Whether each node has a DNS server of its own. */
+  readonly nodeLocalDns: boolean;
   /** Port on 127.0.0.1 of the host, where the API is reached. */
   readonly apiPort: number;
   /** The process that holds the cluster's namespaces, as the host sees it. */
@@ -73,7 +75,11 @@ export function pathsIn(dir: string): ClusterPaths {
 export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
   try {
     // Of clusters from before there was a choice.
-    return { ipFamily: 'ipv4', ...JSON.parse(readFileSync(paths.record, 'utf8')) } as ClusterRecord;
+    return {
+      ipFamily: 'ipv4',
+      nodeLocalDns: false,
+      ...JSON.parse(readFileSync(paths.record, 'utf8')),
+    } as ClusterRecord;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new SignalboxError('STATE_UNREADABLE', {

@@ -15,9 +15,11 @@ import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { prepareCertificates } from './certificates.ts';
 import { createClusterDns } from './cluster-dns.ts';
 import {
+  accessFile,
   administrator,
   apiPortInside,
   type Identity,
+  nodeDnsAccess,
   type PlannedComponent,
   planComponents,
   speakerAccess,
@@ -37,6 +39,7 @@ export interface SupervisorOptions {
   readonly nodes: number;
   readonly proxyMode: ProxyMode;
   readonly ipFamily: ClusterFamilies;
+  readonly nodeLocalDns?: true;
   readonly apiPort: number;
   /** The cluster ends when standard input does, and takes this folder with it. */
   readonly heldFolder?: string;
@@ -84,7 +87,7 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   const access: Access = { paths, plan, apiPort: options.apiPort };
   await Promise.all([
     writeAccess(paths.kubeconfig, administrator, { ...access, from: 'host' }),
-    writeAccess(join(paths.components, `${speakerAccess.name}.kubeconfig`), speakerAccess.identity, access),
+    ...[speakerAccess, nodeDnsAccess].map((within) => writeAccess(accessFile(paths, within), within.identity, access)),
     startDnsRelay({
       listen: { address: plan.nodeGateways[0], port: 53 },
       hostSocket: inheritedFds.dnsRelay,
@@ -92,7 +95,9 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
     }),
   ]);
   const apiFds = [firstPassedFd, ...plan.apiServers.map((_, i) => firstPassedFd + 1 + i)];
-  const planFor = (proxyMode: ProxyMode) => planComponents({ plan, paths, network, program, proxyMode, apiFds });
+  const nodeLocalDns = options.nodeLocalDns === true;
+  const planFor = (proxyMode: ProxyMode) =>
+    planComponents({ plan, paths, network, program, proxyMode, nodeLocalDns, apiFds });
   const components: Component[] = [];
   // Listening before anybody asks: who comes early waits in the kernel instead of coming back.
   const apiSockets = [inheritedFds.api, ...plan.apiServers.map((ip) => bindSocket('tcp', ip, apiPortInside))];

@@ -2,7 +2,7 @@ import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
 import { sleep } from '../component/backoff.ts';
-import { createLogger } from '../component/log.ts';
+import { createLogger, type Logger } from '../component/log.ts';
 import { readDnsConfig } from './config/read.ts';
 import { followConfig } from './reload.ts';
 import { DnsServer } from './server.ts';
@@ -22,19 +22,19 @@ export async function runDns(path: string, signal: AbortSignal): Promise<void> {
     const following = followConfig({ server, read: () => readDnsConfig(path), digest, log, signal });
     await aborted(signal);
     await following;
-    await retire(server);
+    await retire(server, log);
     log.info('stopping');
     await server.close();
   } finally {
     client.close();
   }
+}
 
-  /** Clients and load balancers are given time to turn elsewhere, and are served meanwhile. */
-  async function retire(server: DnsServer): Promise<void> {
-    const lameduckMs = server.config.health?.lameduckMs ?? 0;
-    if (lameduckMs === 0) return;
-    log.info({ lameduckMs }, 'is about to stop, and serves on meanwhile');
-    server.lameduck();
-    await sleep(lameduckMs);
-  }
+/** Clients and load balancers are given time to turn elsewhere, and are served meanwhile. */
+export async function retire(server: DnsServer, log: Logger): Promise<void> {
+  const lameduckMs = server.config.health?.lameduckMs ?? 0;
+  if (lameduckMs === 0) return;
+  log.info({ lameduckMs }, 'is about to stop, and serves on meanwhile');
+  server.lameduck();
+  await sleep(lameduckMs);
 }

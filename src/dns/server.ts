@@ -21,6 +21,8 @@ export interface DnsParts {
   readonly config: DnsConfig;
   readonly client: ApiClient;
   readonly log: Logger;
+  /** Waited for before sockets and pages are opened, while the zones are filled already. */
+  readonly beforeListening?: () => Promise<void>;
 }
 
 /** A listening address at work. */
@@ -75,7 +77,7 @@ export class DnsServer {
   static async start(parts: DnsParts): Promise<DnsServer> {
     const server = new DnsServer(parts);
     try {
-      await server.#change(parts.config, async () => undefined);
+      await server.#change(parts.config, async () => parts.beforeListening?.());
     } catch (error) {
       await server.close();
       throw error;

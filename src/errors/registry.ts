@@ -86,6 +86,7 @@ const registry = {
   POD_UNSUPPORTED: { kind: 'input', summary: 'A Pod asks for something that a node cannot do here.' },
   POD_ADDRESSES_EXHAUSTED: { kind: 'environment', summary: 'A node has no free Pod address.' },
   PKI_UNREADABLE: { kind: 'environment', summary: 'A certificate of the cluster cannot be used.' },
+  ADDRESS_TAKEN: { kind: 'conflict', summary: 'An address that a device is to have is on another one already.' },
   LISTEN_FAILED: { kind: 'environment', summary: 'An address or socket cannot be listened on.' },
 } as const satisfies { readonly [code: string]: ErrorEntry };
 

@@ -70,7 +70,7 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
     const plan = planCluster(nodeCount, ipFamily);
     const record = await launchCluster(
       paths,
-      { name: 'default', nodeCount, proxyMode, ipFamily, apiPort: 0, program, heldFolder: home },
+      { name: 'default', nodeCount, proxyMode, ipFamily, nodeLocalDns: false, apiPort: 0, program, heldFolder: home },
       () => {},
     );
     const client = connect(await loadKubeconfig(paths.kubeconfig));

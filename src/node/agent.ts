@@ -5,6 +5,8 @@ import type { Stored } from '../api/object.ts';
 import { createEventRecorder } from '../client/events.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Change, Informer } from '../client/types.ts';
+import { aborted } from '../component/abort.ts';
+import { backoffDelay, retry } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import { openRoutes } from '../kernel/links.ts';
 import { announcedAddresses } from '../speaker/announced.ts';
@@ -74,11 +76,12 @@ export async function runAgent(
   };
   let api: NodeApi | undefined;
   const speaking = speakWhenAsked(config, { services, log, signal });
+  const dns = serveDns(config, { log, signal });
   try {
     if (config.api !== undefined) api = await startNodeApi(config.api, { find, stateDir: config.stateDir, log });
     nodes.onChange(() => router.update(nodes.store.values()));
     const node = await registered;
-    await Promise.all([pods.synced, services.synced]);
+    await Promise.all([pods.synced, services.synced, dns.served]);
     removeLeftovers(new Set([...pods.store.values()].map((pod) => pod.metadata.uid)), host);
     pods.onChange((change) => workers.apply(change));
     if (node !== undefined) await keepNodeAlive(registration, node);
@@ -88,7 +91,7 @@ export async function runAgent(
   } finally {
     for (const informer of [pods, services, nodes]) informer.stop();
     api?.close();
-    await speaking();
+    await Promise.all([speaking(), dns.ended]);
     await workers.shutDown(shutDownGraceMs);
     network.close();
     routes.close();
@@ -118,6 +121,34 @@ function speakWhenAsked(
     });
   }
   return async () => running;
+}
+
+/** How long Pods wait for the node's own DNS server at most: they have that of the Service besides. */
+const dnsPatienceMs = 5_000;
+const dnsBackoff = { initial: 500, max: 10_000 };
+
+/** Serves DNS on this node if it is told to, again and again as long as something is in the way. */
+function serveDns(
+  { nodeLocalDns }: NodeConfig,
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): { readonly served: Promise<void>; readonly ended: Promise<void> } {
+  if (nodeLocalDns === undefined) return { served: Promise.resolve(), ended: Promise.resolve() };
+  const patience = AbortSignal.any([signal, AbortSignal.timeout(dnsPatienceMs)]);
+  let onServing = () => {};
+  const served = Promise.race([
+    aborted(patience),
+    new Promise<void>((resolve) => {
+      onServing = resolve;
+    }),
+  ]);
+  const serve = async () =>
+    (await import('../node-local/run.ts')).serveNodeLocalDns(nodeLocalDns, { log, onServing }, signal);
+  const ended = retry(serve, {
+    signal,
+    delay: (attempt) => backoffDelay(attempt, dnsBackoff),
+    onError: (err) => log.error({ err }, 'names are not served on this node; Pods ask the Service'),
+  });
+  return { served, ended };
 }
 
 function serviceVariables(pod: Pod, services: Informer<'services'>): Record<string, string> {

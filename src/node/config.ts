@@ -37,6 +37,8 @@ export interface NodeConfig {
   readonly api: NodeApiFiles | undefined;
   /** Of the speaker that starts here with the first address that is to be announced; none without it. */
   readonly speaker: SpeakerConfig | undefined;
+  /** Configuration of the node's own DNS server, which is then served from here; none without it. */
+  readonly nodeLocalDns: unknown;
   /** The host's resolv.conf, for Pods that are to use the host's resolvers. */
   readonly resolvConf: string;
 }
@@ -52,7 +54,8 @@ export interface NodeApiFiles {
 /**
  * Reads a node agent's configuration from parsed JSON or YAML: the fields of `NodeConfig`, addresses and blocks as
  * text. `speaker` is the configuration of a speaker
- * (`parseSpeakerConfig`). `api`, `speaker`, `clusterDns` and `labels` may be left out, as may `clusterDomain` (`cluster.local`), `bridge` (`cni0`) and
+ * (`parseSpeakerConfig`), `nodeLocalDns` that of a DNS server (`parseDnsConfig`), which is read when that is started.
+ * `api`, `speaker`, `nodeLocalDns`, `clusterDns` and `labels` may be left out, as may `clusterDomain` (`cluster.local`), `bridge` (`cni0`) and
  * `resolvConf` (`/etc/resolv.conf`).
  * @throws SignalboxError `INVALID_CONFIG` naming the field; `INVALID_ADDRESS`, `INVALID_CIDR`
  */
@@ -70,6 +73,7 @@ export function parseNodeConfig(value: unknown): NodeConfig {
     imageDir: fields.required('imageDir', readAbsolutePath),
     api: fields.optional('api', readFields(apiFiles)),
     speaker: fields.optional('speaker', (at) => parseSpeakerConfig(at.value)),
+    nodeLocalDns: fields.optional('nodeLocalDns', ({ value }) => value),
     resolvConf: fields.optional('resolvConf', readAbsolutePath) ?? '/etc/resolv.conf',
   }));
 }

@@ -11,6 +11,8 @@ export interface Packet {
   readonly destination: Ip;
   readonly protocol: Lowercase<Protocol>;
   readonly port: number;
+  /** Rules that ask for a certain one do not match without. */
+  readonly sourcePort?: number;
 }
 
 /** What a walk must know that is not in the rules. */
@@ -52,6 +54,8 @@ export interface WalkResult {
   readonly translated: boolean;
   /** Whether the receiver sees the node as its source. */
   readonly masqueraded: boolean;
+  /** Connection tracking does not know of it. */
+  readonly untracked?: true;
   /** Every rule met, in order. */
   readonly steps: readonly Step[];
 }

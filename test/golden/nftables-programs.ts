@@ -127,6 +127,7 @@ function elementsOf({ name, key, data, interval, dynamic }: SetDeclaration): fc.
 
 const hookOptions: readonly Hook[] = [
   { type: 'nat', hook: 'prerouting', priority: -100 },
+  { type: 'filter', hook: 'prerouting', priority: -300 },
   { type: 'nat', hook: 'output', priority: -100 },
   { type: 'nat', hook: 'postrouting', priority: 105 },
   { type: 'filter', hook: 'forward', priority: -10 },
@@ -160,6 +161,7 @@ function rule(sets: readonly SetDeclaration[], targets: readonly string[], hook:
   const ends: Statement[] = [{ kind: 'drop' }];
   for (const target of targets) ends.push({ kind: 'jump', chain: target }, { kind: 'goto', chain: target });
   if (hook?.type === 'filter') ends.push({ kind: 'reject' }, { kind: 'reject', with: 'tcp reset' });
+  if (hook?.priority === -300) ends.push({ kind: 'notrack' });
   if (hook?.hook === 'postrouting') ends.push({ kind: 'masquerade' });
   if (sets.some(({ name }) => name === recall.memory)) ends.push(...memoryStatements(hook));
   const translates = hook?.type === 'nat' && hook.hook !== 'postrouting';
@@ -213,6 +215,9 @@ function matches(sets: readonly SetDeclaration[]): Statement[] {
     if (last === 'ip saddr' && set.interval !== true) {
       const key: Key = [...set.key.slice(0, -1), 'ip saddr & 255.255.240.0'];
       statements.push({ kind: 'lookup', key, set: set.name, negated: true });
+    }
+    if (last === 'th dport') {
+      statements.push({ kind: 'lookup', key: [...set.key.slice(0, -1), 'th sport'], set: set.name });
     }
     statements.push({ kind: 'lookup', key: set.key, set: set.name });
     statements.push({ kind: 'lookup', key: set.key, set: set.name, negated: true });

@@ -21,7 +21,7 @@ import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from
 let cluster: JoinedCluster;
 beforeAll(async () => {
   cluster = await startJoinedCluster();
-  for (const part of ['proxy', 'dns', 'dns-service', 'controllers', 'speaker'])
+  for (const part of ['proxy', 'dns', 'dns-service', 'node-local-dns', 'controllers', 'speaker'])
     await cluster.kubectl('apply', '-k', join(checkout, 'deploy', part));
 }, 60_000);
 afterAll(() => cluster.close());
@@ -85,6 +85,8 @@ describe('deploy/', () => {
       (await cluster.admin.get('leases', { namespace: 'kube-system', name: 'signalbox-controllers' })).spec ?? {};
     // Given back when it ended.
     expect(holderIdentity).toBe('');
+    const rulesOf = async (name: string) => (await cluster.admin.get('clusterRoles', { name })).rules;
+    expect(await rulesOf('signalbox-node-local-dns')).toEqual(await rulesOf('signalbox-dns'));
     const dns = await serveNames('signalbox-dns', []);
     await dns.server.synced;
     await dns.close();

@@ -121,7 +121,7 @@ describe('ARCHITECTURE.md, "Who may import whom"', () => {
 
   const enforced = new Map(
     overrides.flatMap(({ includes: [include = ''], linter }) => {
-      const folder = /^src\/(\w+)\/\*\*$/.exec(include)?.[1];
+      const folder = /^src\/([\w-]+)\/\*\*$/.exec(include)?.[1];
       const forbidden = linter.rules.style.noRestrictedImports?.options.patterns.flatMap(({ group }) => group);
       if (folder === undefined || forbidden === undefined) return [];
       const allowed = layers.filter((other) => other !== folder && !forbidden.includes(`**/${other}/**`));
@@ -131,8 +131,8 @@ describe('ARCHITECTURE.md, "Who may import whom"', () => {
 
   const [, section = ''] = /## Who may import whom\n([\s\S]*?)\n## /.exec(architecture.text) ?? [];
   const documented = new Map(
-    [...section.matchAll(/^\| `(\w+)` \| (.+) \|$/gm)].map(([, folder = '', cell = '']) => {
-      const names = [...cell.matchAll(/`(\w+)`/g)].map(([, name = '']) => name);
+    [...section.matchAll(/^\| `([\w-]+)` \| (.+) \|$/gm)].map(([, folder = '', cell = '']) => {
+      const names = [...cell.matchAll(/`([\w-]+)`/g)].map(([, name = '']) => name);
       const allowed = cell.startsWith('everything but')
         ? layers.filter((other) => other !== folder && !names.includes(other))
         : names;

@@ -110,6 +110,12 @@ const speakerRules: readonly PolicyRule[] = [
   eventsRule,
 ];
 
+/** The DNS server that each node may have. */
+const nodeDnsRules: readonly PolicyRule[] = [
+  rule('list watch', core, 'namespaces services'),
+  rule('list watch', discovery, 'endpointslices'),
+];
+
 /** The cluster roles that users of Kubernetes expect, by name, as Kubernetes has them for the resources served here. */
 export const defaultClusterRoles: readonly ClusterRole[] = [
   role('cluster-admin', [rule('*', '*', '*'), pathRule('*', '*')]),
@@ -147,6 +153,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
   // On a real node routes to the others' Pods are a network plug-in's work, which brings such a role along.
   role('signalbox:node-routes', [rule(readVerbs, core, 'nodes')]),
   role('signalbox:speaker', speakerRules),
+  role('signalbox:node-dns', nodeDnsRules),
   role('system:node-proxier', proxyRules),
   role('system:kube-scheduler', schedulerRules),
   role('system:kube-controller-manager', controllerManagerRules),

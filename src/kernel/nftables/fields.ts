@@ -125,6 +125,7 @@ export function fieldType(selector: Selector): FieldType {
     case 'meta l4proto':
       return protocol;
     case 'th dport':
+    case 'th sport':
     case 'ct original proto-dst':
       return port;
     default:

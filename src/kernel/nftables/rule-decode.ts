@@ -187,6 +187,7 @@ const payloadSelectors = new Map<string, Selector>([
   [`${nf.NFT_PAYLOAD_NETWORK_HEADER},8,16`, 'ip6 saddr'],
   [`${nf.NFT_PAYLOAD_NETWORK_HEADER},24,16`, 'ip6 daddr'],
   [`${nf.NFT_PAYLOAD_TRANSPORT_HEADER},2,2`, 'th dport'],
+  [`${nf.NFT_PAYLOAD_TRANSPORT_HEADER},0,2`, 'th sport'],
 ]);
 
 const connectionSelectors = new Map<number | undefined, Selector>([
@@ -221,6 +222,7 @@ function action(name: string, data: ReadonlyMap<number, Uint8Array>): Statement 
     const random = readBe32(data.get(nf.NFTA_MASQ_FLAGS)) === nf.NF_NAT_RANGE_PROTO_RANDOM_FULLY;
     return random ? { kind: 'masquerade' } : undefined;
   }
+  if (name === 'notrack') return { kind: 'notrack' };
   if (name !== 'immediate') return undefined;
   const { code, chain } = readVerdict(data.get(nf.NFTA_IMMEDIATE_DATA));
   if (code === nf.NF_DROP) return { kind: 'drop' };

@@ -48,6 +48,8 @@ export function encodeStatement(statement: Statement, family: TableFamily): Attr
       return [verdict(nf.NFT_GOTO, statement.chain)];
     case 'drop':
       return [verdict(nf.NF_DROP)];
+    case 'notrack':
+      return [expression('notrack')];
     case 'reject':
       return statement.with === undefined ? [rejectWithIcmp(family)] : rejectWithReset();
     case 'masquerade':
@@ -97,6 +99,8 @@ function load(selector: Selector, words: number): Attribute {
       return payload(into, nf.NFT_PAYLOAD_NETWORK_HEADER, [24, 16]);
     case 'th dport':
       return payload(into, nf.NFT_PAYLOAD_TRANSPORT_HEADER, [2, 2]);
+    case 'th sport':
+      return payload(into, nf.NFT_PAYLOAD_TRANSPORT_HEADER, [0, 2]);
     case 'meta l4proto':
       return meta(nf.NFT_META_L4PROTO, into);
     case 'ct original ip daddr':

@@ -52,7 +52,9 @@ const typeSelectors: readonly TypeSelector[] = [
   'meta l4proto',
   'th dport',
 ];
-const connectionSelectors: readonly Selector[] = [
+/** Of what no set of ours is typed by. */
+const otherSelectors: readonly Selector[] = [
+  'th sport',
   'ct original ip daddr',
   'ct original ip6 daddr',
   'ct original proto-dst',
@@ -62,6 +64,7 @@ const hookTypes: readonly Hook['type'][] = ['filter', 'nat'];
 const hooks: readonly Hook['hook'][] = ['prerouting', 'input', 'forward', 'output', 'postrouting'];
 const families: readonly TableFamily[] = ['ip', 'ip6'];
 const priorities: ReadonlyMap<string, number> = new Map([
+  ['raw', -300],
   ['dstnat', -100],
   ['filter', 0],
   ['srcnat', 100],
@@ -245,6 +248,7 @@ class Parser {
     if (this.#takes('jump')) return { kind: 'jump', chain: this.#word('a chain') };
     if (this.#takes('goto')) return { kind: 'goto', chain: this.#word('a chain') };
     if (this.#takes('drop')) return { kind: 'drop' };
+    if (this.#takes('notrack')) return { kind: 'notrack' };
     if (this.#takes('masquerade', 'fully-random')) return { kind: 'masquerade' };
     if (this.#takes('reject', 'with', 'tcp', 'reset')) return { kind: 'reject', with: 'tcp reset' };
     if (this.#takes('reject')) return { kind: 'reject' };
@@ -313,7 +317,7 @@ class Parser {
   }
 
   #key(): Key {
-    return this.#separated(() => this.#found(connectionSelectors) ?? this.#maskedSource() ?? this.#type());
+    return this.#separated(() => this.#found(otherSelectors) ?? this.#maskedSource() ?? this.#type());
   }
 
   #maskedSource(): Selector | undefined {

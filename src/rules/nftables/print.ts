@@ -80,7 +80,10 @@ export function printHook({ type, hook, priority }: Hook): string {
 
 /** As nft lists it: relative to a named priority of the hook when near one. */
 function printPriority(priority: number, hook: Hook['hook']): string {
-  const names: [string, number][] = [['filter', 0]];
+  const names: [string, number][] = [
+    ['raw', -300],
+    ['filter', 0],
+  ];
   if (hook === 'prerouting') names.push(['dstnat', -100]);
   if (hook === 'postrouting') names.push(['srcnat', 100]);
   for (const [name, base] of names) {
@@ -129,7 +132,8 @@ function printStatement(statement: Statement): string {
     case 'goto':
       return `${statement.kind} ${statement.chain}`;
     case 'drop':
-      return 'drop';
+    case 'notrack':
+      return statement.kind;
     case 'reject':
       return statement.with === undefined ? 'reject' : `reject with ${statement.with}`;
     case 'masquerade':

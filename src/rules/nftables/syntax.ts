@@ -28,6 +28,7 @@ export type TypeSelector =
 export type Selector =
   | TypeSelector
   | MaskedSource
+  | 'th sport'
   | 'ct original ip daddr'
   | 'ct original ip6 daddr'
   | 'ct original proto-dst';
@@ -102,6 +103,8 @@ export type Statement =
   | { readonly kind: 'ct status'; readonly status: 'dnat'; readonly negated?: true }
   | { readonly kind: 'jump' | 'goto'; readonly chain: string }
   | { readonly kind: 'drop' }
+  /** Connection tracking passes the packet over, if it has not had it yet: only before priority -200. */
+  | { readonly kind: 'notrack' }
   /** Answers with ICMP port unreachable; with a TCP reset only TCP packets match, others go on. */
   | { readonly kind: 'reject'; readonly with?: 'tcp reset' }
   /** `masquerade fully-random`: the source becomes the outgoing interface's address, its port a random one. */
@@ -132,7 +135,7 @@ export interface Rule {
 export interface Hook {
   readonly type: 'filter' | 'nat';
   readonly hook: 'prerouting' | 'input' | 'forward' | 'output' | 'postrouting';
-  /** Lower comes first; `dstnat` is -100, `filter` 0, `srcnat` 100. */
+  /** Lower comes first; `raw` is -300, `dstnat` -100, `filter` 0, `srcnat` 100. */
   readonly priority: number;
 }
 

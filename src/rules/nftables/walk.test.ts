@@ -109,6 +109,26 @@ describe('PacketWalker', () => {
     expect(walk(chains, { destination: parseIp('10.0.0.9') })).toMatchObject({ translated: false, masqueraded: false });
   });
 
+  test('translates nothing that is not tracked, and no rule about its connection matches', () => {
+    const chains = [
+      'map to {\ntypeof ip daddr : ip daddr . th dport\nelements = { 10.0.0.2 : 10.0.0.3 . 8080 }\n}',
+      'set ports {\ntypeof th dport\nelements = { 53 }\n}',
+      base('raw', 'type filter hook prerouting priority raw', 'th sport @ports notrack'),
+      base('nat', 'type nat hook prerouting priority dstnat', 'dnat ip to ip daddr map @to'),
+      forward('ct status ! dnat drop\nct state new reject'),
+    ].join('\n');
+    expect(walk(chains, { sourcePort: 53 })).toMatchObject({ verdict: 'accept', translated: false, untracked: true });
+    const tracked = walk(chains, { sourcePort: 54 });
+    expect(tracked).toMatchObject({ verdict: 'reject', translated: true });
+    expect(tracked).not.toHaveProperty('untracked');
+  });
+
+  test('tracks what is told too late not to be', () => {
+    expect(walk(forward('notrack\nct state new drop')).verdict).toBe('drop');
+    const late = base('late', 'type filter hook prerouting priority dstnat', 'notrack\nct state new drop');
+    expect(walk(late).verdict).toBe('drop');
+  });
+
   test('tells of a rule that it does not understand, and goes on', () => {
     const result = walk(forward('# payload, cmp, immediate\ndrop'));
     expect(result.verdict).toBe('drop');

@@ -64,8 +64,10 @@ export class PacketWalker implements Walker {
     state.hook = hook;
     for (const chain of this.#bases) {
       if (chain.hook.hook !== hook || state.verdict !== 'accept') continue;
-      if (chain.hook.type === 'filter' || !state.natDone) this.#chain(chain, state);
+      state.trackable &&= chain.hook.priority < trackingPriority;
+      if (chain.hook.type === 'filter' || !(state.natDone || state.untracked)) this.#chain(chain, state);
     }
+    state.trackable = false;
   }
 
   /** Whether evaluation of this hook's base chain ends here. */
@@ -103,9 +105,10 @@ export class PacketWalker implements Walker {
       case 'from node':
         return matches((state.packet.from === 'node') !== (statement.negated === true));
       case 'ct state':
-        return 'next statement';
+        return matches(!state.untracked);
       case 'ct status':
-        return matches(state.translated !== (statement.negated === true));
+        // Of no connection there is nothing to compare.
+        return matches(!state.untracked && state.translated !== (statement.negated === true));
       case 'jump':
         return this.#named(statement.chain, state) ? 'end' : 'next rule';
       case 'goto':
@@ -115,6 +118,9 @@ export class PacketWalker implements Walker {
       case 'reject':
         if (statement.with === undefined) return state.end('reject');
         return state.packet.protocol === 'tcp' ? state.end('reset') : 'no match';
+      case 'notrack':
+        state.untracked ||= state.trackable;
+        return 'next statement';
       case 'masquerade':
         state.masqueraded = true;
         return 'end';
@@ -187,6 +193,8 @@ export class PacketWalker implements Walker {
         return state.packet.protocol;
       case 'th dport':
         return state.port;
+      case 'th sport':
+        return state.packet.sourcePort ?? 0;
       case 'ct original ip daddr':
       case 'ct original ip6 daddr':
         return state.packet.destination;
@@ -200,6 +208,9 @@ export class PacketWalker implements Walker {
     }
   }
 }
+
+/** Where the kernel looks up a packet's connection, or begins one (NF_IP_PRI_CONNTRACK, linux/netfilter_ipv4.h). */
+const trackingPriority = -200;
 
 function masked(ip: Ip, mask: string): Ip {
   return ipFromBigInt(ipToBigInt(ip) & ipToBigInt(parseIp(mask)), familyOf(ip));
@@ -226,6 +237,9 @@ class WalkState {
   port: number;
   translated = false;
   masqueraded = false;
+  untracked = false;
+  /** Whether connection tracking has not had the packet yet. */
+  trackable = true;
   /** Whether the chains of address translation are not asked any more. */
   natDone = false;
 
@@ -248,7 +262,7 @@ class WalkState {
   }
 
   result(): WalkResult {
-    const { verdict, destination, port, translated, masqueraded, steps } = this;
-    return { verdict, destination, port, translated, masqueraded, steps };
+    const { verdict, destination, port, translated, masqueraded, untracked, steps } = this;
+    return { verdict, destination, port, translated, masqueraded, ...(untracked && { untracked }), steps };
   }
 }
