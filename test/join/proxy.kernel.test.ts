@@ -1,31 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openRoutes } from '../../src/kernel/links.ts';
-import { parseCidr } from '../../src/net/cidr.ts';
-import { parseIp } from '../../src/net/ip.ts';
+import { ask, endpoints, serveEndpoints } from '../../src/proxy/testing/loopback-bed.ts';
 import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from '../integration/joined-cluster.ts';
 
-const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
 const clusterIp = '10.96.0.7';
-const servers: Server[] = [];
+let closeEndpoints = () => {};
 let cluster: JoinedCluster;
 let config: string;
 
 beforeAll(async () => {
-  const routes = openRoutes();
-  routes.setLink('lo', { up: true });
-  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
-  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
-  routes.close();
-  for (const ip of endpoints) {
-    const server = createServer((socket) => socket.end(ip));
-    await once(server.listen(8080, ip), 'listening');
-    servers.push(server);
-  }
+  closeEndpoints = await serveEndpoints();
   cluster = await startJoinedCluster();
   await cluster.kubectl('apply', '-k', join(checkout, 'deploy/proxy'));
   const configured = await readFile(join(checkout, 'deploy/proxy/config.yaml'), 'utf8');
@@ -49,24 +36,14 @@ beforeAll(async () => {
   });
 }, 60_000);
 afterAll(async () => {
-  for (const server of servers) server.close();
+  closeEndpoints();
   await cluster.close();
 });
 
 /** Who answers, or why nobody does. */
-async function ask(): Promise<string> {
-  const socket = connect({ host: clusterIp, port: 80, localAddress: endpoints[0] });
-  try {
-    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(2_000) });
-    return String(data);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? String(error);
-  } finally {
-    socket.destroy();
-  }
-}
+const askService = () => ask(clusterIp, 80, 2_000);
 
-const isAnswered = () => vi.waitFor(async () => expect(endpoints).toContain(await ask()), { timeout: 15_000 });
+const isAnswered = () => vi.waitFor(async () => expect(endpoints).toContain(await askService()), { timeout: 15_000 });
 
 /** Root with these capabilities alone, as the container of the DaemonSet is. */
 const rootWith = (...capabilities: string[]) => [
@@ -118,7 +95,7 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     timeout: 30_000,
   }, async () => {
     execFileSync('iptables-restore', ['--noflush'], { input: left });
-    expect(await ask()).toBe('ECONNREFUSED');
+    expect(await askService()).toBe('ECONNREFUSED');
     const proxy = startProxy();
     await isAnswered();
     await vi.waitFor(() => expect(chains()).toEqual(['KUBE-KUBELET-CANARY', 'KUBE-FIREWALL']), { timeout: 15_000 });
@@ -142,7 +119,7 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     const open: Promise<void>[] = [];
     // 200 a second.
     const load = setInterval(() => {
-      open.push(ask().then((answer) => void answers.set(answer, (answers.get(answer) ?? 0) + 1)));
+      open.push(askService().then((answer) => void answers.set(answer, (answers.get(answer) ?? 0) + 1)));
     }, 5);
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await proxy.stop(signal);
@@ -158,6 +135,6 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
     expect(await cluster.refusals()).toEqual([]);
     expect(await proxy.stop()).toBe(0);
-    expect(endpoints).toContain(await ask());
+    expect(endpoints).toContain(await askService());
   });
 });
