@@ -22,7 +22,8 @@ beforeAll(async () => {
     configured
       .replace('/etc/signalbox/kubeconfig.yaml', await cluster.kubeconfigOf('signalbox-proxy'))
       // Here is no kubelet that has given that already.
-      .replace('-997', '500'),
+      .replace('-997', '500')
+      .concat('nftables: {syncPeriod: 1s}\n'),
   );
   const { admin } = cluster;
   await admin.create('nodes', { metadata: { name: 'node-1' } });
@@ -81,6 +82,24 @@ COMMIT
 COMMIT
 `;
 
+/** The same in its nftables mode. */
+const tables = `
+table ip kube-proxy {
+  chain nat-prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr ${clusterIp} tcp dport 80 dnat to 10.244.1.2:9
+  }
+  chain nat-output {
+    type nat hook output priority -100;
+    ip daddr ${clusterIp} tcp dport 80 dnat to 10.244.1.2:9
+  }
+}
+table ip6 kube-proxy {
+  chain services {
+  }
+}
+`;
+
 const chains = () =>
   ['nat', 'filter'].flatMap((table) =>
     [
@@ -101,6 +120,32 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     await vi.waitFor(() => expect(chains()).toEqual(['KUBE-KUBELET-CANARY', 'KUBE-FIREWALL']), { timeout: 15_000 });
     expect(await proxy.stop()).toBe(0);
     expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+  });
+
+  test('takes over from kube-proxy in nftables mode, and tells of one that works beside it', {
+    timeout: 60_000,
+  }, async () => {
+    execFileSync('nft', ['-f', '-'], { input: tables });
+    expect(await askService()).toBe('ECONNREFUSED');
+    const proxy = startProxy();
+    await isAnswered();
+    const names = () => execFileSync('nft', ['list', 'tables']).toString();
+    await vi.waitFor(() => expect(names()).not.toContain('kube-proxy'), { timeout: 15_000 });
+    expect(names()).toContain('table ip signalbox\n');
+    const isTold = (message: string) =>
+      vi.waitFor(() => expect(proxy.log.some(({ msg }) => String(msg).includes(message))).toBe(true), {
+        timeout: 15_000,
+      });
+    await isTold('removed what kube-proxy had left');
+    execFileSync('nft', ['-f', '-'], { input: tables });
+    await isTold('A kube-proxy works on this node, too');
+    const events = async () => (await cluster.admin.list('events', {})).items.map(({ reason }) => reason);
+    await vi.waitFor(async () => expect(await events()).toContain('KubeProxyRunning'), { timeout: 15_000 });
+    expect(await proxy.stop()).toBe(0);
+    // The way back leaves it alone: it may serve already.
+    execFileSync(process.execPath, [join(checkout, 'bin/signalbox'), 'proxy', '--cleanup']);
+    expect(names()).not.toContain('signalbox');
+    for (const family of ['ip', 'ip6']) execFileSync('nft', ['delete', 'table', family, 'kube-proxy']);
   });
 
   test('without CAP_NET_ADMIN it ends, and says that the kernel refuses', { timeout: 30_000 }, async () => {
