@@ -25,7 +25,7 @@ const component = 'signalbox-speaker';
 export async function runSpeaker(config: SpeakerConfig, signal: AbortSignal): Promise<void> {
   const log = createLogger('speaker');
   const nodeName = (config.nodeName ?? hostname()).trim().toLowerCase();
-  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component });
+  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component }, { log });
   const events = createEventRecorder(client, { component, host: nodeName, log });
   const metrics = new MetricRegistry();
   const moves = metrics.counters({
