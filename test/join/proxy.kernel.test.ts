@@ -155,9 +155,38 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     expect(log.at(-1)?.msg).toMatch(/\[KERNEL_\w+\]$/);
   });
 
+  test('without any right it says which are missing, does not end, and serves when it has them', {
+    timeout: 60_000,
+  }, async () => {
+    const account = { namespace: 'kube-system', name: 'poor-proxy' };
+    await cluster.admin.create('serviceAccounts', { metadata: account });
+    const poor = `${config}.poor`;
+    const mine = await cluster.kubeconfigOf('poor-proxy');
+    await writeFile(poor, (await readFile(config, 'utf8')).replace(/kubeconfig: .*/, `kubeconfig: ${mine}`));
+    const proxy = startComponent(['proxy', '--config', poor, '--hostname-override', 'node-1'], rootWith('net_admin'));
+    const said = () => proxy.log.map(({ err }) => (err as { message?: string } | undefined)?.message ?? '').join('\n');
+    for (const right of ['services', 'nodes', 'endpointslices.discovery.k8s.io'])
+      await vi.waitFor(
+        () => expect(said()).toMatch(new RegExp(`poor-proxy may not list ${right} .*\\[API_FORBIDDEN\\]`)),
+        {
+          timeout: 15_000,
+        },
+      );
+    await cluster.admin.create('clusterRoleBindings', {
+      metadata: { name: 'poor-proxy' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'signalbox-proxy' },
+      subjects: [{ kind: 'ServiceAccount', ...account }],
+    });
+    const isReady = async () => expect((await fetch('http://127.0.0.1:10256/healthz')).status).toBe(200);
+    await vi.waitFor(isReady, { timeout: 30_000 });
+    await isAnswered();
+    expect(await proxy.stop()).toBe(0);
+  });
+
   test('works with that capability and the rights of its role, and is replaced without a connection lost', {
     timeout: 60_000,
   }, async () => {
+    const refusals = await cluster.refusals();
     let proxy = startProxy();
     await isAnswered();
     const answers = new Map<string, number>();
@@ -178,7 +207,7 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     expect([...answers.keys()].sort()).toEqual(endpoints);
     // A right or setting that is lacking would be told.
     expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
-    expect(await cluster.refusals()).toEqual([]);
+    expect(await cluster.refusals()).toEqual(refusals);
     expect(await proxy.stop()).toBe(0);
     expect(endpoints).toContain(await askService());
   });
