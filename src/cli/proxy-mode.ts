@@ -1,4 +1,4 @@
-import { askSupervisor } from '../cluster/control.ts';
+import { askForProxyMode } from '../cluster/control.ts';
 import { requireRunning } from '../cluster/state.ts';
 import { readProxyMode } from './choices.ts';
 
@@ -10,6 +10,6 @@ export async function proxyMode(mode: string, options: { readonly name: string }
     console.log(`Cluster ${record.name} is in proxy mode ${wanted} already.`);
     return;
   }
-  await askSupervisor(paths, { proxyMode: wanted }, (node) => console.log(`${node} is in proxy mode ${wanted}.`));
+  await askForProxyMode(paths, wanted, (node) => console.log(`${node} is in proxy mode ${wanted}.`));
   console.log(`Cluster ${record.name} went from proxy mode ${record.proxyMode} to ${wanted}.`);
 }

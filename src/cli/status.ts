@@ -2,7 +2,10 @@ import type { Node, Pod, Service } from '../api/generated/types.ts';
 import { objectKey } from '../api/object.ts';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
-import { requireRunning } from '../cluster/state.ts';
+import type { Announcement } from '../cluster/announcements.ts';
+import { askForAnnouncements } from '../cluster/control.ts';
+import { type ClusterPaths, requireRunning } from '../cluster/state.ts';
+import { announcedAddresses } from '../speaker/announced.ts';
 
 /** What runs: the cluster, its nodes, and how many Pods and Services it has. */
 export async function status(options: { readonly name: string; readonly output: 'text' | 'json' }): Promise<void> {
@@ -24,6 +27,7 @@ export async function status(options: { readonly name: string; readonly output: 
       nodes: nodes.items.map(nodeReport),
       pods: podReport(pods.items),
       services: serviceReport(services.items),
+      loadBalancers: balancerReports(services.items, await announcements(paths, services.items)),
     };
     console.log(options.output === 'json' ? JSON.stringify(report, null, 2) : text(report));
   } finally {
@@ -58,18 +62,40 @@ function serviceReport(services: readonly Service[]) {
   return { total: services.length };
 }
 
+/** Nothing where no address is to be announced, and where the cluster does not say. */
+async function announcements(paths: ClusterPaths, services: readonly Service[]): Promise<readonly Announcement[]> {
+  if (!services.some((service) => announcedAddresses(service).length > 0)) return [];
+  return askForAnnouncements(paths).catch(() => []);
+}
+
+function balancerReports(services: readonly Service[], announced: readonly Announcement[]) {
+  return services.flatMap((service) =>
+    announcedAddresses(service).map((address) => ({
+      service: objectKey(service),
+      address,
+      announcedBy: announced.filter((each) => each.address === address).map(({ by }) => by),
+    })),
+  );
+}
+
 type Report = {
   readonly [K in 'name' | 'startedAt' | 'proxyMode' | 'api' | 'kubeconfig' | 'log']: string;
 } & {
   readonly nodes: readonly ReturnType<typeof nodeReport>[];
   readonly pods: ReturnType<typeof podReport>;
   readonly services: ReturnType<typeof serviceReport>;
+  readonly loadBalancers: ReturnType<typeof balancerReports>;
 };
 
 function text(report: Report): string {
   const minutes = Math.floor((Date.now() - Date.parse(report.startedAt)) / 60_000);
   const nodes = report.nodes.map(
     (n) => `  ${n.name.padEnd(10)}${column(n.ips, 17)}Pods ${column(n.podCidrs, 18)}${n.ready ? 'Ready' : 'not Ready'}`,
+  );
+  const widest = Math.max(0, ...report.loadBalancers.map(({ address }) => address.length)) + 2;
+  const balancers = report.loadBalancers.map(
+    ({ address, service, announcedBy }) =>
+      `    ${address.padEnd(widest)}${service}, announced by ${announcedBy.join(', ') || 'nobody'}`,
   );
   return [
     `Cluster ${report.name} has been up for ${minutes} min, proxy mode ${report.proxyMode}.`,
@@ -78,6 +104,7 @@ function text(report: Report): string {
     '',
     `  Pods        ${report.pods.ready} of ${report.pods.total} Ready`,
     `  Services    ${report.services.total}`,
+    ...(balancers.length > 0 ? ['  Addresses of load balancers', ...balancers] : []),
     `  API         ${report.api}`,
     `  kubeconfig  ${report.kubeconfig}`,
     `  log         ${report.log}`,

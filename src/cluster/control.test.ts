@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SignalboxError } from '../errors/error.ts';
-import { askSupervisor, serveControl } from './control.ts';
+import { askForAnnouncements, askForProxyMode, type ControlHandlers, serveControl } from './control.ts';
 import { type ClusterPaths, makeFolders, pathsIn } from './state.ts';
 
 let home: string;
@@ -23,17 +23,18 @@ afterEach(() => {
 
 async function ask(mode: 'nftables' | 'userspace') {
   const nodes: string[] = [];
-  await askSupervisor(paths, { proxyMode: mode }, (node) => nodes.push(node));
+  await askForProxyMode(paths, mode, (node) => nodes.push(node));
   return nodes;
 }
 
-function serve(handle: Parameters<typeof serveControl>[1]): void {
-  closers.push(serveControl(paths, handle));
+function serve(changeProxyMode: ControlHandlers['changeProxyMode']): void {
+  const announcements = async () => [{ address: '192.0.2.1', by: 'node-2' }];
+  closers.push(serveControl(paths, { changeProxyMode, announcements }));
 }
 
-describe('askSupervisor', () => {
+describe('askForProxyMode', () => {
   it('is told of each node, and of the end, however long the path is', async () => {
-    serve(async ({ proxyMode }, tellNode) => {
+    serve(async (proxyMode, tellNode) => {
       for (const node of ['node-1', 'node-2']) tellNode(`${node} ${proxyMode}`);
     });
     expect(await ask('userspace')).toEqual(['node-1 userspace', 'node-2 userspace']);
@@ -48,7 +49,7 @@ describe('askSupervisor', () => {
 
   it('has one request done after the other', async () => {
     const order: string[] = [];
-    serve(async ({ proxyMode }) => {
+    serve(async (proxyMode) => {
       order.push(`${proxyMode} begins`);
       await new Promise((resolve) => setTimeout(resolve, 30));
       order.push(`${proxyMode} ends`);
@@ -64,6 +65,17 @@ describe('askSupervisor', () => {
   });
 });
 
+describe('askForAnnouncements', () => {
+  it('is answered, also while the mode changes', async () => {
+    let end = () => {};
+    serve(() => new Promise((resolve) => (end = resolve)));
+    const change = ask('userspace');
+    expect(await askForAnnouncements(paths)).toEqual([{ address: '192.0.2.1', by: 'node-2' }]);
+    end();
+    await change;
+  });
+});
+
 describe('serveControl', () => {
   it('takes the place of a socket that a killed supervisor left, and survives nonsense', async () => {
     writeFileSync(join(paths.dir, 'control.sock'), '');
@@ -71,7 +83,7 @@ describe('serveControl', () => {
     expect(await ask('nftables')).toEqual([]);
     const folder = openSync(paths.dir, 'r');
     closers.push(() => closeSync(folder));
-    for (const nonsense of ['not json\n', '{"proxyMode":"magic"}\n', 'x'.repeat(10_000)]) {
+    for (const nonsense of ['not json\n', '{"proxyMode":"magic"}\n', 'null\n', 'x'.repeat(10_000)]) {
       const socket = connect(`/proc/self/fd/${folder}/control.sock`);
       socket.on('error', () => {});
       socket.end(nonsense);

@@ -3,16 +3,26 @@ import { createConnection, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { SignalboxError } from '../errors/error.ts';
 import { type ProxyMode, proxyModes } from '../proxy/proxy-mode.ts';
+import type { Announcement } from './announcements.ts';
 import { type FailureMessage, failureMessage } from './launch.ts';
 import type { ClusterPaths } from './state.ts';
 
-/** What a running cluster can be told. */
-export interface ControlRequest {
-  readonly proxyMode: ProxyMode;
-}
+/** What a running cluster can be told: to be in another mode, or to say who announces what. */
+type ControlRequest = { readonly proxyMode: ProxyMode } | { readonly announcements: true };
 
-/** What it says: each node that is done, then the end. */
-type ControlReply = { readonly node: string } | { readonly done: true } | FailureMessage;
+/** What it says: each node that is done, or what was asked for, then the end. */
+type ControlReply =
+  | { readonly node: string }
+  | { readonly announcements: readonly Announcement[] }
+  | { readonly done: true }
+  | FailureMessage;
+
+/** What is done when it is told so; a rejection is the answer, too. */
+export interface ControlHandlers {
+  /** Tells of each node that is done. Called again when that has ended. */
+  changeProxyMode(mode: ProxyMode, tellNode: (node: string) => void): Promise<void>;
+  announcements(): Promise<readonly Announcement[]>;
+}
 
 const socketName = 'control.sock';
 /** A request is one short line. */
@@ -20,20 +30,22 @@ const maxRequest = 4096;
 const requestTimeoutMs = 10_000;
 
 /**
- * Serves requests on a socket in the cluster's folder, which only its owner can enter; one at a time, in the order
- * they come. `handle` tells of each node that is done; its rejection is the answer too. Gives a way to end.
+ * Serves requests on a socket in the cluster's folder, which only its owner can enter. What changes something is done
+ * one at a time, in the order it comes. Gives a way to end.
  */
-export function serveControl(
-  paths: ClusterPaths,
-  handle: (request: ControlRequest, tellNode: (node: string) => void) => Promise<void>,
-): () => void {
+export function serveControl(paths: ClusterPaths, handlers: ControlHandlers): () => void {
   let last: Promise<unknown> = Promise.resolve();
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.setTimeout(requestTimeoutMs, () => socket.destroy());
     readRequest(socket, (request) => {
       socket.setTimeout(0);
-      last = last.then(() => answer(socket, (tellNode) => handle(request, tellNode)));
+      if ('announcements' in request)
+        void answer(socket, async (say) => say({ announcements: await handlers.announcements() }));
+      else
+        last = last.then(() =>
+          answer(socket, (say) => handlers.changeProxyMode(request.proxyMode, (node) => say({ node }))),
+        );
     });
   });
   rmSync(`${paths.dir}/${socketName}`, { force: true });
@@ -43,13 +55,35 @@ export function serveControl(
 }
 
 /**
- * Asks the cluster's supervisor, and resolves when it is done.
+ * Moves the cluster to another mode, and resolves when that is done.
  * @throws SignalboxError what the supervisor says; `CLUSTER_NOT_RUNNING` when it does not answer
  */
-export async function askSupervisor(
+export async function askForProxyMode(
+  paths: ClusterPaths,
+  proxyMode: ProxyMode,
+  onNode: (node: string) => void,
+): Promise<void> {
+  await askSupervisor(paths, { proxyMode }, (reply) => {
+    if ('node' in reply) onNode(reply.node);
+  });
+}
+
+/**
+ * Who announces which balancer's address.
+ * @throws SignalboxError `CLUSTER_NOT_RUNNING` when the supervisor does not answer
+ */
+export async function askForAnnouncements(paths: ClusterPaths): Promise<readonly Announcement[]> {
+  const all: Announcement[] = [];
+  await askSupervisor(paths, { announcements: true }, (reply) => {
+    if ('announcements' in reply) all.push(...reply.announcements);
+  });
+  return all;
+}
+
+async function askSupervisor(
   paths: ClusterPaths,
   request: ControlRequest,
-  onNode: (node: string) => void,
+  onReply: (reply: ControlReply) => void,
 ): Promise<void> {
   const folder = openSync(paths.dir, 'r');
   try {
@@ -59,7 +93,7 @@ export async function askSupervisor(
       const reply: ControlReply = JSON.parse(line);
       if ('failed' in reply) throw new SignalboxError(reply.failed.code, reply.failed);
       if ('done' in reply) return;
-      onNode(reply.node);
+      onReply(reply);
     }
   } catch (cause) {
     throw cause instanceof SignalboxError ? cause : noAnswer(paths, cause);
@@ -91,17 +125,21 @@ function readRequest(socket: Socket, onRequest: (request: ControlRequest) => voi
 
 function parseRequest(text: string): ControlRequest | undefined {
   try {
-    const proxyMode = proxyModes.find((mode) => mode === JSON.parse(text).proxyMode);
+    const request = JSON.parse(text);
+    if (request.announcements === true) return { announcements: true };
+    const proxyMode = proxyModes.find((mode) => mode === request.proxyMode);
     return proxyMode && { proxyMode };
   } catch {
     return undefined;
   }
 }
 
-async function answer(socket: Socket, work: (tellNode: (node: string) => void) => Promise<void>): Promise<void> {
-  const say = (reply: ControlReply) => socket.writable && socket.write(`${JSON.stringify(reply)}\n`);
+async function answer(socket: Socket, work: (say: (reply: ControlReply) => void) => Promise<void>): Promise<void> {
+  const say = (reply: ControlReply) => {
+    if (socket.writable) socket.write(`${JSON.stringify(reply)}\n`);
+  };
   try {
-    await work((node) => say({ node }));
+    await work(say);
     say({ done: true });
   } catch (error) {
     say(failureMessage(error));

@@ -113,7 +113,13 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
     prepare: async (planned) => prepareComponent(planned, surroundings),
     planFor: (mode) => planFor(mode).filter(({ command }) => command === 'proxy'),
   });
-  serveControl(paths, ({ proxyMode }, tellNode) => proxies.change(proxyMode, tellNode));
+  serveControl(paths, {
+    changeProxyMode: (mode, tellNode) => proxies.change(mode, tellNode),
+    announcements: async () => {
+      const { readAnnouncements } = await import('./announcements.ts');
+      return readAnnouncements(plan.nodes.map(({ name }) => network.node(name)));
+    },
+  });
   await Promise.race([
     bringUpApi(access, program),
     ...components.slice(0, 1).map((apiServer) => endedAtStart(apiServer, paths)),

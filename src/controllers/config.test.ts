@@ -58,6 +58,9 @@ describe('parseControllersConfig', () => {
       ],
     });
     expect(loadBalancer.pools[0]).not.toHaveProperty('namespaces');
+    const reserved = { name: 'c', addresses: ['192.0.2.0/30'], namespaceSelector: 'team in (a,b)' };
+    const [pool] = parseControllersConfig({ loadBalancer: { pools: [reserved] } }).loadBalancer.pools;
+    expect(['a', 'c'].map((team) => pool?.namespaceSelector?.({ team }))).toEqual([true, false]);
     expect(parseControllersConfig({}).loadBalancer.pools).toEqual([]);
   });
 

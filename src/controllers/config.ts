@@ -1,3 +1,4 @@
+import { type LabelMatcher, parseLabelSelector, SelectorError } from '../api/label-selector.ts';
 import {
   type ConfigFields,
   type ConfigValue,
@@ -63,8 +64,9 @@ export interface ControllersConfig {
  * - `leaderElection`: whether several may run, of which one works; default true
  * - `rootCaFile`: path
  * - `loadBalancer`: where addresses of Services of type LoadBalancer come from; without pools there are none:
- *   - `pools`: list of `{name, addresses, namespaces, autoAssign}`; `addresses` are blocks and `FIRST-LAST`, `namespaces`
- *     those whose Services may have them (default all), `autoAssign` whether they are given unasked (default true)
+ *   - `pools`: list of `{name, addresses, namespaces, namespaceSelector, autoAssign}`; `addresses` are blocks and
+ *     `FIRST-LAST`; Services of `namespaces` and of those with the labels of `namespaceSelector` (`team=a,env in (b,c)`)
+ *     may have them, without both all; `autoAssign` says whether they are given unasked (default true)
  *   - `className`: the `spec.loadBalancerClass` it serves; default `signalbox.dev/load-balancer`
  *   - `isDefault`: whether it serves Services without a class; default true
  *
@@ -108,12 +110,24 @@ function readPools(at: ConfigValue): AddressPool[] {
 
 function readPool(fields: ConfigFields): AddressPool {
   const namespaces = fields.optional('namespaces', readSome(readText));
+  const namespaceSelector = fields.optional('namespaceSelector', readSelector);
   return {
     name: fields.required('name', readText),
     ranges: fields.required('addresses', readSome(readRange)),
     autoAssign: fields.optional('autoAssign', readBoolean) ?? true,
     ...(namespaces === undefined ? {} : { namespaces }),
+    ...(namespaceSelector === undefined ? {} : { namespaceSelector }),
   };
+}
+
+function readSelector(at: ConfigValue): LabelMatcher {
+  const text = readText(at);
+  try {
+    return parseLabelSelector(text);
+  } catch (cause) {
+    if (!(cause instanceof SelectorError)) throw cause;
+    throw at.valueError('is not a label selector', 'write it as team=a,env in (prod,test)', cause);
+  }
 }
 
 function readRange(at: ConfigValue): AddressRange {

@@ -2,21 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { bundleTypeScript } from '../../test/run-typescript.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
-import { openRoutes } from '../kernel/links.ts';
-import { parseCidr } from '../net/cidr.ts';
-import { parseIp } from '../net/ip.ts';
 import { conntrackUsage } from './conntrack-watch.ts';
+import { ask, endpoints, serveEndpoints } from './testing/loopback-bed.ts';
 import { SmallApi, service, slice } from './testing/small-api.ts';
 
 const api = new SmallApi();
-const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
-const servers: Server[] = [];
+let closeEndpoints = () => {};
 let folder: string;
 let program: string;
 let proxy: ChildProcess | undefined;
@@ -55,21 +51,6 @@ function untilSynced(): Promise<void> {
   );
 }
 
-/** What answers at an address, or the error's code. */
-function ask(ip: string, port: number, timeoutMs = 5000): Promise<string> {
-  return new Promise((resolve) => {
-    const socket = connect({ host: ip, port, localAddress: endpoints[0] });
-    const done = (outcome: string) => {
-      clearTimeout(timer);
-      socket.destroy();
-      resolve(outcome);
-    };
-    const timer = setTimeout(() => done('TIMEOUT'), timeoutMs);
-    socket.once('data', (data) => done(String(data)));
-    socket.once('error', (error: NodeJS.ErrnoException) => done(error.code ?? error.message));
-  });
-}
-
 /** Makes this endpoint the only one of the Service, and waits until it answers. */
 async function serveFrom(ip: string): Promise<void> {
   api.put('endpointslices', slice('hello', ip, { port: 8080 }));
@@ -95,20 +76,7 @@ function startLoad(perSecond: number) {
 }
 
 beforeAll(async () => {
-  // Endpoints and client are this process: their addresses are on the loopback device, and so is the way to Services.
-  const routes = openRoutes();
-  routes.setLink('lo', { up: true });
-  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
-  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
-  routes.close();
-  for (const ip of endpoints) {
-    const server = createServer((socket) => {
-      socket.on('error', () => {});
-      socket.end(ip);
-    });
-    await once(server.listen(8080, ip), 'listening');
-    servers.push(server);
-  }
+  closeEndpoints = await serveEndpoints();
   folder = await mkdtemp(join(tmpdir(), 'signalbox-faults-'));
   const kubeconfig = join(folder, 'kubeconfig');
   await api.kubeconfig(kubeconfig);
@@ -138,7 +106,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await killProxy();
   api.close();
-  for (const server of servers) server.close();
+  closeEndpoints();
   await rm(folder, { recursive: true });
 });
 

@@ -50,6 +50,7 @@ async function cleanUp(backend: Backend, current: ProxyMode | undefined): Promis
 
 const lacks = ['KERNEL_LACKS_NFTABLES', 'KERNEL_LACKS_IPVS', 'KERNEL_LACKS_FEATURE', 'IPTABLES_ABSENT'] as const;
 
-function isLacking(error: unknown): boolean {
+/** Whether the kernel or the machine lacks a mode, which then has left nothing. */
+export function isLacking(error: unknown): boolean {
   return lacks.some((code) => isSignalboxError(error, code));
 }

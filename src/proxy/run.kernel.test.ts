@@ -1,22 +1,18 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { connect, createServer as createTcpServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { openConntrack } from '../kernel/conntrack.ts';
-import { openRoutes } from '../kernel/links.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
-import { parseCidr } from '../net/cidr.ts';
-import { parseIp } from '../net/ip.ts';
 import { parseProxyConfig } from './config.ts';
 import { runProxy } from './run.ts';
+import { ask, endpoints, serveEndpoints } from './testing/loopback-bed.ts';
 import { SmallApi, service, slice } from './testing/small-api.ts';
 
 const api = new SmallApi();
-const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
-const servers: Server[] = [];
+let closeEndpoints = () => {};
 const udpServers = endpoints.map(() => createSocket('udp4'));
 const client = createSocket('udp4');
 const stop = new AbortController();
@@ -24,16 +20,8 @@ let folder: string;
 let running: Promise<void>;
 
 beforeAll(async () => {
-  // Endpoints and client are this process: their addresses are on the loopback device, and so is the way to Services.
-  const routes = openRoutes();
-  routes.setLink('lo', { up: true });
-  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
-  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
-  routes.close();
+  closeEndpoints = await serveEndpoints();
   for (const [i, ip] of endpoints.entries()) {
-    const server = createTcpServer((socket) => socket.end(ip));
-    await once(server.listen(8080, ip), 'listening');
-    servers.push(server);
     const udp = udpServers[i];
     udp?.on('message', (_, from) => udp.send(ip, from.port, from.address));
     udp?.bind(5353, ip);
@@ -67,22 +55,12 @@ afterAll(async () => {
   await running;
   api.close();
   client.close();
-  for (const server of [...servers, ...udpServers]) server.close();
+  closeEndpoints();
+  for (const server of udpServers) server.close();
   await rm(folder, { recursive: true });
 });
 
-/** What answers at a Service's address, or the error's code. */
-async function ask(ip: string, port: number): Promise<string> {
-  const socket = connect({ host: ip, port, localAddress: endpoints[0] });
-  try {
-    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(1000) });
-    return String(data);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? String(error);
-  } finally {
-    socket.destroy();
-  }
-}
+const askSoon = (ip: string, port: number) => ask(ip, port, 1_000);
 
 async function askUdp(ip: string, port: number): Promise<string> {
   client.send('?', port, ip);
@@ -110,9 +88,9 @@ const get = async (url: string) => {
 
 describe('runProxy, in the kernel', () => {
   it('leads connections to a Service to its endpoint, and follows when it changes', async () => {
-    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[0]), { timeout: 5000 });
+    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[0]), { timeout: 5000 });
     api.put('endpointslices', slice('hello', endpoints[1], { port: 8080 }));
-    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]));
+    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]));
   });
 
   it('asks the API for no more than concerns it', () => {
@@ -139,9 +117,9 @@ describe('runProxy, in the kernel', () => {
 
   it('refuses at once when the last endpoint goes, and serves again when one comes', async () => {
     api.remove('endpointslices', 'hello-x');
-    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe('ECONNREFUSED'));
+    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe('ECONNREFUSED'));
     api.put('endpointslices', slice('hello', endpoints[1], { port: 8080 }));
-    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]));
+    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]));
   });
 
   it('moves a UDP client that never stops to the new endpoint', async () => {
@@ -177,8 +155,8 @@ describe('runProxy, in the kernel', () => {
     const kernel = openNftables('signalbox');
     kernel.remove('IPv4');
     kernel.close();
-    expect(await ask('10.96.0.7', 80)).not.toBe(endpoints[1]);
-    await vi.waitFor(async () => expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]), { timeout: 3000 });
+    expect(await askSoon('10.96.0.7', 80)).not.toBe(endpoints[1]);
+    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]), { timeout: 3000 });
   });
 
   it('says how it is', async () => {
@@ -203,7 +181,7 @@ describe('runProxy, in the kernel', () => {
   it('stops when told, and what it did goes on working', async () => {
     stop.abort();
     await running;
-    expect(await ask('10.96.0.7', 80)).toBe(endpoints[1]);
+    expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]);
     await expect(get('http://127.0.0.1:10256/healthz')).rejects.toThrow();
   });
 });

@@ -10,6 +10,7 @@ import { keepServingPages, servePages as openPages, type PageAddress, type Pages
 import type { ProxyConfig } from './config.ts';
 import { ConntrackWatch, conntrackUsage } from './conntrack-watch.ts';
 import { informerEvents } from './informer-events.ts';
+import { KubeProxyWatch, removeKubeProxyTables } from './kube-proxy-tables.ts';
 import { openForCleanup } from './leftovers.ts';
 import { openNodeKernel } from './node-kernel.ts';
 import { NodeProxy } from './node-proxy.ts';
@@ -47,7 +48,15 @@ export async function runProxy(
     serviceUid: source.serviceUid,
   });
   const openMode = openForCleanup(log);
-  const takeover = new Takeover({ mode: config.mode, succession, openMode, metrics, log, signal });
+  const takeover = new Takeover({
+    mode: config.mode,
+    succession,
+    openMode,
+    removeKubeProxyTables,
+    metrics,
+    log,
+    signal,
+  });
   const healthChecks: ServiceHealthServers = new ServiceHealthServers({
     log,
     after: takeover.alone,
@@ -58,15 +67,18 @@ export async function runProxy(
   const stream = source.follow(proxy);
   events.starting();
   signal.addEventListener('abort', () => stream.stop(), { once: true });
+  const { syncPeriod } = config.sync;
+  const conntrackWatch = new ConntrackWatch({ usage: conntrackUsage, log, events });
+  const kubeProxyWatch = new KubeProxyWatch({ log, events });
   try {
     // While the API server answers.
     await proxy.prepare();
     await Promise.all([
       beginWhenTold(proxy, Promise.all([stream.synced, takeover.begin()]), log),
-      completeWhenSynced(proxy, takeover, signal),
+      completeWhenSynced(proxy, takeover, signal).then(() => lookEvery(syncPeriod, kubeProxyWatch, signal)),
       // As long as there is a predecessor, it is the one that is asked.
       takeover.alone.then(() => servePages(proxy, config, { metrics, log, signal })),
-      watchConntrack(new ConntrackWatch({ usage: conntrackUsage, log, events }), config.sync.syncPeriod, signal),
+      lookEvery(syncPeriod, conntrackWatch, signal),
     ]);
   } finally {
     stream.stop();
@@ -129,7 +141,7 @@ async function serve(
   await server.close();
 }
 
-async function watchConntrack(watch: ConntrackWatch, period: number, signal: AbortSignal): Promise<void> {
+async function lookEvery(period: number, watch: { look(): void }, signal: AbortSignal): Promise<void> {
   const timer = setInterval(() => watch.look(), period);
   await aborted(signal);
   clearInterval(timer);

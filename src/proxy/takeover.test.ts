@@ -45,6 +45,7 @@ function takeover({
     mode: 'nftables',
     succession: succession?.(note) ?? noPredecessor,
     openMode,
+    removeKubeProxyTables: async () => [],
     metrics: { cleanupFailed: (mode) => note(`counted ${mode}`) },
     log,
     signal: stop.signal,

@@ -14,6 +14,8 @@ export interface TakeoverOptions {
   readonly succession: Succession;
   /** Opens other modes, to remove what they left. */
   readonly openMode: OpenMode;
+  /** Removes what kube-proxy left that no mode of ours has, and gives what that was. */
+  readonly removeKubeProxyTables: () => Promise<readonly string[]>;
   readonly metrics: Pick<ProxyMetrics, 'cleanupFailed'>;
   readonly log: Logger;
   /** Ends all waiting. */
@@ -104,11 +106,13 @@ export class Takeover {
   }
 
   async #removeOnce(): Promise<void> {
-    const { mode, openMode, log, metrics } = this.#options;
+    const { mode, openMode, removeKubeProxyTables, log, metrics } = this.#options;
     const found = await removeLeftovers(openMode, mode);
     for (const { mode: of, removed } of found) {
       if (removed.length > 0) log.info({ of, removed }, 'removed what another mode had left');
     }
+    const tables = await removeKubeProxyTables();
+    if (tables.length > 0) log.info({ removed: tables }, 'removed what kube-proxy had left');
     const failed = found.find(({ error }) => error !== undefined);
     if (failed === undefined) return;
     metrics.cleanupFailed(failed.mode);

@@ -25,12 +25,12 @@ const component = 'signalbox-speaker';
 export async function runSpeaker(config: SpeakerConfig, signal: AbortSignal): Promise<void> {
   const log = createLogger('speaker');
   const nodeName = (config.nodeName ?? hostname()).trim().toLowerCase();
-  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component });
+  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component }, { log });
   const events = createEventRecorder(client, { component, host: nodeName, log });
   const metrics = new MetricRegistry();
   const moves = metrics.counters({
     name: 'signalbox_speaker_events_total',
-    help: 'How often an address was taken up (assigned), found with somebody else (in-use), or claimed by them (conflict).',
+    help: 'How often an address was taken up (assigned), found with somebody else (in-use), claimed by them (conflict), or answered for by the kernel (kernel-answers).',
     labels: ['kind'],
   });
   const proxy = new ProxyWatch({ url: config.proxyHealth, onChange: () => speaker.review() });
@@ -104,6 +104,9 @@ function tell({ kind, address, mac, ...event }: SpeakerEvent, { client, events, 
     } else if (kind === 'conflict') {
       const message = `${address} is announced from node "${nodeName}", and ${mac} claims it too`;
       events.record(service, { type: 'Warning', reason: 'AddressConflict', message });
+    } else if (kind === 'kernel-answers') {
+      const message = `the kernel of node "${nodeName}" has ${address} on another device and answers for it on ${event.interface}, whoever announces it: set ipvs.strictARP of the node proxy, or net.ipv4.conf.all.arp_ignore to 1`;
+      events.record(service, { type: 'Warning', reason: 'KernelAnswersARP', message });
     } else {
       const message = `${address} is not announced: ${mac} on ${event.interface} of node "${nodeName}" has it already`;
       events.record(service, { type: 'Warning', reason: 'AddressInUse', message });

@@ -1,9 +1,11 @@
 import type { Logger } from '../component/log.ts';
 import { openLinkSocket } from '../kernel/link-layer/socket.ts';
 import { openRoutes, type Routes } from '../kernel/links.ts';
+import type { AddressEntry } from '../kernel/netlink/address-messages.ts';
 import { type NetlinkWatch, routeGroup, watchNetlink } from '../kernel/netlink/watch.ts';
 import { bits, cidrContains, parseCidr } from '../net/cidr.ts';
 import { familyOf, type Ip } from '../net/ip.ts';
+import { answersForOtherDevices } from './arp-settings.ts';
 import type { View } from './duty.ts';
 import { type Claim, type NodeFacts, rankNodes } from './election.ts';
 import { type DutyReport, LinkSpeaker, type SpokenLink } from './link-speaker.ts';
@@ -18,7 +20,7 @@ export interface Picture {
 
 /** What happened to an address, on which link, and whose link-layer address it is about. */
 export interface SpeakerEvent {
-  readonly kind: 'assigned' | 'in-use' | 'conflict';
+  readonly kind: 'assigned' | 'in-use' | 'conflict' | 'kernel-answers';
   readonly address: Ip;
   readonly interface: string;
   readonly mac: string;
@@ -37,6 +39,12 @@ export interface SpeakerOptions {
   readonly serves: (address: Ip) => boolean;
 }
 
+/** A device, and the addresses that belong there. */
+interface Placed {
+  readonly link: SpokenLink;
+  readonly addresses: ReadonlySet<Ip>;
+}
+
 /** One turn of the loop is enough for what came together. */
 const leastWaitMs = 5;
 const longestWaitMs = 60_000;
@@ -50,6 +58,7 @@ export class Speaker {
   readonly #routes: Routes;
   readonly #watch: NetlinkWatch;
   readonly #links = new Map<number, { readonly link: SpokenLink; readonly speaker: LinkSpeaker }>();
+  #answeredByKernel = new Set<string>();
   #picture: Picture = { claims: new Map(), nodes: [], isCurrent: false };
   #timer: NodeJS.Timeout | undefined;
   #wakesAt = Number.POSITIVE_INFINITY;
@@ -106,7 +115,8 @@ export class Speaker {
 
   #apply(): void {
     const views = this.#views();
-    const wanted = this.#placed([...views.keys()]);
+    const own = views.size === 0 ? [] : this.#routes.listAddresses();
+    const wanted = this.#placed([...views.keys()], own);
     for (const [index, { link, speaker }] of this.#links) {
       const now = wanted.find((each) => each.link.index === index);
       if (now?.link.mac === link.mac) continue;
@@ -116,10 +126,30 @@ export class Speaker {
       this.#links.delete(index);
     }
     for (const { link, addresses } of wanted) {
-      const own = new Map([...views].filter(([address]) => addresses.has(address)));
-      this.#speakerOn(link)?.setViews(own);
+      const mine = new Map([...views].filter(([address]) => addresses.has(address)));
+      this.#speakerOn(link)?.setViews(mine);
     }
     this.#tick();
+    this.#listenToKernel(wanted, own);
+  }
+
+  /** Tells, once, of addresses on a link that the kernel answers for as well, since it has them on another device. */
+  #listenToKernel(wanted: readonly Placed[], own: readonly AddressEntry[]): void {
+    const before = this.#answeredByKernel;
+    this.#answeredByKernel = new Set();
+    for (const { link, addresses } of wanted) {
+      // Of neighbour solicitations a kernel answers those for the very device alone.
+      const elsewhere = own.filter(
+        ({ ip, link: device }) => device !== link.index && familyOf(ip) === 'IPv4' && addresses.has(ip),
+      );
+      if (elsewhere.length === 0 || !answersForOtherDevices(link.name)) continue;
+      for (const { ip: address } of elsewhere) {
+        const about = `${address} ${link.name}`;
+        this.#answeredByKernel.add(about);
+        if (!before.has(about))
+          this.#options.onEvent({ kind: 'kernel-answers', address, interface: link.name, mac: link.mac });
+      }
+    }
   }
 
   /** Of all addresses that this node may announce. */
@@ -135,11 +165,11 @@ export class Speaker {
   }
 
   /** Devices that lead somewhere, with the addresses that belong there. */
-  #placed(addresses: readonly Ip[]): { readonly link: SpokenLink; readonly addresses: ReadonlySet<Ip> }[] {
+  #placed(addresses: readonly Ip[], known: readonly AddressEntry[]): Placed[] {
     if (addresses.length === 0) return [];
     const { interfaces } = this.#options;
     // A block of one address is no link: so lie the addresses of Services on kube-ipvs0.
-    const own = this.#routes.listAddresses().filter(({ ip, prefix }) => prefix < bits(familyOf(ip)));
+    const own = known.filter(({ ip, prefix }) => prefix < bits(familyOf(ip)));
     return this.#routes.listLinks().flatMap(({ index, name, mac, running }) => {
       if (!running || mac === undefined || name === 'lo' || interfaces?.includes(name) === false) return [];
       const blocks = own.filter((each) => each.link === index).map(({ ip, prefix }) => parseCidr(`${ip}/${prefix}`));

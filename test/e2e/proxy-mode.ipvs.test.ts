@@ -1,20 +1,32 @@
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { startLoad } from './load.ts';
-import { root, Signalbox } from './signalbox.ts';
+import { eventually, root, Signalbox } from './signalbox.ts';
 
-const hello = join(root, 'examples/hello.yaml');
-let box: Signalbox;
-beforeEach(() => {
-  box = new Signalbox();
-});
-afterEach(() => box.close());
+const balanced = `
+apiVersion: v1
+kind: Service
+metadata: {name: balanced}
+spec:
+  type: LoadBalancer
+  selector: {app: hello}
+  ports: [{port: 80, targetPort: 8080}]
+`;
+const box = new Signalbox();
+beforeAll(async () => {
+  const manifests = ['-f', join(root, 'examples/hello.yaml'), '-f', box.manifest('balanced.yaml', balanced)];
+  await box.must('up', '--nodes', '1', '--proxy-mode', 'ipvs', '--wait', '120s', ...manifests);
+}, 180_000);
+afterAll(() => box.close());
+
+const onNode = (script: string) => box.must('exec', 'node/node-1', '--', 'sh', '-c', script);
+const onClient = (script: string) => box.must('exec', 'client', '--', 'sh', '-c', script);
 
 /** Names of what modes have in the node's kernel. */
 async function traces() {
   const listings = ['iptables-save', 'ipset list -n', 'ipvsadm -Sn', 'ip -br link'];
   const script = listings.join(' && echo -- && ');
-  const all = await box.must('exec', 'node/node-1', '--', 'sh', '-c', script);
+  const all = await onNode(script);
   const [rules = '', sets = '', servers = '', links = ''] = all.split('--\n');
   let table = '';
   const chains: string[] = [];
@@ -30,10 +42,49 @@ async function traces() {
   };
 }
 
+test('signalbox speaker answers for what the node has on its dummy device, and the kernel does not', {
+  timeout: 120_000,
+}, async () => {
+  const inStatus = [
+    'get',
+    'service',
+    'balanced',
+    '-o',
+    'jsonpath={.status.loadBalancer.ingress[0].ip} {.spec.clusterIP}',
+  ];
+  const [address = '', clusterIp = ''] = (await box.kubectlMust(...inStatus)).split(' ');
+  const onDevice = () => onNode('ip -o address show dev kube-ipvs0');
+  await eventually(
+    'the address on the device',
+    async () => (await onDevice()).includes(` ${address}/32 `) || undefined,
+  );
+  expect(await onDevice()).toContain(` ${clusterIp}/32 `);
+
+  await eventually('an answer', async () => {
+    const answer = await onClient(`curl -sS -m 5 http://${address} || true`);
+    return answer === 'Hello Kubernetes!' || undefined;
+  });
+  const mac = /link\/ether (\S+)/.exec(await onNode('ip -o link show eth1'))?.[1];
+  expect(await onClient(`ip -o neighbor show ${address}`)).toContain(` lladdr ${mac} `);
+  // The cluster's address is on the same device, and nobody announces it.
+  const asked = `ip route add ${clusterIp} dev eth0; curl -sS -m 5 http://${clusterIp} 2>&1 || ip -o neighbor show ${clusterIp}`;
+  expect(await onClient(asked)).toMatch(/ (FAILED|INCOMPLETE)\s*$/);
+  expect(await box.kubectlMust('describe', 'service', 'balanced')).not.toContain('KernelAnswersARP');
+
+  await onNode('sysctl -qw net.ipv4.conf.all.arp_ignore=0');
+  const warning = `KernelAnswersARP .*the kernel of node "node-1" has ${address} on another device and answers for it on eth1`;
+  await eventually('a warning', async () => {
+    const told = await box.kubectlMust('describe', 'service', 'balanced');
+    return new RegExp(warning).test(told) || undefined;
+  });
+  expect(await onClient(`ip neighbor del ${clusterIp} dev eth0; curl -sS -m 5 http://${clusterIp}`)).toBe(
+    'Hello Kubernetes!',
+  );
+});
+
 test('proxy-mode goes from ipvs and comes back to it, no new connection fails, and nothing stays', {
   timeout: 300_000,
 }, async () => {
-  await box.must('up', '--nodes', '1', '--proxy-mode', 'ipvs', '--wait', '120s', '-f', hello);
   const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
   const load = await startLoad(box, `http://${ip}`, { perSecond: 10, timeoutMs: 20_000 });
   const first = await traces();

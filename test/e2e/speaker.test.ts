@@ -72,6 +72,9 @@ describe('signalbox speaker, in the nodes of a cluster', () => {
     const second = await announcer();
     expect(second).not.toBe(first);
     expect(await neighbor()).toBe(await macOf(second));
+    const { loadBalancers } = JSON.parse(await box.must('status', '-o', 'json'));
+    expect(loadBalancers).toEqual([{ service: 'default/announced', address, announcedBy: [second] }]);
+    expect(await box.must('status')).toContain(`${address}  default/announced, announced by ${second}\n`);
   });
 
   test('under externalTrafficPolicy Local a node with endpoints alone', async () => {

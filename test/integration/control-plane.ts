@@ -19,9 +19,15 @@ export interface ControlPlane {
   close(): Promise<void>;
 }
 
-/** Starts a control plane in this process; `config` as in the controllers' configuration file. */
-export async function startControlPlane(config: object = {}): Promise<ControlPlane> {
-  const server = await startTestServer();
+/**
+ * Starts a control plane in this process; `config` as in the controllers' configuration file, `changes` of the API
+ * server's.
+ */
+export async function startControlPlane(
+  config: object = {},
+  changes: Parameters<typeof startTestServer>[0] = {},
+): Promise<ControlPlane> {
+  const server = await startTestServer(changes);
   const client = connect(server.admin);
   const controllers = startControllers(parseControllersConfig(config), {
     client: server.admin,

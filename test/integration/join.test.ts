@@ -1,11 +1,17 @@
 import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { PolicyRule } from '../../src/api/generated/types.ts';
 import { connect } from '../../src/client/client.ts';
 import { createEventRecorder } from '../../src/client/events.ts';
+import { writeKubeconfig } from '../../src/client/kubeconfig.ts';
 import { runAsLeader } from '../../src/client/leader-election.ts';
 import type { ApiClient } from '../../src/client/types.ts';
 import { aborted } from '../../src/component/abort.ts';
@@ -16,7 +22,13 @@ import { DnsServer } from '../../src/dns/server.ts';
 import { informerEvents } from '../../src/proxy/informer-events.ts';
 import { ProxyEvents } from '../../src/proxy/proxy-events.ts';
 import { freePort } from '../free-port.ts';
-import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from './joined-cluster.ts';
+import {
+  type ComponentProcess,
+  checkout,
+  type JoinedCluster,
+  startComponent,
+  startJoinedCluster,
+} from './joined-cluster.ts';
 
 let cluster: JoinedCluster;
 beforeAll(async () => {
@@ -159,6 +171,113 @@ describe('deploy/', () => {
         const said = `system:serviceaccount:kube-system:${account} may not ${missing.verb} ${missing.resource}${group} `;
         await expect.poll(() => lines.filter((line) => line.startsWith(said)), { timeout: 10_000 }).not.toEqual([]);
         expect(lines.every((line) => line.startsWith(said) && line.endsWith('[API_FORBIDDEN]'))).toBe(true);
+      }
+    },
+  );
+});
+
+/** How a component is configured that shares this machine's network with others. */
+async function configured(component: string): Promise<string[]> {
+  const at = async () => ({ address: '127.0.0.1', port: await freePort() });
+  const bound = async () => `127.0.0.1:${await freePort()}`;
+  const configs = {
+    dns: async () => ({ clusterDomain: 'cluster.local', listen: [await at()], health: await at(), ready: await at() }),
+    speaker: async () => ({ nodeName: 'node-1', healthzBindAddress: await bound(), metricsBindAddress: await bound() }),
+    controllers: async () => ({
+      controllers: ['endpointslice', 'endpoints', 'endpointslicemirroring', 'loadbalancer'],
+    }),
+  };
+  const path = join(cluster.server.dir, `${component}-${randomUUID()}.json`);
+  await writeFile(path, JSON.stringify(await configs[component as keyof typeof configs]()));
+  return ['--config', path];
+}
+
+/** What a server has that is older than EndpointSlices: Leases, which are as they are sent, and a version. */
+async function answerAsOld(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { method, url = '' } = request;
+  const sent = method === 'GET' ? '' : await text(request);
+  response.setHeader('content-type', 'application/json');
+  if (url === '/version') response.end(JSON.stringify({ major: '1', minor: '16', gitVersion: 'v1.16.15' }));
+  else if (url.includes('/leases') && method !== 'GET') response.writeHead(201).end(sent);
+  else
+    response.writeHead(404).end(JSON.stringify({ kind: 'Status', status: 'Failure', reason: 'NotFound', code: 404 }));
+}
+
+const errorsOf = ({ log }: ComponentProcess) =>
+  log.map(({ err }) => (err as { message?: string } | undefined)?.message ?? '').filter((message) => message !== '');
+
+describe('a component that comes to a cluster', () => {
+  test.each([
+    ['dns', ['list services', 'list endpointslices.discovery.k8s.io']],
+    ['speaker', ['list services', 'list nodes', 'list endpointslices.discovery.k8s.io']],
+    ['controllers', ['get leases.coordination.k8s.io']],
+  ])(
+    '%s without any right says which are missing, does not end, and begins when it has them',
+    {
+      timeout: 60_000,
+    },
+    async (component, missing) => {
+      const account = `poor-${component}`;
+      const place = { namespace: 'kube-system', name: account };
+      await cluster.admin.create('serviceAccounts', { metadata: place });
+      const kubeconfig = ['--kubeconfig', await cluster.kubeconfigOf(account)];
+      const process = startComponent([component, ...kubeconfig, ...(await configured(component))]);
+      try {
+        for (const right of missing) {
+          const said = `system:serviceaccount:kube-system:${account} may not ${right} `;
+          await expect
+            .poll(() => errorsOf(process), { timeout: 20_000 })
+            .toContainEqual(expect.stringMatching(new RegExp(`^${said}.*\\[API_FORBIDDEN\\]$`)));
+        }
+        const subjects = [{ kind: 'ServiceAccount', ...place }];
+        const apiGroup = 'rbac.authorization.k8s.io';
+        const role = `signalbox-${component}`;
+        if (component === 'controllers')
+          await cluster.admin.create('roleBindings', {
+            metadata: place,
+            roleRef: { apiGroup, kind: 'Role', name: role },
+            subjects,
+          });
+        await cluster.admin.create('clusterRoleBindings', {
+          metadata: { name: account },
+          roleRef: { apiGroup, kind: 'ClusterRole', name: role },
+          subjects,
+        });
+        await expect
+          .poll(() => process.log.map(({ msg }) => msg), { timeout: 30_000 })
+          .toContain('the API server grants this now');
+        expect(process.child.exitCode).toBeNull();
+      } finally {
+        expect(await process.stop()).toBe(0);
+      }
+    },
+  );
+
+  test.each(['dns', 'speaker', 'controllers'])(
+    '%s says that a server is too old, and does not end',
+    {
+      timeout: 60_000,
+    },
+    async (component) => {
+      const old = createServer((request, response) => void answerAsOld(request, response));
+      await once(old.listen(0, '127.0.0.1'), 'listening');
+      const server = `http://127.0.0.1:${(old.address() as AddressInfo).port}`;
+      const kubeconfig = join(cluster.server.dir, `old-${component}.kubeconfig`);
+      await writeKubeconfig(kubeconfig, {
+        name: 'old',
+        server,
+        certificateAuthority: '',
+        clientCertificate: '',
+        clientKey: '',
+      });
+      const process = startComponent([component, '--kubeconfig', kubeconfig, ...(await configured(component))]);
+      try {
+        const said = `API server ${server} (Kubernetes v1.16.15) does not serve`;
+        await expect.poll(() => errorsOf(process), { timeout: 20_000 }).toContainEqual(expect.stringContaining(said));
+        expect(process.child.exitCode).toBeNull();
+      } finally {
+        expect(await process.stop()).toBe(0);
+        old.close();
       }
     },
   );

@@ -1,6 +1,8 @@
 import { pino } from 'pino';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Service } from '../../src/api/generated/types.ts';
+import type { ObjectPlace } from '../../src/client/types.ts';
+import { sleep } from '../../src/component/backoff.ts';
 import { parseControllersConfig } from '../../src/controllers/config.ts';
 import { startControllers } from '../../src/controllers/run.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
@@ -9,6 +11,7 @@ const loadBalancer = {
   pools: [
     { name: 'small', addresses: ['192.0.2.8-192.0.2.9'] },
     { name: 'asked', addresses: ['203.0.113.0/24'], autoAssign: false },
+    { name: 'team', addresses: ['198.51.100.64/29'], namespaceSelector: 'team=a' },
   ],
 };
 let plane: ControlPlane;
@@ -36,8 +39,8 @@ const eventsOf = async (name: string) =>
   (await plane.client.list('events', { namespace: 'default' })).items
     .filter(({ involvedObject }) => involvedObject?.name === name)
     .map(({ type, reason, message }) => `${type} ${reason}: ${message}`);
-const patch = (name: string, body: object) =>
-  plane.client.patch('services', { namespace: 'default', name }, { type: 'merge', body });
+const patchOf = (place: ObjectPlace, body: object) => plane.client.patch('services', place, { type: 'merge', body });
+const patch = (name: string, body: object) => patchOf({ namespace: 'default', name }, body);
 const eventually = { timeout: 10_000 };
 
 describe('loadBalancerController', { timeout: 30_000 }, () => {
@@ -78,6 +81,38 @@ describe('loadBalancerController', { timeout: 30_000 }, () => {
     await expect.poll(() => ipsOf('third'), eventually).toEqual(['192.0.2.8']);
     await patch('asks', { spec: { loadBalancerIP: '203.0.113.5' } });
     await expect.poll(() => ipsOf('asks'), eventually).toEqual(['203.0.113.5']);
+  });
+
+  test('keeps the address of a Service that comes to ask for what cannot be had, and says so until it can', async () => {
+    await create('keeps');
+    await expect.poll(() => ipsOf('keeps'), eventually).toEqual(['192.0.2.8']);
+    const finished = await create('asked', { loadBalancerIP: '203.0.113.5' });
+    await expect.poll(() => ipsOf('asked'), eventually).toEqual(['203.0.113.5']);
+    await patch('keeps', { metadata: { annotations: { 'signalbox.dev/load-balancer-ips': '203.0.113.5' } } });
+    const failure = async () =>
+      (await get('keeps')).status?.conditions?.map(({ lastTransitionTime: _, ...rest }) => rest);
+    const message = expect.stringMatching(/^203\.0\.113\.5 cannot be had: default\/asked has it/);
+    const condition = { type: 'signalbox.dev/AllocationFailed', status: 'True', reason: 'KeepsAddress', message };
+    await expect.poll(failure, eventually).toEqual([condition]);
+    expect(await ipsOf('keeps')).toEqual(['192.0.2.8']);
+    await expect
+      .poll(() => eventsOf('keeps'), eventually)
+      .toContainEqual(expect.stringMatching(/^Warning AllocationFailed: .*; it keeps \["192\.0\.2\.8"\]$/));
+    await plane.client.delete('services', finished.metadata);
+    await expect.poll(() => ipsOf('keeps'), eventually).toEqual(['203.0.113.5']);
+    expect(await failure()).toBeUndefined();
+  });
+
+  test('gives a pool to namespaces with its labels, from when they have them', async () => {
+    const place = { namespace: 'labeled', name: 's' };
+    const { metadata } = await plane.client.create('namespaces', { metadata: { name: 'labeled' } });
+    await plane.client.create('services', { metadata: place, spec: { type: 'LoadBalancer', ports: [{ port: 80 }] } });
+    const ips = async () => (await plane.client.get('services', place)).status?.loadBalancer?.ingress;
+    await expect.poll(ips, eventually).toEqual([{ ip: '192.0.2.8', ipMode: 'VIP' }]);
+    await patchOf(place, { metadata: { annotations: { 'signalbox.dev/load-balancer-pool': 'team' } } });
+    await plane.client.patch('namespaces', metadata, { type: 'merge', body: { metadata: { labels: { team: 'a' } } } });
+    await expect.poll(ips, eventually).toEqual([{ ip: '198.51.100.65', ipMode: 'VIP' }]);
+    await plane.client.delete('services', place);
   });
 
   test('lets Services share an address that ask for it', async () => {
@@ -167,6 +202,68 @@ describe('loadBalancerController', { timeout: 30_000 }, () => {
     await create('other');
     await expect.poll(() => eventsOf('other'), eventually).toEqual([expect.stringContaining('no free IPv4 address')]);
   });
+});
+
+test('loadBalancerController at its start gives to the oldest first, and nothing that somebody has', {
+  timeout: 60_000,
+}, async () => {
+  const { server, client } = plane;
+  await plane.controllers.stop();
+  // In the order of their names the youngest is the first. Times of creation are in whole seconds.
+  await create('order-c');
+  await sleep(1_000);
+  await create('order-b');
+  await create('order-a');
+  await client.patch(
+    'services',
+    { namespace: 'default', name: 'order-b', subresource: 'status' },
+    { type: 'merge', body: { status: { loadBalancer: { ingress: [{ ip: '192.0.2.8' }] } } } },
+  );
+  const controllers = startControllers(parseControllersConfig({ controllers: ['loadbalancer'], loadBalancer }), {
+    client: server.admin,
+    rootCertificate: undefined,
+    log: pino({ level: 'silent' }),
+  });
+  plane = { server, client, controllers, close: plane.close };
+  await controllers.synced;
+  await controllers.drain();
+  expect([await ipsOf('order-a'), await ipsOf('order-b'), await ipsOf('order-c')]).toEqual([
+    [],
+    ['192.0.2.8'],
+    ['192.0.2.9'],
+  ]);
+});
+
+test('loadBalancerController gives the other family to who can have two, as soon as there is one', {
+  timeout: 60_000,
+}, async () => {
+  const dual = await startControlPlane(
+    {
+      controllers: ['loadbalancer'],
+      loadBalancer: { pools: [{ name: 'p', addresses: ['192.0.2.0/28', 'fd00::8/128'] }] },
+    },
+    { serviceCidrs: ['10.96.0.0/16', 'fd00:10:96::/112'] },
+  );
+  try {
+    const ips = async (name: string) =>
+      (await dual.client.get('services', { namespace: 'default', name })).status?.loadBalancer?.ingress?.map(
+        ({ ip }) => ip,
+      );
+    for (const name of ['first', 'second', 'third'])
+      await dual.client.create('services', {
+        metadata: { namespace: 'default', name },
+        spec: { type: 'LoadBalancer', ipFamilyPolicy: 'PreferDualStack', ports: [{ port: 80 }] },
+      });
+    await expect.poll(() => ips('first'), eventually).toEqual(['192.0.2.1', 'fd00::8']);
+    await expect
+      .poll(async () => [await ips('second'), await ips('third')], eventually)
+      .toEqual([['192.0.2.2'], ['192.0.2.3']]);
+    await dual.client.delete('services', { namespace: 'default', name: 'first' });
+    await expect.poll(() => ips('second'), eventually).toEqual(['192.0.2.2', 'fd00::8']);
+    expect(await ips('third')).toEqual(['192.0.2.3']);
+  } finally {
+    await dual.close();
+  }
 });
 
 test('loadBalancerController that follows another leaves addresses as they are, and moves those of pools that are gone', {

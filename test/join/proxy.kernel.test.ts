@@ -1,31 +1,18 @@
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile, writeFile } from 'node:fs/promises';
-import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
-import { openRoutes } from '../../src/kernel/links.ts';
-import { parseCidr } from '../../src/net/cidr.ts';
-import { parseIp } from '../../src/net/ip.ts';
+import { ask, endpoints, serveEndpoints } from '../../src/proxy/testing/loopback-bed.ts';
 import { checkout, type JoinedCluster, startComponent, startJoinedCluster } from '../integration/joined-cluster.ts';
 
-const endpoints = ['10.244.1.2', '10.244.1.3'] as const;
 const clusterIp = '10.96.0.7';
-const servers: Server[] = [];
+let closeEndpoints = () => {};
 let cluster: JoinedCluster;
 let config: string;
 
 beforeAll(async () => {
-  const routes = openRoutes();
-  routes.setLink('lo', { up: true });
-  for (const ip of endpoints) routes.addAddress('lo', { ip: parseIp(ip), prefix: 32 });
-  routes.addRoute({ destination: parseCidr('10.96.0.0/12'), device: 'lo' });
-  routes.close();
-  for (const ip of endpoints) {
-    const server = createServer((socket) => socket.end(ip));
-    await once(server.listen(8080, ip), 'listening');
-    servers.push(server);
-  }
+  closeEndpoints = await serveEndpoints();
   cluster = await startJoinedCluster();
   await cluster.kubectl('apply', '-k', join(checkout, 'deploy/proxy'));
   const configured = await readFile(join(checkout, 'deploy/proxy/config.yaml'), 'utf8');
@@ -35,7 +22,8 @@ beforeAll(async () => {
     configured
       .replace('/etc/signalbox/kubeconfig.yaml', await cluster.kubeconfigOf('signalbox-proxy'))
       // Here is no kubelet that has given that already.
-      .replace('-997', '500'),
+      .replace('-997', '500')
+      .concat('nftables: {syncPeriod: 1s}\n'),
   );
   const { admin } = cluster;
   await admin.create('nodes', { metadata: { name: 'node-1' } });
@@ -49,24 +37,14 @@ beforeAll(async () => {
   });
 }, 60_000);
 afterAll(async () => {
-  for (const server of servers) server.close();
+  closeEndpoints();
   await cluster.close();
 });
 
 /** Who answers, or why nobody does. */
-async function ask(): Promise<string> {
-  const socket = connect({ host: clusterIp, port: 80, localAddress: endpoints[0] });
-  try {
-    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(2_000) });
-    return String(data);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? String(error);
-  } finally {
-    socket.destroy();
-  }
-}
+const askService = () => ask(clusterIp, 80, 2_000);
 
-const isAnswered = () => vi.waitFor(async () => expect(endpoints).toContain(await ask()), { timeout: 15_000 });
+const isAnswered = () => vi.waitFor(async () => expect(endpoints).toContain(await askService()), { timeout: 15_000 });
 
 /** Root with these capabilities alone, as the container of the DaemonSet is. */
 const rootWith = (...capabilities: string[]) => [
@@ -104,6 +82,24 @@ COMMIT
 COMMIT
 `;
 
+/** The same in its nftables mode. */
+const tables = `
+table ip kube-proxy {
+  chain nat-prerouting {
+    type nat hook prerouting priority dstnat;
+    ip daddr ${clusterIp} tcp dport 80 dnat to 10.244.1.2:9
+  }
+  chain nat-output {
+    type nat hook output priority -100;
+    ip daddr ${clusterIp} tcp dport 80 dnat to 10.244.1.2:9
+  }
+}
+table ip6 kube-proxy {
+  chain services {
+  }
+}
+`;
+
 const chains = () =>
   ['nat', 'filter'].flatMap((table) =>
     [
@@ -118,12 +114,38 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     timeout: 30_000,
   }, async () => {
     execFileSync('iptables-restore', ['--noflush'], { input: left });
-    expect(await ask()).toBe('ECONNREFUSED');
+    expect(await askService()).toBe('ECONNREFUSED');
     const proxy = startProxy();
     await isAnswered();
     await vi.waitFor(() => expect(chains()).toEqual(['KUBE-KUBELET-CANARY', 'KUBE-FIREWALL']), { timeout: 15_000 });
     expect(await proxy.stop()).toBe(0);
     expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
+  });
+
+  test('takes over from kube-proxy in nftables mode, and tells of one that works beside it', {
+    timeout: 60_000,
+  }, async () => {
+    execFileSync('nft', ['-f', '-'], { input: tables });
+    expect(await askService()).toBe('ECONNREFUSED');
+    const proxy = startProxy();
+    await isAnswered();
+    const names = () => execFileSync('nft', ['list', 'tables']).toString();
+    await vi.waitFor(() => expect(names()).not.toContain('kube-proxy'), { timeout: 15_000 });
+    expect(names()).toContain('table ip signalbox\n');
+    const isTold = (message: string) =>
+      vi.waitFor(() => expect(proxy.log.some(({ msg }) => String(msg).includes(message))).toBe(true), {
+        timeout: 15_000,
+      });
+    await isTold('removed what kube-proxy had left');
+    execFileSync('nft', ['-f', '-'], { input: tables });
+    await isTold('A kube-proxy works on this node, too');
+    const events = async () => (await cluster.admin.list('events', {})).items.map(({ reason }) => reason);
+    await vi.waitFor(async () => expect(await events()).toContain('KubeProxyRunning'), { timeout: 15_000 });
+    expect(await proxy.stop()).toBe(0);
+    // The way back leaves it alone: it may serve already.
+    execFileSync(process.execPath, [join(checkout, 'bin/signalbox'), 'proxy', '--cleanup']);
+    expect(names()).not.toContain('signalbox');
+    for (const family of ['ip', 'ip6']) execFileSync('nft', ['delete', 'table', family, 'kube-proxy']);
   });
 
   test('without CAP_NET_ADMIN it ends, and says that the kernel refuses', { timeout: 30_000 }, async () => {
@@ -133,16 +155,45 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     expect(log.at(-1)?.msg).toMatch(/\[KERNEL_\w+\]$/);
   });
 
+  test('without any right it says which are missing, does not end, and serves when it has them', {
+    timeout: 60_000,
+  }, async () => {
+    const account = { namespace: 'kube-system', name: 'poor-proxy' };
+    await cluster.admin.create('serviceAccounts', { metadata: account });
+    const poor = `${config}.poor`;
+    const mine = await cluster.kubeconfigOf('poor-proxy');
+    await writeFile(poor, (await readFile(config, 'utf8')).replace(/kubeconfig: .*/, `kubeconfig: ${mine}`));
+    const proxy = startComponent(['proxy', '--config', poor, '--hostname-override', 'node-1'], rootWith('net_admin'));
+    const said = () => proxy.log.map(({ err }) => (err as { message?: string } | undefined)?.message ?? '').join('\n');
+    for (const right of ['services', 'nodes', 'endpointslices.discovery.k8s.io'])
+      await vi.waitFor(
+        () => expect(said()).toMatch(new RegExp(`poor-proxy may not list ${right} .*\\[API_FORBIDDEN\\]`)),
+        {
+          timeout: 15_000,
+        },
+      );
+    await cluster.admin.create('clusterRoleBindings', {
+      metadata: { name: 'poor-proxy' },
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'signalbox-proxy' },
+      subjects: [{ kind: 'ServiceAccount', ...account }],
+    });
+    const isReady = async () => expect((await fetch('http://127.0.0.1:10256/healthz')).status).toBe(200);
+    await vi.waitFor(isReady, { timeout: 30_000 });
+    await isAnswered();
+    expect(await proxy.stop()).toBe(0);
+  });
+
   test('works with that capability and the rights of its role, and is replaced without a connection lost', {
     timeout: 60_000,
   }, async () => {
+    const refusals = await cluster.refusals();
     let proxy = startProxy();
     await isAnswered();
     const answers = new Map<string, number>();
     const open: Promise<void>[] = [];
     // 200 a second.
     const load = setInterval(() => {
-      open.push(ask().then((answer) => void answers.set(answer, (answers.get(answer) ?? 0) + 1)));
+      open.push(askService().then((answer) => void answers.set(answer, (answers.get(answer) ?? 0) + 1)));
     }, 5);
     for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
       await proxy.stop(signal);
@@ -156,8 +207,8 @@ describe('signalbox proxy, as deploy/proxy runs it', () => {
     expect([...answers.keys()].sort()).toEqual(endpoints);
     // A right or setting that is lacking would be told.
     expect(proxy.log.filter(({ level }) => Number(level) >= 40)).toEqual([]);
-    expect(await cluster.refusals()).toEqual([]);
+    expect(await cluster.refusals()).toEqual(refusals);
     expect(await proxy.stop()).toBe(0);
-    expect(endpoints).toContain(await ask());
+    expect(endpoints).toContain(await askService());
   });
 });

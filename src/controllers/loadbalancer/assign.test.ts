@@ -11,7 +11,7 @@ function pool(name: string, texts: readonly string[], more: Partial<AddressPool>
 
 const wish = (service: string, more: Partial<Wish> = {}): Wish => ({
   ...{ service, namespace: 'default', seniority: service, key: undefined, ports: ['TCP 80'], scope: 'Cluster' },
-  ...{ families: ['IPv4'], needsAll: true, ips: [], pool: undefined },
+  ...{ families: ['IPv4'], needsAll: true, ips: [], unreadable: undefined, pool: undefined },
   ...more,
 });
 
@@ -19,7 +19,7 @@ const small = pool('small', ['192.0.2.8-192.0.2.9', 'fd00::8/127']);
 const team = pool('team', ['198.51.100.0/29'], { namespaces: ['team'] });
 const asked = pool('asked', ['203.0.113.0/24'], { autoAssign: false });
 const pools = [small, team, asked];
-const nobody = { pools, holders: () => [], isForeign: () => false, current: [] };
+const nobody = { pools, holders: () => [], isForeign: () => false, current: [], namespaceLabels: undefined };
 const heldBy =
   (...others: readonly Wish[]) =>
   () =>
@@ -87,10 +87,12 @@ describe('assign', () => {
   it('says who has what is asked for', () => {
     const ips = [parseIp('192.0.2.8')];
     expect(assign(wish('default/a', { ips }), { ...nobody, holders: heldBy(wish('x/b')) })).toEqual({
+      ips: [],
       problem:
         '192.0.2.8 cannot be had: x/b has it, and the two do not share addresses by the same signalbox.dev/allow-shared-ip',
     });
     expect(assign(wish('default/a', { ips }), { ...nobody, isForeign: () => true })).toEqual({
+      ips: [],
       problem: '192.0.2.8 cannot be had: somebody else on the network has it',
     });
   });
@@ -114,6 +116,43 @@ describe('assign', () => {
     expect(assign(wish('default/b'), { ...nobody, current, holders })).toMatchObject({ ips: ['192.0.2.8'] });
     const younger = (ip: Ip) => (ip === current[0] ? [wish('default/c')] : []);
     expect(assign(wish('default/b'), { ...nobody, current, holders: younger })).toMatchObject({ ips: current });
+  });
+
+  it.each<[string, Partial<Wish>, RegExp]>([
+    ['an address of no pool', { ips: [parseIp('192.0.2.200')] }, /^192\.0\.2\.200 is in no pool/],
+    ['an address of a family that it does not have', { ips: [parseIp('fd00::8')] }, /of a family/],
+    ['a pool that is not there', { pool: 'none' }, /^there is no pool none$/],
+    ['no address at all', { unreadable: 'x' }, /^"x" is no list of addresses/],
+    ['another family that is not to be had', { families: ['IPv4', 'IPv6'], pool: 'team' }, /not for namespace default/],
+  ])('leaves a Service what it has when it comes to ask for %s', (_, more, problem) => {
+    const current = [parseIp('192.0.2.9')];
+    const kept = { ips: current, pool: 'small', problem: expect.stringMatching(problem) };
+    expect(assign(wish('default/b', more), { ...nobody, current })).toEqual(kept);
+    expect(assign(wish('default/b', more), { ...nobody, current, isForeign: () => true })).toMatchObject({ ips: [] });
+    const elder = { ...nobody, current, holders: heldBy(wish('default/a')) };
+    expect(assign(wish('default/b', more), elder)).toMatchObject({ ips: [] });
+  });
+
+  it('takes a pool that has both families before one that has not, unless an address would change', () => {
+    const single = pool('single', ['198.51.100.8-198.51.100.9']);
+    const both = wish('default/a', { families: ['IPv4', 'IPv6'], needsAll: false });
+    const of = { ...nobody, pools: [single, small] };
+    expect(assign(both, of)).toMatchObject({ pool: 'small', ips: ['192.0.2.8', 'fd00::8'] });
+    expect(assign(both, { ...of, current: [parseIp('198.51.100.9')] })).toEqual({
+      pool: 'single',
+      ips: ['198.51.100.9'],
+    });
+    expect(assign(both, { ...of, current: [parseIp('192.0.2.9')] })).toMatchObject({ ips: ['192.0.2.9', 'fd00::8'] });
+  });
+
+  it('gives of a pool for namespaces with a label to those alone, and to those that the pool names', () => {
+    const labeled = pool('labeled', ['198.51.100.0/29'], {
+      namespaces: ['named'],
+      namespaceSelector: ({ team } = {}) => team === 'a',
+    });
+    const of = (namespace: string, team: string) =>
+      assign(wish('x/a', { namespace }), { ...nobody, pools: [small, labeled], namespaceLabels: { team } }).pool;
+    expect([of('default', 'a'), of('default', 'b'), of('named', 'b')]).toEqual(['labeled', 'small', 'labeled']);
   });
 
   it('never gives an address to two that may not share it, loses none, and refuses only what cannot be', () => {
@@ -156,8 +195,9 @@ class Model {
     const ips = ask === undefined || !more.families.includes('IPv4') ? [] : [parseIp(ask)];
     const asks = wish(service, { ...more, ips, namespace: service.split('/')[0] ?? '' });
     const result = assign(asks, { ...nobody, holders: (ip) => this.#holders(ip), current });
-    const got = result.pool === undefined ? [] : result.ips;
+    const got = result.ips;
     if (got.length === 0) this.#expectUnservable(asks);
+    else if (result.problem !== undefined) expect(current).toEqual(expect.arrayContaining([...got]));
     else if (asks.needsAll) expect(got.map(familyOf).sort()).toEqual([...asks.families].sort());
     for (const ip of got) {
       expect(pools.some((each) => hasAddress(each, ip))).toBe(true);

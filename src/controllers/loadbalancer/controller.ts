@@ -1,14 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Service } from '../../api/generated/types.ts';
-import type { Stored } from '../../api/object.ts';
+import { objectKey, type Stored } from '../../api/object.ts';
 import { addressInUseAnnotation, addressPoolAnnotation } from '../../api/well-known.ts';
-import { type Ip, tryParseIp } from '../../net/ip.ts';
+import { familyOf, type Ip, type IpFamily, tryParseIp } from '../../net/ip.ts';
 import type { Controller, ControllerContext, Round } from '../controller.ts';
-import type { Write } from '../write.ts';
-import { type Assignment, assign } from './assign.ts';
+import { assign } from './assign.ts';
 import { ForeignAddresses } from './foreign-addresses.ts';
+import { addressesOf, isMarked, isSame, type Outcome, outcomeWrite } from './outcome.ts';
 import type { AddressPool } from './pools.ts';
-import { type Sharing, sharingOf, wishOf } from './wish.ts';
+import { type Sharing, seniorityOf, sharingOf, wishOf } from './wish.ts';
 
 /** What the controller goes by. */
 export interface LoadBalancerSettings {
@@ -19,8 +19,7 @@ export interface LoadBalancerSettings {
   readonly isDefault: boolean;
 }
 
-/** Kubernetes' own: whoever asks for balancers to be cleaned up before a Service goes looks for this one. */
-const finalizer = 'service.kubernetes.io/load-balancer-cleanup';
+type NewEvent = Parameters<Round['record']>[1];
 
 /**
  * Gives Services of type LoadBalancer their addresses, from pools, and takes them back. What is given stands in the
@@ -30,6 +29,9 @@ const finalizer = 'service.kubernetes.io/load-balancer-cleanup';
 export function loadBalancerController({ caches }: ControllerContext, settings: LoadBalancerSettings): Controller {
   const services = caches.informer('services');
   const byAddress = caches.index('servicesByBalancerAddress');
+  const namespaces = settings.pools.some(({ namespaceSelector }) => namespaceSelector !== undefined)
+    ? caches.informer('namespaces')
+    : undefined;
   /** Addresses given in writes that the cache does not show yet, by Service. */
   const promised = new Map<string, { readonly ips: readonly Ip[]; readonly sharing: Sharing }>();
   const waiting = new Set<string>();
@@ -45,14 +47,14 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     return [...all.values()];
   };
 
-  /** Those who got nothing look again when something has become free: the oldest first. */
-  const wake = () => {
-    const keys = [...waiting].sort((a, b) => (seniorityOf(a) < seniorityOf(b) ? -1 : 1));
-    for (const key of keys) enqueueKey(key);
+  const oldestFirst = (keys: Iterable<string>): readonly string[] => {
+    const found = [...keys].flatMap((key) => services.store.get(key) ?? []);
+    const ranked = found.map((service) => ({ key: objectKey(service), seniority: seniorityOf(service) }));
+    return ranked.sort((a, b) => (a.seniority < b.seniority ? -1 : 1)).map(({ key }) => key);
   };
-  const seniorityOf = (key: string) => {
-    const service = services.store.get(key);
-    return service === undefined ? '' : sharingOf(service).seniority;
+  /** Those who got less than they wish look again when something has become free. */
+  const wake = () => {
+    for (const key of oldestFirst(waiting)) enqueueKey(key);
   };
 
   /** Has those look again whom a change of a Service concerns. */
@@ -74,50 +76,40 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     // Of addresses that are not its own a Service has nothing to say: others may have them.
     for (const ip of namedIn(service)) if (current.includes(ip)) foreign.add(ip, round.now);
     const wish = wishOf(service);
-    const result: Assignment =
-      'unreadable' in wish
-        ? { problem: `"${wish.unreadable}" is no list of addresses, one of a family` }
-        : assign(wish, {
-            pools: settings.pools,
-            current,
-            holders: (ip) => holders(ip, key),
-            isForeign: (ip) => foreign.has(ip, round.now),
-          });
-    const ips = result.pool === undefined ? [] : result.ips;
-    promised.set(key, { ips, sharing: sharingOf(service) });
+    const { ips, pool, problem } = assign(wish, {
+      pools: settings.pools,
+      current,
+      holders: (ip) => holders(ip, key),
+      isForeign: (ip) => foreign.has(ip, round.now),
+      namespaceLabels: namespaces?.store.get(wish.namespace)?.metadata.labels,
+    });
+    promised.set(key, { ips, sharing: wish });
     try {
-      await write(round, { service, pool: result.pool, ips });
+      await show(service, { ips, pool, problem }, round);
     } catch (error) {
       promised.delete(key);
       throw error;
     }
     if (current.some((ip) => !ips.includes(ip))) wake();
-    if (result.pool === undefined) {
+    const lacking = wish.families.filter((family) => !ips.some((ip) => familyOf(ip) === family));
+    if (problem === undefined && lacking.length === 0) waiting.delete(key);
+    else {
       waiting.add(key);
-      tell(round, service, {
-        type: 'Warning',
-        reason: 'AllocationFailed',
-        message: `Failed to allocate IP: ${result.problem}`,
-      });
       const soonest = foreign.nextIn(round.now);
       if (soonest !== undefined) round.requeueAfter(soonest);
-      return;
     }
-    waiting.delete(key);
-    if (!same(current, ips))
-      tell(round, service, {
-        type: 'Normal',
-        reason: 'IPAllocated',
-        message: `Assigned IP ${JSON.stringify(ips)} of pool ${result.pool}`,
-      });
+    const event = eventOf({ ips, pool, problem }, current, lacking);
+    if (event === undefined) told.delete(key);
+    else tell(round, service, event);
   }
 
-  function tell(
-    round: Round,
-    service: Stored<Service>,
-    event: { type: 'Normal' | 'Warning'; reason: string; message: string },
-  ) {
-    const key = sharingOf(service).service;
+  async function show(service: Stored<Service>, outcome: Outcome, round: Round): Promise<void> {
+    const write = outcomeWrite(service, outcome, round.now);
+    if (write !== undefined) await round.apply([write]);
+  }
+
+  function tell(round: Round, service: Stored<Service>, event: NewEvent) {
+    const key = objectKey(service);
     if (told.get(key) === event.message) return;
     told.set(key, event.message);
     round.record({ apiVersion: 'v1', kind: 'Service', ...service }, event);
@@ -127,7 +119,7 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     forget(key);
     if (!isMarked(service)) return;
     const ips = isOfOtherClass(service, settings) ? addressesOf(service) : [];
-    await write(round, { service, pool: undefined, ips, leave: true });
+    await show(service, { ips, pool: undefined }, round);
     wake();
   }
 
@@ -136,13 +128,29 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     reporter: 'signalbox-load-balancer',
     concurrency: 1,
     watch(enqueue) {
-      enqueueKey = enqueue;
+      // At the start all are there before the first one gets anything, and those that came first come first then, too.
+      const early = new Set<string>();
+      enqueueKey = (key) => {
+        if (services.hasSynced) enqueue(key);
+        else early.add(key);
+      };
+      const begin = () => {
+        for (const key of oldestFirst(early)) enqueue(key);
+      };
+      services.synced.then(begin, () => {});
+      namespaces?.onChange(({ key, previous, current }) => {
+        if (isDeepStrictEqual(previous?.metadata.labels, current?.metadata.labels)) return;
+        const concerned = [...services.store.values()].filter(
+          ({ metadata, spec }) => metadata.namespace === key && spec?.type === 'LoadBalancer',
+        );
+        for (const service of concerned) enqueueKey(objectKey(service));
+      });
       services.onChange(({ key, previous, current }) => {
         // What was given in a write is shown from here on.
-        if (current === undefined || same(addressesOf(current), promised.get(key)?.ips ?? [])) promised.delete(key);
+        if (current === undefined || isSame(addressesOf(current), promised.get(key)?.ips ?? [])) promised.delete(key);
         if (current === undefined) forget(key);
         if (!isDeepStrictEqual(claimOf(previous), claimOf(current))) tellOthers(key, previous, current);
-        if (current !== undefined && (current.spec?.type === 'LoadBalancer' || isMarked(current))) enqueue(key);
+        if (current !== undefined && (current.spec?.type === 'LoadBalancer' || isMarked(current))) enqueueKey(key);
       });
     },
     async reconcile(key, round) {
@@ -156,6 +164,22 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
       return isOfOurPools(service, settings) ? takeBack(service, key, round) : forget(key);
     },
   };
+}
+
+/** What the owner of a Service is told of what it was given, where that is news. */
+function eventOf(
+  { ips, pool, problem }: Outcome,
+  current: readonly Ip[],
+  lacking: readonly IpFamily[],
+): NewEvent | undefined {
+  const having = JSON.stringify(ips);
+  if (problem !== undefined) {
+    const message = `Failed to allocate IP: ${problem}${ips.length > 0 ? `; it keeps ${having}` : ''}`;
+    return { type: 'Warning', reason: 'AllocationFailed', message };
+  }
+  if (isSame(current, ips)) return undefined;
+  const but = lacking.length > 0 ? `, which has no free ${lacking.join()} address` : '';
+  return { type: 'Normal', reason: 'IPAllocated', message: `Assigned IP ${having} of pool ${pool}${but}` };
 }
 
 function isMeant({ spec }: Service, { className, isDefault }: LoadBalancerSettings): boolean {
@@ -174,17 +198,6 @@ function isOfOurPools(service: Stored<Service>, settings: LoadBalancerSettings):
   return !isOfOtherClass(service, settings) && settings.pools.some(({ name }) => name === pool);
 }
 
-/** Whether this controller, or one before it, has dealt with the Service. */
-function isMarked({ metadata }: Stored<Service>): boolean {
-  return metadata.annotations?.[addressPoolAnnotation] !== undefined;
-}
-
-/** The addresses that a Service's balancer has. */
-function addressesOf(service: Service | undefined): Ip[] {
-  const ingress = service?.status?.loadBalancer?.ingress ?? [];
-  return ingress.flatMap(({ ip }) => tryParseIp(ip ?? '') ?? []);
-}
-
 /** What of a Service decides what others may have; nothing of the many that have no balancer's address. */
 function claimOf(service: Stored<Service> | undefined): unknown {
   const ips = addressesOf(service);
@@ -195,66 +208,4 @@ function namedIn({ metadata }: Stored<Service>): Ip[] {
   return (metadata.annotations?.[addressInUseAnnotation] ?? '')
     .split(',')
     .flatMap((text) => tryParseIp(text.trim()) ?? []);
-}
-
-interface Outcome {
-  readonly service: Stored<Service>;
-  readonly pool: string | undefined;
-  readonly ips: readonly Ip[];
-  /** Whether nothing of this controller is to stay. */
-  readonly leave?: true;
-}
-
-/**
- * Writes what has become other: first, with an address, that it is to be taken back before the Service goes; with none, the
- * other way round.
- */
-async function write(round: Round, { service, pool, ips, leave }: Outcome): Promise<void> {
-  const {
-    [addressPoolAnnotation]: had,
-    [addressInUseAnnotation]: reported,
-    ...annotations
-  } = service.metadata.annotations ?? {};
-  const others = (service.metadata.finalizers ?? []).filter((name) => name !== finalizer);
-  const metadata = {
-    ...service.metadata,
-    annotations: pool === undefined ? annotations : { ...annotations, [addressPoolAnnotation]: pool },
-    finalizers: leave === true || pool === undefined ? others : [...others, finalizer],
-  };
-  const isMarkedSo =
-    had === pool && reported === undefined && metadata.finalizers.length === (service.metadata.finalizers ?? []).length;
-  const status = {
-    ...service.status,
-    loadBalancer: ips.length === 0 ? {} : { ingress: ips.map((ip) => ({ ip, ipMode: 'VIP' })) },
-  };
-  const isShown = same(addressesOf(service), ips);
-  let latest = service;
-  const keep = (_write: Write, stored: unknown) => {
-    latest = stored as Stored<Service>;
-  };
-  const mark = async () => {
-    if (!isMarkedSo)
-      await round.apply(
-        [
-          {
-            verb: 'update',
-            resource: 'services',
-            object: { ...latest, metadata: { ...metadata, resourceVersion: latest.metadata.resourceVersion } },
-          },
-        ],
-        keep,
-      );
-  };
-  const show = async () => {
-    if (!isShown)
-      await round.apply(
-        [{ verb: 'update', resource: 'services', subresource: 'status', object: { ...latest, status } }],
-        keep,
-      );
-  };
-  for (const step of pool === undefined ? [show, mark] : [mark, show]) await step();
-}
-
-function same(some: readonly Ip[], others: readonly Ip[]): boolean {
-  return some.length === others.length && some.every((ip, i) => ip === others[i]);
 }

@@ -1,3 +1,4 @@
+import type { LabelMatcher, Labels } from '../../api/label-selector.ts';
 import { bits, cidrSize, parseCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily, ipFromBigInt, ipToBigInt, parseIp } from '../../net/ip.ts';
 
@@ -12,8 +13,9 @@ export interface AddressRange {
 export interface AddressPool {
   readonly name: string;
   readonly ranges: readonly AddressRange[];
-  /** Whose Services may have them; everybody's when absent. */
+  /** Whose Services may have them: those of these namespaces, and of those with such labels; everybody's without both. */
   readonly namespaces?: readonly string[];
+  readonly namespaceSelector?: LabelMatcher;
   /** Whether a Service gets one of them without asking for this pool, or for one of its addresses. */
   readonly autoAssign: boolean;
 }
@@ -48,6 +50,17 @@ export function overlapping(pools: readonly AddressPool[]): readonly [string, st
     if (other !== undefined) return [one.name, other.name];
   }
   return undefined;
+}
+
+/** Whether only Services of some namespaces may have the pool's addresses. */
+export function isReserved({ namespaces, namespaceSelector }: AddressPool): boolean {
+  return namespaces !== undefined || namespaceSelector !== undefined;
+}
+
+/** Whether Services of a namespace with these labels may have the pool's addresses. */
+export function isOpenTo(pool: AddressPool, namespace: string, labels: Labels | undefined): boolean {
+  if (!isReserved(pool)) return true;
+  return pool.namespaces?.includes(namespace) === true || pool.namespaceSelector?.(labels) === true;
 }
 
 /** Whether the pool has the address. */

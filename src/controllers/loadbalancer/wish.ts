@@ -29,30 +29,35 @@ export interface Wish extends Sharing {
   /** Whether it wants an address of each family or nothing. */
   readonly needsAll: boolean;
   readonly ips: readonly Ip[];
+  /** What was given for addresses and is no list of them, one of a family. */
+  readonly unreadable: string | undefined;
   readonly pool: string | undefined;
 }
 
-/** Reads what a Service wants; a text that cannot be read as addresses comes as `unreadable`. */
-export function wishOf(service: Stored<Service>): Wish | { readonly unreadable: string } {
+/** Reads what a Service wants. */
+export function wishOf(service: Stored<Service>): Wish {
   const { spec = {}, metadata } = service;
   const annotations = metadata.annotations ?? {};
-  const asked = annotations[wantedIpsAnnotation] ?? spec.loadBalancerIP ?? '';
-  const texts = asked.split(',').map((text) => text.trim());
-  const ips: Ip[] = [];
-  for (const text of texts.filter((each) => each !== '')) {
-    const ip = tryParseIp(text);
-    if (ip === undefined) return { unreadable: text };
-    ips.push(ip);
-  }
-  if (new Set(ips.map(familyOf)).size < ips.length) return { unreadable: asked };
   return {
     ...sharingOf(service),
+    ...askedIn(annotations[wantedIpsAnnotation] ?? spec.loadBalancerIP ?? ''),
     namespace: metadata.namespace ?? '',
     families: (spec.ipFamilies ?? ['IPv4']) as IpFamily[],
     needsAll: spec.ipFamilyPolicy !== 'PreferDualStack',
-    ips,
     pool: annotations[wantedPoolAnnotation],
   };
+}
+
+function askedIn(asked: string): Pick<Wish, 'ips' | 'unreadable'> {
+  const ips: Ip[] = [];
+  for (const text of asked.split(',').map((each) => each.trim())) {
+    if (text === '') continue;
+    const ip = tryParseIp(text);
+    if (ip === undefined) return { ips: [], unreadable: text };
+    ips.push(ip);
+  }
+  const isTwice = new Set(ips.map(familyOf)).size < ips.length;
+  return isTwice ? { ips: [], unreadable: asked } : { ips, unreadable: undefined };
 }
 
 /** What of a Service others must know to share an address with it. */
@@ -62,11 +67,16 @@ export function sharingOf(service: Stored<Service>): Sharing {
   const selector = Object.entries(spec.selector ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     service: objectKey(service),
-    seniority: `${metadata.creationTimestamp ?? ''} ${metadata.uid}`,
+    seniority: seniorityOf(service),
     key: metadata.annotations?.[sharingAnnotation] || undefined,
     ports: (spec.ports ?? []).map(({ protocol, port }) => `${protocol ?? 'TCP'} ${port}`),
     scope: isLocal ? `Local ${metadata.namespace} ${JSON.stringify(selector)}` : 'Cluster',
   };
+}
+
+/** Orders Services by their creation, those of one second by their names. */
+export function seniorityOf(service: Stored<Service>): string {
+  return `${service.metadata.creationTimestamp ?? ''} ${objectKey(service)}`;
 }
 
 /** Why two Services cannot have one address between them; `undefined` when they can. */

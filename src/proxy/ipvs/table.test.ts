@@ -87,8 +87,31 @@ describe('ServiceTable', () => {
     bed.table.prepare('IPv4');
     bed.table.sync([], new Map(), check(31_001));
     expect(bed.entries).toEqual(['add KUBE-HEALTH-CHECK-NODE-PORT 31001']);
+    // A family comes when there first is a Service of it.
+    bed.table.prepare('IPv6');
+    bed.table.sync([], new Map(), check(31_001));
+    const both = ['add KUBE-6-HEALTH-CHECK-NODE-PORT 31001', 'add KUBE-HEALTH-CHECK-NODE-PORT 31001'];
+    expect([...bed.entries].sort()).toEqual(both);
     bed.table.sync([], new Map(), new Map());
     expect(bed.entries).toEqual([]);
+  });
+
+  test('has nothing to do about balancers that ask as before', () => {
+    const bed = new Bed();
+    bed.table.prepare('IPv6');
+    let reads = 0;
+    const check = {
+      ...{ namespace: 'default', name: 'web', localEndpoints: 1 },
+      get port() {
+        reads++;
+        return 31_000;
+      },
+    };
+    bed.table.sync([], new Map(), new Map([['default/web', check]]));
+    const first = reads;
+    for (let i = 0; i < 3; i++) bed.table.sync([], new Map(), new Map([['default/web', check]]));
+    // Of each it is read which port it has, and no more.
+    expect(reads - first).toBe(3);
   });
 
   test('refuses where there is no endpoint any more, before those that leave get nothing', () => {

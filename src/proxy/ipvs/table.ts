@@ -44,8 +44,8 @@ export class ServiceTable {
   #present = new Map<string, Resource>();
   /** Families that are prepared. */
   readonly #families = new Set<IpFamily>();
-  /** The Services that balancers may ask about. */
-  #healthChecked: ReadonlySet<string> = new Set();
+  /** The Services that balancers may ask about: on which port, and in how many families that is let in. */
+  readonly #healthChecked = new Map<string, { readonly port: number; readonly families: number }>();
   /** Addresses of the node's own, which are not put on the dummy device. */
   #own: ReadonlySet<Ip> = new Set();
   /** Whether the kernel is known to have what `#present` says; not before the first sync, nor after a failure. */
@@ -163,12 +163,17 @@ export class ServiceTable {
 
   #replaceHealthChecks(checks: ReadonlyMap<string, HealthCheck>): Set<string> {
     const keys = new Set<string>();
-    for (const service of new Set([...this.#healthChecked, ...checks.keys()])) {
+    const families = [...this.#families];
+    const gone = [...this.#healthChecked.keys()].filter((service) => !checks.has(service));
+    for (const service of [...gone, ...checks.keys()]) {
       const check = checks.get(service);
-      const resources = check === undefined ? [] : [...this.#families].map((one) => compileHealthCheck(check, one));
+      const before = this.#healthChecked.get(service);
+      if (before !== undefined && before.port === check?.port && before.families === families.length) continue;
+      const resources = check === undefined ? [] : families.map((family) => compileHealthCheck(check, family));
       for (const key of this.#store.replace(`health check of ${service}`, resources)) keys.add(key);
+      if (check === undefined) this.#healthChecked.delete(service);
+      else this.#healthChecked.set(service, { port: check.port, families: families.length });
     }
-    this.#healthChecked = new Set(checks.keys());
     return keys;
   }
 
