@@ -6,9 +6,10 @@ import { familyOf, type Ip, type IpFamily, tryParseIp } from '../../net/ip.ts';
 import type { Controller, ControllerContext, Round } from '../controller.ts';
 import { assign } from './assign.ts';
 import { ForeignAddresses } from './foreign-addresses.ts';
+import { Holdings } from './holdings.ts';
 import { addressesOf, isMarked, isSame, type Outcome, outcomeWrite } from './outcome.ts';
 import type { AddressPool } from './pools.ts';
-import { type Sharing, seniorityOf, sharingOf, wishOf } from './wish.ts';
+import { seniorityOf, sharingOf, wishOf } from './wish.ts';
 
 /** What the controller goes by. */
 export interface LoadBalancerSettings {
@@ -28,24 +29,14 @@ type NewEvent = Parameters<Round['record']>[1];
  */
 export function loadBalancerController({ caches }: ControllerContext, settings: LoadBalancerSettings): Controller {
   const services = caches.informer('services');
-  const byAddress = caches.index('servicesByBalancerAddress');
+  const holdings = new Holdings(caches.index('servicesByBalancerAddress'));
   const namespaces = settings.pools.some(({ namespaceSelector }) => namespaceSelector !== undefined)
     ? caches.informer('namespaces')
     : undefined;
-  /** Addresses given in writes that the cache does not show yet, by Service. */
-  const promised = new Map<string, { readonly ips: readonly Ip[]; readonly sharing: Sharing }>();
   const waiting = new Set<string>();
   const foreign = new ForeignAddresses();
   const told = new Map<string, string>();
   let enqueueKey: (key: string) => void = () => {};
-
-  const holders = (ip: Ip, key: string): Sharing[] => {
-    const shown = byAddress.get(ip).map(sharingOf);
-    const given = [...promised.values()].filter(({ ips }) => ips.includes(ip)).map(({ sharing }) => sharing);
-    const all = new Map([...shown, ...given].map((each) => [each.service, each]));
-    all.delete(key);
-    return [...all.values()];
-  };
 
   const oldestFirst = (keys: Iterable<string>): readonly string[] => {
     const found = [...keys].flatMap((key) => services.store.get(key) ?? []);
@@ -62,11 +53,11 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     // Something is free, or can be shared that could not.
     if (addressesOf(previous).length > 0) wake();
     // Whoever changed: of two that may not share an address it is the younger who has to find another.
-    for (const ip of addressesOf(current)) for (const { service } of holders(ip, key)) enqueueKey(service);
+    for (const ip of addressesOf(current)) for (const { service } of holdings.others(ip, key)) enqueueKey(service);
   };
 
   const forget = (key: string) => {
-    promised.delete(key);
+    holdings.forget(key);
     waiting.delete(key);
     told.delete(key);
   };
@@ -79,15 +70,15 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
     const { ips, pool, problem } = assign(wish, {
       pools: settings.pools,
       current,
-      holders: (ip) => holders(ip, key),
+      holders: (ip) => holdings.others(ip, key),
       isForeign: (ip) => foreign.has(ip, round.now),
       namespaceLabels: namespaces?.store.get(wish.namespace)?.metadata.labels,
     });
-    promised.set(key, { ips, sharing: wish });
+    holdings.promise(key, ips, wish);
     try {
       await show(service, { ips, pool, problem }, round);
     } catch (error) {
-      promised.delete(key);
+      holdings.forget(key);
       throw error;
     }
     if (current.some((ip) => !ips.includes(ip))) wake();
@@ -146,8 +137,7 @@ export function loadBalancerController({ caches }: ControllerContext, settings: 
         for (const service of concerned) enqueueKey(objectKey(service));
       });
       services.onChange(({ key, previous, current }) => {
-        // What was given in a write is shown from here on.
-        if (current === undefined || isSame(addressesOf(current), promised.get(key)?.ips ?? [])) promised.delete(key);
+        holdings.changed(key, current);
         if (current === undefined) forget(key);
         if (!isDeepStrictEqual(claimOf(previous), claimOf(current))) tellOthers(key, previous, current);
         if (current !== undefined && (current.spec?.type === 'LoadBalancer' || isMarked(current))) enqueueKey(key);
