@@ -6,6 +6,8 @@ import type { Announcement } from '../cluster/announcements.ts';
 import { askForAnnouncements } from '../cluster/control.ts';
 import { type ClusterPaths, requireRunning } from '../cluster/state.ts';
 import { announcedAddresses } from '../speaker/announced.ts';
+import { type PublishedPort, readPublished } from '../publisher/record.ts';
+import { publishedLines, worthTelling } from './published.ts';
 
 /** What runs: the cluster, its nodes, and how many Pods and Services it has. */
 export async function status(options: { readonly name: string; readonly output: 'text' | 'json' }): Promise<void> {
@@ -28,6 +30,7 @@ export async function status(options: { readonly name: string; readonly output: 
       pods: podReport(pods.items),
       services: serviceReport(services.items),
       loadBalancers: balancerReports(services.items, await announcements(paths, services.items)),
+      ...(record.publish ? { published: worthTelling(readPublished(paths.published).ports) } : {}),
     };
     console.log(options.output === 'json' ? JSON.stringify(report, null, 2) : text(report));
   } finally {
@@ -85,6 +88,8 @@ type Report = {
   readonly pods: ReturnType<typeof podReport>;
   readonly services: ReturnType<typeof serviceReport>;
   readonly loadBalancers: ReturnType<typeof balancerReports>;
+  /** Only of a cluster that publishes. */
+  readonly published?: readonly PublishedPort[];
 };
 
 function text(report: Report): string {
@@ -108,5 +113,6 @@ function text(report: Report): string {
     `  API         ${report.api}`,
     `  kubeconfig  ${report.kubeconfig}`,
     `  log         ${report.log}`,
+    ...(report.published === undefined ? [] : ['', 'On this machine:', ...publishedLines(report.published)]),
   ].join('\n');
 }

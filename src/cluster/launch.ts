@@ -9,6 +9,7 @@ import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
 import { identify } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
+import { startBinder } from './binder-process.ts';
 import { prepareCertificates } from './certificates.ts';
 import { type ClusterFamilies, planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
@@ -23,6 +24,8 @@ export interface LaunchOptions {
   readonly nodeLocalDns: boolean;
   /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
   readonly apiPort: number;
+  /** Whether Services are to be reached from the host's loopback. */
+  readonly publish: boolean;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
   readonly program: string;
   /** The cluster lives only as long as this process, however that ends; then this folder of it goes as well. */
@@ -42,8 +45,11 @@ export interface FailureMessage {
   };
 }
 
-/** File descriptors the supervisor finds open: sockets that stay in the host's network namespace. */
-export const inheritedFds = { api: 4, dnsRelay: 5 } as const;
+/**
+ * File descriptors the supervisor finds open: sockets that stay in the host's network namespace, and the channel by which
+ * the publisher gets more of them, if there is one.
+ */
+export const inheritedFds = { api: 4, dnsRelay: 5, publisherChannel: 6 } as const;
 
 const loopback = '127.0.0.1' as Ip;
 const anyAddress = '0.0.0.0' as Ip;
@@ -66,10 +72,13 @@ export async function launchCluster(
   const startedAt = new Date().toISOString();
 
   // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
-  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out.
+  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out. What is to be
+  // published comes later, by the binder.
   const api = await bindApiPort(options.apiPort);
   const relay = bindSocket('udp', anyAddress, 0);
   const log = openSync(paths.log, 'a', 0o600);
+  const binder = options.publish ? startBinder(options.program, log) : undefined;
+  const passed = [api.fd, relay, ...(binder === undefined ? [] : [binder.channel])];
   const args = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
   const child = spawn(
     'unshare',
@@ -91,15 +100,16 @@ export async function launchCluster(
       '--api-port',
       String(api.port),
       ...(options.nodeLocalDns ? ['--node-local-dns'] : []),
+      ...(binder === undefined ? [] : ['--publish']),
       ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
     ],
     {
       detached: true,
       // A pipe of which nobody else has this end: the kernel closes it with this process.
-      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', api.fd, relay],
+      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', ...passed],
     },
   );
-  for (const fd of [log, api.fd, relay]) closeSync(fd);
+  for (const fd of [log, ...passed]) closeSync(fd);
   try {
     await Promise.all([
       started(child, paths, onStage),
@@ -112,16 +122,11 @@ export async function launchCluster(
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns } = options;
-  const record = {
-    name,
-    nodeCount,
-    proxyMode,
-    ipFamily,
-    nodeLocalDns,
-    apiPort: api.port,
-    process: identity,
-    startedAt,
+  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish } = options;
+  const record: ClusterRecord = {
+    ...{ name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish },
+    ...(binder?.process === undefined ? {} : { binder: binder.process }),
+    ...{ apiPort: api.port, process: identity, startedAt },
   };
   writeRecord(paths, record);
   child.disconnect();
