@@ -58,18 +58,17 @@ describe('HostSockets', () => {
     await serves(fd);
   });
 
-  it('lets go of what was asked for by another, before it is settled', async () => {
+  it('lets go of what was asked for by another before', async () => {
     sendOnChannel(inside, JSON.stringify({ id: -1, protocol: 'TCP', ip, port: 8080 }));
     startBinder();
     sockets = new HostSockets(inside);
-    await sockets.settled();
     await serves(await sockets.bind('TCP', { ip, port: 8080 }));
   });
 
   it('is answered by the binder that comes when one was killed', async () => {
     const first = startBinder();
     sockets = new HostSockets(inside);
-    await sockets.settled();
+    closeSync(await sockets.bind('UDP', { ip, port: 8080 }));
     first.kill('SIGKILL');
     await once(first, 'exit');
     const asked = sockets.bind('TCP', { ip, port: 8080 });
@@ -80,13 +79,13 @@ describe('HostSockets', () => {
   it('gets no address beyond loopback', async () => {
     startBinder();
     sockets = new HostSockets(inside);
-    await sockets.settled();
+    closeSync(await sockets.bind('UDP', { ip, port: 8080 }));
     let given: number | undefined;
     const asked = sockets.bind('TCP', { ip: parseIp('0.0.0.0'), port: 8080 }).then((fd) => {
       given = fd;
     });
     // What is asked for is answered in its order: there was no answer to that.
-    await sockets.settled();
+    closeSync(await sockets.bind('UDP', { ip, port: 8080 }));
     expect(given).toBeUndefined();
     sockets.close();
     await expect(asked).rejects.toThrow('EPIPE');
@@ -97,7 +96,7 @@ describe('runBinder', () => {
   it('ends well when nobody has the other end of the channel any more', async () => {
     const binder = startBinder();
     sockets = new HostSockets(inside);
-    await sockets.settled();
+    closeSync(await sockets.bind('UDP', { ip, port: 8080 }));
     sockets.close();
     closeSync(inside);
     open.delete(inside);

@@ -18,7 +18,9 @@ export class HostSockets {
   readonly #channel: number;
   readonly #unwatch: () => void;
   readonly #pending = new Map<number, Pending>();
-  // Answers to a publisher that ran before may still come: they are not to be taken for ours.
+  /** Whether nothing is under way that nobody waits for, of a publisher that ran before or from before a time-out. */
+  #isSettled = false;
+  // Answers to that are not to be taken for ours.
   #nextId = Math.floor(Math.random() * 2 ** 40);
 
   /** @param channel an end of the channel to the binder */
@@ -29,20 +31,14 @@ export class HostSockets {
   }
 
   /**
-   * Resolves when everything that another publisher asked for is answered and let go: until then those sockets hold
-   * their ports.
-   * @throws KernelError `ETIMEDOUT`; `EPIPE` when nobody is at the other end
-   */
-  async settled(): Promise<void> {
-    await this.#ask({ id: this.#nextId++, hello: true });
-  }
-
-  /**
    * A socket on the host's loopback, one for TCP listening, as a file descriptor that is the caller's.
    * @param address port 0 takes one that is free
-   * @throws KernelError `EADDRINUSE`, `EACCES`, …; `ETIMEDOUT` and `EPIPE` as above
+   * @throws KernelError `EADDRINUSE`, `EACCES`, …; `ETIMEDOUT`; `EPIPE` when nobody is at the other end
    */
   async bind(protocol: PublishedProtocol, { ip, port }: RelayTarget): Promise<number> {
+    // Sockets of answers that nobody has taken yet hold their ports: all that was asked for is answered before this is.
+    if (!this.#isSettled) await this.#ask({ id: this.#nextId++, hello: true });
+    this.#isSettled = true;
     const fd = await this.#ask({ id: this.#nextId++, protocol, ip, port });
     if (fd === undefined) throw new KernelError('bind on the host', errnoNumber.EBADMSG);
     return fd;
@@ -62,6 +58,7 @@ export class HostSockets {
       sendOnChannel(this.#channel, JSON.stringify(request));
       const timer = setTimeout(() => {
         this.#pending.delete(request.id);
+        this.#isSettled = false;
         failed(errnoNumber.ETIMEDOUT);
       }, patienceMs);
       this.#pending.set(request.id, {

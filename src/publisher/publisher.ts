@@ -1,6 +1,6 @@
 import { backoffDelay } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
-import { isKernelError, type KernelError } from '../kernel/ffi.ts';
+import { isKernelError } from '../kernel/ffi.ts';
 import { parseIp } from '../net/ip.ts';
 import { Balancer } from '../relay/balancer.ts';
 import type { Relay, RelayLimits, RelayTarget } from '../relay/relay.ts';
@@ -149,7 +149,7 @@ export class Publisher {
       isReserved: (address) => this.#isReserved(publication, address),
       salt: this.#options.salt,
     });
-    let refusal: KernelError | undefined;
+    let refusal: NodeJS.ErrnoException | undefined;
     for (const wish of wishes) {
       try {
         const open = await this.#openAt(entry, wish);
@@ -157,7 +157,7 @@ export class Publisher {
         this.#opened(entry, open, refusal === undefined ? undefined : wishes[0]);
         return;
       } catch (error) {
-        if (!isKernelError(error)) throw error;
+        if (!(error instanceof Error)) throw error;
         refusal = error;
         // Neither is another port or address any better then.
         if (!isKernelError(error, 'EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL')) break;
@@ -184,9 +184,9 @@ export class Publisher {
     });
   }
 
-  #failed(entry: Entry, refusal: KernelError | undefined): void {
+  #failed(entry: Entry, refusal: NodeJS.ErrnoException | undefined): void {
     const { publication } = entry;
-    const problem = refusal === undefined ? 'no address is left' : refusal.code;
+    const problem = refusal === undefined ? 'no address is left' : (refusal.code ?? refusal.message);
     const isNews = entry.problem !== problem;
     entry.problem = problem;
     entry.retryAt = performance.now() + backoffDelay(entry.attempts++, retryBackoff);
@@ -204,7 +204,7 @@ export class Publisher {
     return false;
   }
 
-  /** @throws KernelError */
+  /** @throws Error with `code` */
   async #openAt(entry: Entry, wish: RelayTarget): Promise<NonNullable<Entry['open']>> {
     for (let tries = pairTries; ; tries--) {
       const relays: Relay[] = [];

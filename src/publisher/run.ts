@@ -2,7 +2,6 @@ import { connect } from '../client/client.ts';
 import { createEventRecorder } from '../client/events.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
-import { backoffDelay, retry } from '../component/backoff.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { rarely } from '../component/rarely.ts';
 import { raiseOpenFiles } from '../kernel/process.ts';
@@ -17,7 +16,6 @@ const component = 'signalbox-publisher';
 const wantedFiles = 65_536;
 /** Beside connections: listening sockets, the API, logs. */
 const otherFiles = 1024;
-const settleBackoff = { initial: 100, max: 5_000 };
 /** As long as the kernel remembers an idle connection by Kubernetes' default (`conntrack.tcpEstablishedTimeout`). */
 const idleMs = 86_400_000;
 /** Longer than the kernel's own 30 s for a flow that was not answered. */
@@ -34,11 +32,6 @@ export async function runPublisher(config: PublisherConfig, signal: AbortSignal)
   const client = connect({ ...(await loadKubeconfig()), component });
   const events = createEventRecorder(client, { component, log });
   const sockets = new HostSockets(config.channel);
-  await retry(() => sockets.settled(), {
-    signal,
-    delay: (attempt) => backoffDelay(attempt, settleBackoff),
-    onError: (err) => log.warn({ err }, 'nobody on the host answers'),
-  });
   const publisher: Publisher = new Publisher({
     sockets,
     limits: relayLimits(log),
