@@ -49,6 +49,8 @@ function addClusterCommands(program: Command, entry: string): void {
       "make node ports, load balancers and the cluster's DNS reachable on this machine's loopback (or as before)",
     )
     .option('--no-publish', 'no longer')
+    .option('--host-route', 'as root: let this machine route to nodes, Pods and Services (or as before)')
+    .option('--no-host-route', 'no longer')
     .addOption(
       new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
         .argParser(duration)

@@ -6,6 +6,7 @@ import type { Announcement } from '../cluster/announcements.ts';
 import { askForAnnouncements } from '../cluster/control.ts';
 import { type ClusterPaths, requireRunning } from '../cluster/state.ts';
 import { announcedAddresses } from '../speaker/announced.ts';
+import { hostDevice } from '../cluster/host-route.ts';
 import { type PublishedPort, readPublished } from '../publisher/record.ts';
 import { publishedLines, worthTelling } from './published.ts';
 
@@ -30,6 +31,7 @@ export async function status(options: { readonly name: string; readonly output: 
       pods: podReport(pods.items),
       services: serviceReport(services.items),
       loadBalancers: balancerReports(services.items, await announcements(paths, services.items)),
+      ...(record.hostRoute ? { hostDevice: hostDevice(paths) } : {}),
       ...(record.publish ? { published: worthTelling(readPublished(paths.published).ports) } : {}),
     };
     console.log(options.output === 'json' ? JSON.stringify(report, null, 2) : text(report));
@@ -88,6 +90,8 @@ type Report = {
   readonly pods: ReturnType<typeof podReport>;
   readonly services: ReturnType<typeof serviceReport>;
   readonly loadBalancers: ReturnType<typeof balancerReports>;
+  /** The device by which this machine routes to the cluster, if it does. */
+  readonly hostDevice?: string;
   /** Only of a cluster that publishes. */
   readonly published?: readonly PublishedPort[];
 };
@@ -113,6 +117,7 @@ function text(report: Report): string {
     `  API         ${report.api}`,
     `  kubeconfig  ${report.kubeconfig}`,
     `  log         ${report.log}`,
+    ...(report.hostDevice === undefined ? [] : [`  routed by   ${report.hostDevice}`]),
     ...(report.published === undefined ? [] : ['', 'On this machine:', ...publishedLines(report.published)]),
   ].join('\n');
 }

@@ -27,6 +27,7 @@ export interface UpOptions {
   readonly nodeLocalDns?: boolean;
   readonly apiPort?: number;
   readonly publish?: boolean;
+  readonly hostRoute?: boolean;
   /** Milliseconds. */
   readonly wait: number;
   readonly foreground?: true;
@@ -42,6 +43,7 @@ interface Settled {
   readonly nodeLocalDns: boolean;
   readonly apiPort: number;
   readonly publish: boolean;
+  readonly hostRoute: boolean;
   readonly running: boolean;
   /** When a cluster that runs was started. */
   readonly startedAt: string | undefined;
@@ -73,6 +75,7 @@ function settle(options: UpOptions): Settled {
     nodeLocalDns: options.nodeLocalDns ?? record?.nodeLocalDns ?? false,
     apiPort: options.apiPort ?? 0,
     publish: options.publish ?? record?.publish ?? false,
+    hostRoute: options.hostRoute ?? record?.hostRoute ?? false,
     running: isRunning(record),
     startedAt: isRunning(record) ? record.startedAt : undefined,
   };
@@ -93,8 +96,8 @@ function requireSameFamilies(record: ClusterRecord, { ipFamily }: Settled): void
 }
 
 /** The options that a running cluster keeps, as it was started with them. */
-function optionsOf({ nodeCount, proxyMode, apiPort, nodeLocalDns, publish = false }: ClusterRecord): string {
-  const switches = { 'node-local-dns': nodeLocalDns, publish };
+function optionsOf({ nodeCount, proxyMode, apiPort, nodeLocalDns, publish, hostRoute }: ClusterRecord): string {
+  const switches = { 'node-local-dns': nodeLocalDns, publish, 'host-route': hostRoute };
   return [
     `--nodes ${nodeCount} --proxy-mode ${proxyMode} --api-port ${apiPort}`,
     ...Object.entries(switches).map(([name, isOn]) => `--${isOn ? '' : 'no-'}${name}`),
@@ -107,7 +110,8 @@ function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions
     record.nodeCount !== settled.nodeCount ||
     record.proxyMode !== settled.proxyMode ||
     record.nodeLocalDns !== settled.nodeLocalDns ||
-    (record.publish ?? false) !== settled.publish ||
+    record.publish !== settled.publish ||
+    record.hostRoute !== settled.hostRoute ||
     (options.apiPort !== undefined && options.apiPort !== 0 && options.apiPort !== record.apiPort);
   if (!differs) return;
   throw new SignalboxError('CLUSTER_RUNS_DIFFERENTLY', {

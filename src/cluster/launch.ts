@@ -6,11 +6,12 @@ import type { ErrorCode } from '../errors/registry.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
-import { identify } from '../kernel/process.ts';
+import { identify, listChildren } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { startBinder } from './binder-process.ts';
 import { prepareCertificates } from './certificates.ts';
+import { openHostRoute, requireHostRoute } from './host-route.ts';
 import { type ClusterFamilies, planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
 
@@ -26,6 +27,8 @@ export interface LaunchOptions {
   readonly apiPort: number;
   /** Whether Services are to be reached from the host's loopback. */
   readonly publish: boolean;
+  /** Whether this machine is to route to the cluster's networks; as root. */
+  readonly hostRoute: boolean;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
   readonly program: string;
   /** The cluster lives only as long as this process, however that ends; then this folder of it goes as well. */
@@ -58,13 +61,16 @@ const startTimeoutMs = 20_000;
 /**
  * Starts a cluster's supervisor in namespaces of its own and returns once the API server is started. The process
  * lives on when this one ends, unless it is held.
- * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `PORT_TAKEN`, `CLUSTER_START_FAILED`, or what the supervisor says
+ * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `PORT_TAKEN`, `CLUSTER_START_FAILED`, or what the supervisor says;
+ *   with `hostRoute` also `HOST_ROUTE_FORBIDDEN`, `NETWORKS_OVERLAP`
  */
 export async function launchCluster(
   paths: ClusterPaths,
   options: LaunchOptions,
   onStage: (stage: 'network' | 'control-plane') => void,
 ): Promise<ClusterRecord> {
+  const plan = planCluster(options.nodeCount, options.ipFamily);
+  if (options.hostRoute) requireHostRoute(plan, paths);
   const rootless = process.getuid?.() !== 0;
   if (rootless) requireUserNamespaces();
   else requireNamespaces();
@@ -114,17 +120,18 @@ export async function launchCluster(
     await Promise.all([
       started(child, paths, onStage),
       // On the processor that would only wait: the supervisor has the networks to lay out.
-      prepareCertificates(paths, planCluster(options.nodeCount, options.ipFamily)).then(() => tellSupervisor(child)),
+      prepareCertificates(paths, plan).then(() => tellSupervisor(child)),
     ]);
+    if (options.hostRoute) openHostRoute(plan, paths, listChildren(child.pid ?? 0)[0] ?? 0);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish } = options;
+  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, hostRoute } = options;
   const record: ClusterRecord = {
-    ...{ name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish },
+    ...{ name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, hostRoute },
     ...(binder?.process === undefined ? {} : { binder: binder.process }),
     ...{ apiPort: api.port, process: identity, startedAt },
   };

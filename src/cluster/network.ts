@@ -22,7 +22,8 @@ export function networkPaths(run: string): NetworkPaths {
 }
 
 const nodesBridge = 'sbx-nodes';
-const outsideBridge = 'sbx-outside';
+/** The link that nodes, the client and whoever else is outside are on. */
+export const outsideBridge = 'sbx-outside';
 
 /**
  * Lays out the cluster's links in the calling thread's (fresh) network namespace: two bridges, a namespace for every
@@ -108,20 +109,29 @@ function setUpNode(plan: ClusterPlan, node: ClusterPlan['nodes'][number]): void 
 function setUpOutsider(plan: ClusterPlan, own: readonly Ip[]): void {
   skipAddressDetection();
   withRoutes((routes) => {
-    routes.setLink('eth0', { up: true });
-    addAddresses(routes, 'eth0', { ips: own, which: 'outside', plan });
+    joinOutside(routes, plan, { device: 'eth0', ips: own });
     for (const gateway of plan.outsideGateways) routes.addRoute({ destination: 'default', gateway });
-    // Straight to each node's own leg, so that a node answers by the way the question came.
-    for (const { ips, outsideIps } of plan.nodes) {
-      for (const [i, ip] of ips.entries()) {
-        routes.addRoute({ destination: hostCidr(ip), gateway: outsideIps[i] ?? outsideIps[0] });
-      }
-    }
   });
 }
 
-/** To cluster IPs by the first node, as by any: its rules lead on. */
-function routeServices(routes: Routes, plan: ClusterPlan): void {
+/** Brings a host's device on the outside network up, with these addresses and routes to the nodes. */
+export function joinOutside(
+  routes: Routes,
+  plan: ClusterPlan,
+  { device, ips: own }: { readonly device: string; readonly ips: readonly Ip[] },
+): void {
+  routes.setLink(device, { up: true });
+  addAddresses(routes, device, { ips: own, which: 'outside', plan });
+  // Straight to each node's own leg, so that a node answers by the way the question came.
+  for (const { ips, outsideIps } of plan.nodes) {
+    for (const [i, ip] of ips.entries()) {
+      routes.addRoute({ destination: hostCidr(ip), gateway: outsideIps[i] ?? outsideIps[0] });
+    }
+  }
+}
+
+/** From a host on the outside network to cluster IPs by the first node, as by any: its rules lead on. */
+export function routeServices(routes: Routes, plan: ClusterPlan): void {
   const [first] = plan.nodes;
   for (const { services } of plan.networks) {
     const gateway = first?.outsideIps.find((ip) => familyOf(ip) === services.family);
@@ -129,7 +139,8 @@ function routeServices(routes: Routes, plan: ClusterPlan): void {
   }
 }
 
-function withRoutes(run: (routes: Routes) => void): void {
+/** Runs with the routes of the network namespace the calling thread is in. */
+export function withRoutes(run: (routes: Routes) => void): void {
   const routes = openRoutes();
   try {
     run(routes);

@@ -19,7 +19,9 @@ export interface ClusterRecord {
   /** The process that holds the cluster's namespaces, as the host sees it. */
   readonly process: ProcessIdentity;
   /** Whether its Services are reached from the host's loopback. */
-  readonly publish?: boolean;
+  readonly publish: boolean;
+  /** Whether its machine routes to its networks. */
+  readonly hostRoute: boolean;
   /** The process on the host that keeps the binder running for it. */
   readonly binder?: ProcessIdentity;
   /** ISO 8601. */
@@ -85,6 +87,8 @@ export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
     return {
       ipFamily: 'ipv4',
       nodeLocalDns: false,
+      publish: false,
+      hostRoute: false,
       ...JSON.parse(readFileSync(paths.record, 'utf8')),
     } as ClusterRecord;
   } catch (error) {

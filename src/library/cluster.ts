@@ -75,7 +75,7 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
       paths,
       {
         ...{ name: 'default', nodeCount, proxyMode, ipFamily, nodeLocalDns: false, publish },
-        ...{ apiPort: 0, program, heldFolder: home },
+        ...{ hostRoute: false, apiPort: 0, program, heldFolder: home },
       },
       () => {},
     );
@@ -196,7 +196,7 @@ export class TestCluster implements AsyncDisposable {
    */
   url(service: string, port?: string | number, options: WaitOptions = {}): Promise<string> {
     const { paths, record } = this.#started;
-    if (record.publish !== true) throw notPublishing();
+    if (!record.publish) throw notPublishing();
     const key = service.includes('/') ? service : `default/${service}`;
     return this.waitFor(
       `an address of ${key} on this machine`,
