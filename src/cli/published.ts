@@ -11,7 +11,7 @@ export function publishedLines(ports: readonly PublishedPort[]): string[] {
     what: whatIsThere(port),
   }));
   const width = Math.max(0, ...rows.map(({ service }) => service.length)) + 2;
-  const whereWidth = Math.max(0, ...rows.map(({ where }) => where.length)) + 2;
+  const whereWidth = Math.max(0, ...rows.map(({ where, what }) => (what === '' ? 0 : where.length))) + 2;
   return rows.map(({ service, where, what }) =>
     `  ${service.padEnd(width)}${where.padEnd(whereWidth)}${what}`.trimEnd(),
   );

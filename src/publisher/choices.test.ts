@@ -44,8 +44,9 @@ describe('candidates', () => {
     expect(ports('loadBalancer', 80, { earlier: { ip, port: 41_000 } })).toEqual([41_000, 8080, 0]);
   });
 
-  it('leaves to others what they have', () => {
+  it('leaves to others what they have, but for the number of a node port', () => {
     expect(ports('loadBalancer', 80, { reserved: [{ ip, port: 8080 }] })).toEqual([0]);
+    expect(ports('nodePort', 30_080, { reserved: [{ ip, port: 30_080 }] })).toEqual([30_080, 0]);
   });
 
   it('gives each once, ports that can be had, of 127.0.0.0/8; an address of its own under the port itself', () => {

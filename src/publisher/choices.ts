@@ -32,10 +32,15 @@ export function candidates(publication: Publication, { earlier, isReserved, salt
   const seen = new Set<string>();
   return inOrder.filter((address) => {
     const text = addressText(address);
-    if (seen.has(text) || (address.port !== 0 && isReserved(address))) return false;
+    if (seen.has(text) || (isReserved(address) && !isByRight(publication, address))) return false;
     seen.add(text);
     return true;
   });
+}
+
+/** A node port belongs to one Service only: what else has its number here is to be somewhere else. */
+function isByRight({ way, knownBy }: Publication, { port }: RelayTarget): boolean {
+  return way === 'nodePort' && port === knownBy;
 }
 
 function orderOf({ way, service, knownBy }: Publication, before: RelayTarget[], salt: string): RelayTarget[] {

@@ -5,6 +5,7 @@ import { createIndex } from '../client/index-of.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
+import { isLocal } from '../speaker/announced.ts';
 import { isPublished, type Publication, publications } from './publications.ts';
 
 /** Changes that come together are looked at together. */
@@ -46,7 +47,12 @@ export function followPublications(
   };
   services.onChange(changed);
   nodes.onChange(changed);
-  slices.onChange(changed);
+  slices.onChange(({ current, previous }) => {
+    // Where endpoints are matters to few Services, and they change often.
+    const slice = current ?? previous;
+    const service = slice && services.store.get(serviceKeyOf(slice) ?? '');
+    if (service !== undefined && isLocal(service)) changed();
+  });
   // The last of them may have nothing to tell.
   Promise.all(informers.map(({ synced }) => synced)).then(changed, () => {});
   return {

@@ -175,6 +175,26 @@ describe('Publisher', () => {
     expect(String((await once(client, 'message'))[0])).toBe('by UDP!');
   });
 
+  it('has the ports of one balancer for TCP and UDP at the same number, those of another elsewhere', async () => {
+    const balancer = (service: string, protocol: 'TCP' | 'UDP'): Publication => ({
+      ...nodePort(53),
+      key: `${service} loadBalancer 53/${protocol}`,
+      service,
+      protocols: [protocol],
+      way: 'loadBalancer',
+    });
+    const { publisher, addressOf } = publisherWith();
+    const [tcp, udp, other] = [
+      balancer('default/a', 'TCP'),
+      balancer('default/a', 'UDP'),
+      balancer('default/b', 'UDP'),
+    ];
+    publisher.update([tcp, udp, other]);
+    expect(await addressOf(tcp.key)).toBe('127.0.0.1:8053');
+    expect(await addressOf(udp.key)).toBe('127.0.0.1:8053');
+    expect(await addressOf(other.key)).not.toBe('127.0.0.1:8053');
+  });
+
   it('gives a Service an address of its own, another where somebody has that one', async () => {
     const own = (service: string): Publication => ({
       ...nodePort(80),

@@ -56,7 +56,9 @@ export class Publisher {
   readonly #entries = new Map<string, Entry>();
   readonly #choices: Map<string, RelayTarget>;
   #wanted: readonly Publication[] = [];
-  #work: Promise<void> | undefined;
+  /** Which publication has a port, or had it and may have it again. */
+  #holders = new Map<string, string>();
+  #working = false;
   #again = false;
   #timer: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -82,6 +84,11 @@ export class Publisher {
     return this.#choices;
   }
 
+  /** How many files it has open beside connections. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
   /** Ends everything at once. */
   stop(): void {
     this.#stopped = true;
@@ -93,9 +100,9 @@ export class Publisher {
   /** One pass at a time; what comes meanwhile is for the next. */
   #review(): void {
     this.#again = true;
-    this.#work ??= this.#passes().finally(() => {
-      this.#work = undefined;
-    });
+    if (this.#working) return;
+    this.#working = true;
+    void this.#passes();
   }
 
   async #passes(): Promise<void> {
@@ -108,6 +115,7 @@ export class Publisher {
       if (changed || opened) this.#options.onChange();
       this.#planRetry();
     }
+    this.#working = false;
   }
 
   /** Lets go of what is not wanted, and takes in what is. Whether there was any. */
@@ -120,7 +128,12 @@ export class Publisher {
       this.#entries.delete(key);
       changed = true;
     }
-    for (const key of this.#choices.keys()) if (!wanted.has(key)) this.#choices.delete(key);
+    this.#holders = new Map();
+    for (const [key, address] of this.#choices) {
+      const publication = wanted.get(key);
+      if (publication === undefined) this.#choices.delete(key);
+      else this.#hold(publication, address);
+    }
     for (const publication of wanted.values()) {
       const entry = this.#entries.get(publication.key) ?? newEntry(publication);
       changed ||= entry.publication !== publication && urlDiffers(entry.publication, publication);
@@ -159,8 +172,7 @@ export class Publisher {
       } catch (error) {
         if (!(error instanceof Error)) throw error;
         refusal = error;
-        // Neither is another port or address any better then.
-        if (!isKernelError(error, 'EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL')) break;
+        if (!mayDoElsewhere(error, publication)) break;
       }
     }
     this.#failed(entry, refusal);
@@ -173,6 +185,7 @@ export class Publisher {
     delete entry.problem;
     delete entry.insteadOf;
     this.#choices.set(publication.key, open.address);
+    this.#hold(publication, open.address);
     this.#options.log.info({ publication: publication.key, address: addressText(open.address) }, 'published');
     // Of addresses of its own none is better than another.
     if (insteadOf === undefined || publication.way === 'ownAddress') return;
@@ -186,7 +199,7 @@ export class Publisher {
 
   #failed(entry: Entry, refusal: NodeJS.ErrnoException | undefined): void {
     const { publication } = entry;
-    const problem = refusal === undefined ? 'no address is left' : (refusal.code ?? refusal.message);
+    const problem = refusal === undefined ? 'no address is left' : problemOf(refusal);
     const isNews = entry.problem !== problem;
     entry.problem = problem;
     entry.retryAt = performance.now() + backoffDelay(entry.attempts++, retryBackoff);
@@ -196,12 +209,15 @@ export class Publisher {
     this.#options.onNotice({ publication, reason: 'FailedToPublish', message });
   }
 
+  #hold({ key, protocols }: Publication, address: RelayTarget): void {
+    for (const protocol of protocols) this.#holders.set(`${addressText(address)}/${protocol}`, key);
+  }
+
   #isReserved({ key, protocols }: Publication, address: RelayTarget): boolean {
-    for (const [other, chosen] of this.#choices) {
-      if (other === key || chosen.ip !== address.ip || chosen.port !== address.port) continue;
-      if (this.#entries.get(other)?.publication.protocols.some((protocol) => protocols.includes(protocol))) return true;
-    }
-    return false;
+    return protocols.some((protocol) => {
+      const holder = this.#holders.get(`${addressText(address)}/${protocol}`);
+      return holder !== undefined && holder !== key;
+    });
   }
 
   /** @throws Error with `code` */
@@ -247,6 +263,18 @@ function newEntry(publication: Publication): Entry {
 
 function destroy(relays: readonly Relay[]): void {
   for (const relay of relays) relay.destroy();
+}
+
+/** Whether another port or address may be had where one was refused. */
+function mayDoElsewhere(error: Error, { way }: Publication): boolean {
+  // All addresses of its own are for the same port, which this user may not have.
+  if (way === 'ownAddress' && isKernelError(error, 'EACCES')) return false;
+  return isKernelError(error, 'EADDRINUSE', 'EACCES', 'EADDRNOTAVAIL');
+}
+
+function problemOf({ code, message }: NodeJS.ErrnoException): string {
+  if (code === 'ETIMEDOUT') return 'nobody on the host answers';
+  return code === 'EPIPE' ? 'nobody is there on the host any more' : (code ?? message);
 }
 
 /** Whether the record says something else of it, wherever it leads. */

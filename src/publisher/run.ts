@@ -14,8 +14,8 @@ import { readChoices, readPublished, writePublished } from './record.ts';
 
 const component = 'signalbox-publisher';
 const wantedFiles = 65_536;
-/** Beside connections: listening sockets, the API, logs. */
-const otherFiles = 1024;
+/** The API, logs, and what Node has. */
+const otherFiles = 256;
 /** As long as the kernel remembers an idle connection by Kubernetes' default (`conntrack.tcpEstablishedTimeout`). */
 const idleMs = 86_400_000;
 /** Longer than the kernel's own 30 s for a flow that was not answered. */
@@ -34,7 +34,7 @@ export async function runPublisher(config: PublisherConfig, signal: AbortSignal)
   const sockets = new HostSockets(config.channel);
   const publisher: Publisher = new Publisher({
     sockets,
-    limits: relayLimits(log),
+    limits: relayLimits(log, () => publisher.size),
     log,
     salt: config.salt,
     choices: readChoices(readPublished(config.record)),
@@ -57,11 +57,12 @@ export async function runPublisher(config: PublisherConfig, signal: AbortSignal)
   }
 }
 
-function relayLimits(log: Logger): RelayLimits {
+/** @param listening how many sockets listen */
+function relayLimits(log: Logger, listening: () => number): RelayLimits {
   const files = raiseOpenFiles(wantedFiles);
   const connections = new Budget(
     // One to the host, one to the cluster.
-    () => (files - otherFiles) >> 1,
+    () => (files - otherFiles - listening()) >> 1,
     rarely(60_000, () => log.warn('clients are turned away: this process may not open more files')),
   );
   return { connections, idleMs, udpIdleMs, onError: (err) => log.warn({ err }, 'a client could not be taken') };
