@@ -28,9 +28,9 @@ function whereIs({ way, address, url, problem }: PublishedPort): string {
   return `dig @${ip} -p ${port} ${exampleName}`;
 }
 
-function whatIsThere({ way, port, key, insteadOf }: PublishedPort): string {
+function whatIsThere({ way, port, nodePort, insteadOf }: PublishedPort): string {
   const what = {
-    nodePort: `node port ${/(\d+)\/\w+$/.exec(key)?.[1]}`,
+    nodePort: `node port ${nodePort}`,
     loadBalancer: `load balancer, port ${port}`,
     ownAddress: `load balancer, port ${port}`,
     dns: '',

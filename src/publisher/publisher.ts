@@ -283,9 +283,10 @@ function urlDiffers(a: Publication, b: Publication): boolean {
 }
 
 function reportOf({ publication, open, insteadOf, problem }: Entry): PublishedPort {
-  const { key, service, portName, port, protocols, way } = publication;
+  const { key, service, portName, port, protocols, way, knownBy } = publication;
   return {
     ...{ key, service, portName, port, protocols, way },
+    ...(way === 'nodePort' ? { nodePort: knownBy } : {}),
     ...(open === undefined ? {} : { address: addressText(open.address), url: urlOf(publication, open.address) }),
     ...(insteadOf === undefined ? {} : { insteadOf: addressText(insteadOf) }),
     ...(open !== undefined || problem === undefined ? {} : { problem }),

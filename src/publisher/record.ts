@@ -13,6 +13,8 @@ export interface PublishedPort {
   readonly port: number;
   readonly protocols: readonly string[];
   readonly way: Way;
+  /** Of one that is reached by a node port. */
+  readonly nodePort?: number;
   /** `127.0.0.1:30080`; absent while there is none. */
   readonly address?: string;
   readonly url?: string;

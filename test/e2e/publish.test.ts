@@ -120,7 +120,7 @@ const running = (part: string) =>
 describe('signalbox up --publish', () => {
   test('says where Services are on this machine', () => {
     expect(shown).toContain(`http://127.0.0.1:${ports[0]}`);
-    expect(shown).toContain(`udp://127.0.0.1:${ports[1]}`);
+    expect(shown).toMatch(new RegExp(`default/local:udp +udp://127.0.0.1:${ports[1]} +node port ${ports[1]}$`, 'm'));
     expect(shown).toMatch(/default\/balanced:web +http:\/\/127\.0\.0\.1:\d+ +load balancer, port 80$/m);
     expect(shown).toMatch(/cluster DNS +dig @127\.0\.0\.1 -p \d+ /);
   });
