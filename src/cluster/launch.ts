@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { isSignalboxError, SignalboxError } from '../errors/error.ts';
@@ -6,7 +6,7 @@ import type { ErrorCode } from '../errors/registry.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
-import { identify, listChildren } from '../kernel/process.ts';
+import { identify, listChildren, type ProcessIdentity } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import { startBinder } from './binder-process.ts';
@@ -76,46 +76,8 @@ export async function launchCluster(
   else requireNamespaces();
   makeFolders(paths);
   const startedAt = new Date().toISOString();
-
-  // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
-  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out. What is to be
-  // published comes later, by the binder.
   const api = await bindApiPort(options.apiPort);
-  const relay = bindSocket('udp', anyAddress, 0);
-  const log = openSync(paths.log, 'a', 0o600);
-  const binder = options.publish ? startBinder(options.program, log) : undefined;
-  const passed = [api.fd, relay, ...(binder === undefined ? [] : [binder.channel])];
-  const args = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
-  const child = spawn(
-    'unshare',
-    [
-      ...(rootless ? ['--user', '--map-root-user'] : []),
-      ...args,
-      '--',
-      process.execPath,
-      options.program,
-      'supervisor',
-      '--dir',
-      paths.dir,
-      '--nodes',
-      String(options.nodeCount),
-      '--proxy-mode',
-      options.proxyMode,
-      '--ip-family',
-      options.ipFamily,
-      '--api-port',
-      String(api.port),
-      ...(options.nodeLocalDns ? ['--node-local-dns'] : []),
-      ...(binder === undefined ? [] : ['--publish']),
-      ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
-    ],
-    {
-      detached: true,
-      // A pipe of which nobody else has this end: the kernel closes it with this process.
-      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', ...passed],
-    },
-  );
-  for (const fd of [log, ...passed]) closeSync(fd);
+  const { child, binder } = startProcesses(paths, options, { rootless, api });
   try {
     await Promise.all([
       started(child, paths, onStage),
@@ -132,7 +94,7 @@ export async function launchCluster(
   const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, hostRoute } = options;
   const record: ClusterRecord = {
     ...{ name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, hostRoute },
-    ...(binder?.process === undefined ? {} : { binder: binder.process }),
+    ...(binder === undefined ? {} : { binder }),
     ...{ apiPort: api.port, process: identity, startedAt },
   };
   writeRecord(paths, record);
@@ -141,13 +103,60 @@ export async function launchCluster(
   return record;
 }
 
-function tellSupervisor(child: ReturnType<typeof spawn>): void {
+interface StartedProcesses {
+  /** Holds the cluster's namespaces; its child is the supervisor. */
+  readonly child: ChildProcess;
+  /** Who keeps the binder running, if there is to be one. */
+  readonly binder: ProcessIdentity | undefined;
+}
+
+function startProcesses(
+  paths: ClusterPaths,
+  options: LaunchOptions,
+  { rootless, api }: { readonly rootless: boolean; readonly api: ApiPort },
+): StartedProcesses {
+  // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
+  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out. What is to be
+  // published comes later, by the binder.
+  const relay = bindSocket('udp', anyAddress, 0);
+  const log = openSync(paths.log, 'a', 0o600);
+  const binder = options.publish ? startBinder(options.program, log) : undefined;
+  const passed = [api.fd, relay, ...(binder === undefined ? [] : [binder.channel])];
+  const child = spawn(
+    'unshare',
+    [
+      ...(rootless ? ['--user', '--map-root-user'] : []),
+      ...['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private', '--'],
+      ...[process.execPath, options.program, 'supervisor', ...supervisorArguments(paths, options, api.port)],
+    ],
+    {
+      detached: true,
+      // A pipe of which nobody else has this end: the kernel closes it with this process.
+      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', ...passed],
+    },
+  );
+  for (const fd of [log, ...passed]) closeSync(fd);
+  return { child, binder: binder?.process };
+}
+
+function supervisorArguments(paths: ClusterPaths, options: LaunchOptions, apiPort: number): string[] {
+  const { nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, heldFolder } = options;
+  return [
+    ...['--dir', paths.dir, '--nodes', String(nodeCount), '--proxy-mode', proxyMode, '--ip-family', ipFamily],
+    ...['--api-port', String(apiPort)],
+    ...(nodeLocalDns ? ['--node-local-dns'] : []),
+    ...(publish ? ['--publish'] : []),
+    ...(heldFolder === undefined ? [] : ['--held-folder', heldFolder]),
+  ];
+}
+
+function tellSupervisor(child: ChildProcess): void {
   // It may have ended; `started` says so.
   if (child.connected) child.send({ certificates: 'made' }, () => {});
 }
 
 function started(
-  child: ReturnType<typeof spawn>,
+  child: ChildProcess,
   paths: ClusterPaths,
   onStage: (stage: 'network' | 'control-plane') => void,
 ): Promise<void> {
@@ -176,8 +185,14 @@ function startFailure(paths: ClusterPaths, problem: string): SignalboxError {
   });
 }
 
+/** A socket that listens, and on which port. */
+interface ApiPort {
+  readonly fd: number;
+  readonly port: number;
+}
+
 /** The API's port on the host, bound here because inside there is no way to it; the API server listens on it. */
-async function bindApiPort(port: number, tries = 5): Promise<{ fd: number; port: number }> {
+async function bindApiPort(port: number, tries = 5): Promise<ApiPort> {
   const wanted = port === 0 ? await freePort() : port;
   try {
     return { fd: bindSocket('tcp', loopback, wanted), port: wanted };
