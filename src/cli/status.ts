@@ -4,10 +4,10 @@ import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { Announcement } from '../cluster/announcements.ts';
 import { askForAnnouncements } from '../cluster/control.ts';
-import { type ClusterPaths, requireRunning } from '../cluster/state.ts';
-import { announcedAddresses } from '../speaker/announced.ts';
 import { hostDevice } from '../cluster/host-route.ts';
+import { type ClusterPaths, requireRunning } from '../cluster/state.ts';
 import { type PublishedPort, readPublished } from '../publisher/record.ts';
+import { announcedAddresses } from '../speaker/announced.ts';
 import { publishedLines, worthTelling } from './published.ts';
 
 /** What runs: the cluster, its nodes, and how many Pods and Services it has. */
