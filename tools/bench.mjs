@@ -36,7 +36,9 @@ try {
   });
   const user = process.getuid() === 0 ? [] : ['--user', '--map-root-user'];
   // These keep to loopback, or make a cluster with namespaces of its own and look at it from outside.
-  const wrap = ['start', 'freshness', 'failover', 'api-server', 'dns-zone', 'relay', 'library'].includes(name)
+  const wrap = ['start', 'freshness', 'failover', 'api-server', 'dns-zone', 'relay', 'library', 'publish'].includes(
+    name,
+  )
     ? []
     : ['unshare', ...user, '--net', '--mount', '--'];
   const [command, ...rest] = [

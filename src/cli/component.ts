@@ -41,6 +41,11 @@ const components = {
     const { runSpeaker } = await import('../speaker/run.ts');
     return byFields((config, signal) => runSpeaker(parseSpeakerConfig(config), signal));
   },
+  publisher: async () => {
+    const { parsePublisherConfig } = await import('../publisher/config.ts');
+    const { runPublisher } = await import('../publisher/run.ts');
+    return byFields((config, signal) => runPublisher(parsePublisherConfig(config), signal));
+  },
   dns: async () => {
     const { runDns } = await import('../dns/run.ts');
     // It reads its file itself, which may be a Corefile, and may change.

@@ -19,6 +19,7 @@ export function createProgram(entry: string): Command {
   addProxyMode(program);
   addInspection(program);
   addComponents(program, entry);
+  addPublishing(program);
   return program;
 }
 
@@ -43,6 +44,13 @@ function addClusterCommands(program: Command, entry: string): void {
     .option('--node-local-dns', 'have a DNS server on each node, for its Pods (default: none, or as before)')
     .option('--no-node-local-dns', 'have none, where there were some before')
     .option('--api-port <port>', "port of the API on this machine's 127.0.0.1 (default: a free one)", integer)
+    .option(
+      '--publish',
+      "make node ports, load balancers and the cluster's DNS reachable on this machine's loopback (or as before)",
+    )
+    .option('--no-publish', 'no longer')
+    .option('--host-route', 'as root: let this machine route to nodes, Pods and Services (or as before)')
+    .option('--no-host-route', 'no longer')
     .addOption(
       new Option('--wait <duration>', 'how long to wait until all is Ready: 500ms, 60s, 2m')
         .argParser(duration)
@@ -147,9 +155,26 @@ function addComponents(program: Command, entry: string): void {
     .requiredOption('--ip-family <family>', 'families of addresses')
     .requiredOption('--api-port <port>', 'port on the host', integer)
     .option('--node-local-dns', 'a DNS server on each node')
+    .option('--publish', 'run a publisher, with the channel inherited')
     .option('--held-folder <dir>', 'end with standard input, and remove this folder')
     .action(async (options) => (await import('../cluster/supervisor.ts')).runSupervisor(options, entry));
 }
+
+// Parts of `up --publish`: nobody calls them but a cluster.
+function addPublishing(program: Command): void {
+  program
+    .command('publisher', { hidden: true })
+    .option('--kubeconfig <file>', 'how to reach the API')
+    .requiredOption('--config <file>', configHelp)
+    .action(async (options) => (await import('./component.ts')).runComponent('publisher', options));
+
+  program
+    .command('binder', { hidden: true })
+    .action(async () => (await import('../publisher/binder.ts')).runBinder(inheritedChannel));
+}
+
+/** The binder finds its end of the channel where a child's first other file descriptor is. */
+const inheritedChannel = 3;
 
 const configHelp = 'its configuration, as JSON or YAML';
 

@@ -4,8 +4,11 @@ import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { Announcement } from '../cluster/announcements.ts';
 import { askForAnnouncements } from '../cluster/control.ts';
+import { hostDevice } from '../cluster/host-route.ts';
 import { type ClusterPaths, requireRunning } from '../cluster/state.ts';
+import { type PublishedPort, readPublished } from '../publisher/record.ts';
 import { announcedAddresses } from '../speaker/announced.ts';
+import { publishedLines, worthTelling } from './published.ts';
 
 /** What runs: the cluster, its nodes, and how many Pods and Services it has. */
 export async function status(options: { readonly name: string; readonly output: 'text' | 'json' }): Promise<void> {
@@ -28,6 +31,8 @@ export async function status(options: { readonly name: string; readonly output: 
       pods: podReport(pods.items),
       services: serviceReport(services.items),
       loadBalancers: balancerReports(services.items, await announcements(paths, services.items)),
+      ...(record.hostRoute ? { hostDevice: hostDevice(paths) } : {}),
+      ...(record.publish ? { published: worthTelling(readPublished(paths.published).ports) } : {}),
     };
     console.log(options.output === 'json' ? JSON.stringify(report, null, 2) : text(report));
   } finally {
@@ -85,6 +90,10 @@ type Report = {
   readonly pods: ReturnType<typeof podReport>;
   readonly services: ReturnType<typeof serviceReport>;
   readonly loadBalancers: ReturnType<typeof balancerReports>;
+  /** The device by which this machine routes to the cluster, if it does. */
+  readonly hostDevice?: string;
+  /** Only of a cluster that publishes. */
+  readonly published?: readonly PublishedPort[];
 };
 
 function text(report: Report): string {
@@ -108,5 +117,7 @@ function text(report: Report): string {
     `  API         ${report.api}`,
     `  kubeconfig  ${report.kubeconfig}`,
     `  log         ${report.log}`,
+    ...(report.hostDevice === undefined ? [] : [`  routed by   ${report.hostDevice}`]),
+    ...(report.published === undefined ? [] : ['', 'On this machine:', ...publishedLines(report.published)]),
   ].join('\n');
 }

@@ -6,12 +6,15 @@ import { type Applied, applyDocuments } from '../cluster/apply.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type Manifests, readManifests } from '../cluster/manifests.ts';
 import { type ClusterFamilies, clusterFamilies, planCluster } from '../cluster/plan.ts';
+import { waitUntilPublished } from '../cluster/published.ts';
 import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
+import type { PublishedPort } from '../publisher/record.ts';
 import { readChoice, readProxyMode } from './choices.ts';
+import { publishedLines, worthTelling } from './published.ts';
 import { exitStatus } from './report.ts';
 
 /** The options of `signalbox up`, as parsed. */
@@ -23,6 +26,8 @@ export interface UpOptions {
   readonly ipFamily?: string;
   readonly nodeLocalDns?: boolean;
   readonly apiPort?: number;
+  readonly publish?: boolean;
+  readonly hostRoute?: boolean;
   /** Milliseconds. */
   readonly wait: number;
   readonly foreground?: true;
@@ -37,6 +42,8 @@ interface Settled {
   readonly ipFamily: ClusterFamilies;
   readonly nodeLocalDns: boolean;
   readonly apiPort: number;
+  readonly publish: boolean;
+  readonly hostRoute: boolean;
   readonly running: boolean;
   /** When a cluster that runs was started. */
   readonly startedAt: string | undefined;
@@ -49,9 +56,10 @@ export async function up(options: UpOptions, entry: string): Promise<void> {
   const manifests = readManifests(options.filename);
   if (settled.running) console.log(`Cluster ${settled.name} runs already.`);
   const outcome = await bringUp(settled, { manifests, waitMs: options.wait, entry });
-  for (const error of outcome.errors) console.error(`signalbox: ${error.message}`);
-  if (outcome.errors.length > 0) process.exitCode = exitStatus.failed;
-  else summarize(settled, performance.now() - startedAt);
+  const { errors } = outcome.applied;
+  for (const error of errors) console.error(`signalbox: ${error.message}`);
+  if (errors.length > 0) process.exitCode = exitStatus.failed;
+  else summarize(settled, outcome.published ?? [], performance.now() - startedAt);
   if (options.foreground) await untilInterrupted(settled);
 }
 
@@ -66,6 +74,8 @@ function settle(options: UpOptions): Settled {
     ipFamily: readChoice('--ip-family', options.ipFamily ?? record?.ipFamily ?? 'ipv4', clusterFamilies),
     nodeLocalDns: options.nodeLocalDns ?? record?.nodeLocalDns ?? false,
     apiPort: options.apiPort ?? 0,
+    publish: options.publish ?? record?.publish ?? false,
+    hostRoute: options.hostRoute ?? record?.hostRoute ?? false,
     running: isRunning(record),
     startedAt: isRunning(record) ? record.startedAt : undefined,
   };
@@ -85,17 +95,28 @@ function requireSameFamilies(record: ClusterRecord, { ipFamily }: Settled): void
   });
 }
 
+/** The options that a running cluster keeps, as it was started with them. */
+function optionsOf({ nodeCount, proxyMode, apiPort, nodeLocalDns, publish, hostRoute }: ClusterRecord): string {
+  const switches = { 'node-local-dns': nodeLocalDns, publish, 'host-route': hostRoute };
+  return [
+    `--nodes ${nodeCount} --proxy-mode ${proxyMode} --api-port ${apiPort}`,
+    ...Object.entries(switches).map(([name, isOn]) => `--${isOn ? '' : 'no-'}${name}`),
+  ].join(' ');
+}
+
 /** A running cluster is what it is: other nodes or another port need a new start. */
 function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions): void {
   const differs =
     record.nodeCount !== settled.nodeCount ||
     record.proxyMode !== settled.proxyMode ||
     record.nodeLocalDns !== settled.nodeLocalDns ||
+    record.publish !== settled.publish ||
+    record.hostRoute !== settled.hostRoute ||
     (options.apiPort !== undefined && options.apiPort !== 0 && options.apiPort !== record.apiPort);
   if (!differs) return;
   throw new SignalboxError('CLUSTER_RUNS_DIFFERENTLY', {
     object: `cluster ${record.name}`,
-    problem: `runs already, with --nodes ${record.nodeCount} --proxy-mode ${record.proxyMode} --${record.nodeLocalDns ? '' : 'no-'}node-local-dns --api-port ${record.apiPort}`,
+    problem: `runs already, with ${optionsOf(record)}`,
     remedy:
       '`signalbox down --keep-data` first, then `signalbox up` with the new options; the mode alone by `signalbox proxy-mode`',
   });
@@ -104,6 +125,7 @@ function requireSame(record: ClusterRecord, settled: Settled, options: UpOptions
 interface Context {
   client?: ApiClient;
   applied: Applied;
+  published?: readonly PublishedPort[];
 }
 
 type Task = ListrTask<Context, typeof DefaultRenderer, typeof SilentRenderer>;
@@ -114,7 +136,7 @@ interface Work {
   readonly entry: string;
 }
 
-async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Promise<Applied> {
+async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Promise<Context> {
   const plan = planCluster(settled.nodeCount, settled.ipFamily);
   const since = settled.startedAt ?? new Date().toISOString();
   const context: Context = { applied: { documents: [], errors: manifests.errors } };
@@ -139,6 +161,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
           },
         ),
     },
+    ...(settled.publish ? [publishTask(settled.paths, api, waitMs)] : []),
   ];
   try {
     await new Listr<Context, 'default', 'silent'>(tasks, {
@@ -147,7 +170,7 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
       fallbackRenderer: 'silent',
       rendererOptions: { timer: PRESET_TIMER, showErrorMessage: false, collapseErrors: false },
     }).run();
-    return context.applied;
+    return context;
   } finally {
     context.client?.close();
   }
@@ -188,7 +211,16 @@ function applyTask(manifests: Manifests, api: () => Promise<ApiClient>): Task {
   };
 }
 
-function summarize(settled: Settled, tookMs: number): void {
+function publishTask(paths: ClusterPaths, api: () => Promise<ApiClient>, waitMs: number): Task {
+  return {
+    title: 'Services on this machine',
+    task: async (context) => {
+      context.published = worthTelling(await waitUntilPublished(await api(), paths, waitMs));
+    },
+  };
+}
+
+function summarize(settled: Settled, published: readonly PublishedPort[], tookMs: number): void {
   const name = settled.name === 'default' ? '' : ` --name ${settled.name}`;
   console.log(`Cluster ${settled.name} is up after ${(tookMs / 1000).toFixed(1)} s: ${settled.nodeCount} ${settled.nodeCount === 1 ? 'node' : 'nodes'}, proxy mode ${settled.proxyMode}.
 
@@ -196,6 +228,7 @@ function summarize(settled: Settled, tookMs: number): void {
   kubectl get pods,services,endpointslices -o wide
   signalbox status${name}
   signalbox down${name}`);
+  if (published.length > 0) console.log(['', 'On this machine:', ...publishedLines(published)].join('\n'));
 }
 
 /** Stays until the terminal or a service manager ends it, then takes the cluster down. */

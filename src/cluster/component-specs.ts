@@ -23,13 +23,14 @@ export const administrator: Identity = { user: 'admin', groups: ['system:masters
 const controllersIdentity: Identity = { user: 'system:kube-controller-manager', groups: [] };
 const speakerIdentity: Identity = { user: 'signalbox:speaker', groups: [] };
 const nodeDnsIdentity: Identity = { user: 'signalbox:node-dns', groups: [] };
+const publisherIdentity: Identity = { user: 'signalbox:publisher', groups: [] };
 const proxyIdentity: Identity = { user: 'system:kube-proxy', groups: [] };
 
 function nodeIdentity(node: PlannedNode): Identity {
   return { user: `system:node:${node.name}`, groups: ['system:nodes'] };
 }
 
-/** Everybody in a cluster who has a client certificate. */
+/** Everybody in every cluster who has a client certificate. */
 export function clusterIdentities(plan: ClusterPlan): Identity[] {
   return [
     administrator,
@@ -48,7 +49,7 @@ export const nodeDnsAccess = { name: 'node-dns', identity: nodeDnsIdentity } as 
 /** A component to be run: its subcommand, what it is told, and as whom it speaks to the API. */
 export interface PlannedComponent {
   readonly name: string;
-  readonly command: 'apiserver' | 'controllers' | 'node' | 'proxy';
+  readonly command: 'apiserver' | 'controllers' | 'node' | 'proxy' | 'publisher';
   readonly config: object;
   /** Options of Node itself. */
   readonly nodeOptions?: readonly string[];
@@ -69,6 +70,8 @@ export interface ComponentPlanOptions {
   readonly nodeLocalDns: boolean;
   /** The file descriptors under which the API server finds its listening sockets. */
   readonly apiFds: readonly number[];
+  /** Under which the publisher finds its channel to the host; no publisher when absent. */
+  readonly publisherChannel?: number;
 }
 
 /** Everything a cluster runs beside Pods, in the order to start it: what others wait for comes first. */
@@ -89,6 +92,21 @@ export function planComponents(options: ComponentPlanOptions): PlannedComponent[
       identity: controllersIdentity,
     },
     ...plan.nodes.flatMap((node) => [nodeAgent(node, options), proxy(node, options)]),
+    ...publisher(options),
+  ];
+}
+
+/** The one of a cluster, if it has one. */
+function publisher({ paths, network, publisherChannel }: ComponentPlanOptions): PlannedComponent[] {
+  if (publisherChannel === undefined) return [];
+  return [
+    {
+      name: 'publisher',
+      command: 'publisher',
+      netns: network.host,
+      identity: publisherIdentity,
+      config: { record: paths.published, salt: paths.dir, channel: publisherChannel },
+    },
   ];
 }
 

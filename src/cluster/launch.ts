@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { isSignalboxError, SignalboxError } from '../errors/error.ts';
@@ -6,10 +6,12 @@ import type { ErrorCode } from '../errors/registry.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { isKernelError } from '../kernel/ffi.ts';
 import { requireNamespaces, requireUserNamespaces } from '../kernel/probe.ts';
-import { identify } from '../kernel/process.ts';
+import { identify, listChildren, type ProcessIdentity } from '../kernel/process.ts';
 import type { Ip } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
+import { startBinder } from './binder-process.ts';
 import { prepareCertificates } from './certificates.ts';
+import { openHostRoute, requireHostRoute } from './host-route.ts';
 import { type ClusterFamilies, planCluster } from './plan.ts';
 import { type ClusterPaths, type ClusterRecord, makeFolders, writeRecord } from './state.ts';
 
@@ -23,6 +25,10 @@ export interface LaunchOptions {
   readonly nodeLocalDns: boolean;
   /** Port of the API on the host's 127.0.0.1; 0 takes a free one. */
   readonly apiPort: number;
+  /** Whether Services are to be reached from the host's loopback. */
+  readonly publish: boolean;
+  /** Whether this machine is to route to the cluster's networks; as root. */
+  readonly hostRoute: boolean;
   /** This program's entry file: the supervisor and the components are subcommands of it. */
   readonly program: string;
   /** The cluster lives only as long as this process, however that ends; then this folder of it goes as well. */
@@ -42,8 +48,11 @@ export interface FailureMessage {
   };
 }
 
-/** File descriptors the supervisor finds open: sockets that stay in the host's network namespace. */
-export const inheritedFds = { api: 4, dnsRelay: 5 } as const;
+/**
+ * File descriptors the supervisor finds open: sockets that stay in the host's network namespace, and the channel by which
+ * the publisher gets more of them, if there is one.
+ */
+export const inheritedFds = { api: 4, dnsRelay: 5, publisherChannel: 6 } as const;
 
 const loopback = '127.0.0.1' as Ip;
 const anyAddress = '0.0.0.0' as Ip;
@@ -52,76 +61,41 @@ const startTimeoutMs = 20_000;
 /**
  * Starts a cluster's supervisor in namespaces of its own and returns once the API server is started. The process
  * lives on when this one ends, unless it is held.
- * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `PORT_TAKEN`, `CLUSTER_START_FAILED`, or what the supervisor says
+ * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `PORT_TAKEN`, `CLUSTER_START_FAILED`, or what the supervisor says;
+ *   with `hostRoute` also `HOST_ROUTE_FORBIDDEN`, `NETWORKS_OVERLAP`
  */
 export async function launchCluster(
   paths: ClusterPaths,
   options: LaunchOptions,
   onStage: (stage: 'network' | 'control-plane') => void,
 ): Promise<ClusterRecord> {
+  const plan = planCluster(options.nodeCount, options.ipFamily);
+  if (options.hostRoute) requireHostRoute(plan, paths);
   const rootless = process.getuid?.() !== 0;
   if (rootless) requireUserNamespaces();
   else requireNamespaces();
   makeFolders(paths);
   const startedAt = new Date().toISOString();
-
-  // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
-  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out.
   const api = await bindApiPort(options.apiPort);
-  const relay = bindSocket('udp', anyAddress, 0);
-  const log = openSync(paths.log, 'a', 0o600);
-  const args = ['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private'];
-  const child = spawn(
-    'unshare',
-    [
-      ...(rootless ? ['--user', '--map-root-user'] : []),
-      ...args,
-      '--',
-      process.execPath,
-      options.program,
-      'supervisor',
-      '--dir',
-      paths.dir,
-      '--nodes',
-      String(options.nodeCount),
-      '--proxy-mode',
-      options.proxyMode,
-      '--ip-family',
-      options.ipFamily,
-      '--api-port',
-      String(api.port),
-      ...(options.nodeLocalDns ? ['--node-local-dns'] : []),
-      ...(options.heldFolder === undefined ? [] : ['--held-folder', options.heldFolder]),
-    ],
-    {
-      detached: true,
-      // A pipe of which nobody else has this end: the kernel closes it with this process.
-      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', api.fd, relay],
-    },
-  );
-  for (const fd of [log, api.fd, relay]) closeSync(fd);
+  const { child, binder } = startProcesses(paths, options, { rootless, api });
   try {
     await Promise.all([
       started(child, paths, onStage),
       // On the processor that would only wait: the supervisor has the networks to lay out.
-      prepareCertificates(paths, planCluster(options.nodeCount, options.ipFamily)).then(() => tellSupervisor(child)),
+      prepareCertificates(paths, plan).then(() => tellSupervisor(child)),
     ]);
+    if (options.hostRoute) openHostRoute(plan, paths, listChildren(child.pid ?? 0)[0] ?? 0);
   } catch (error) {
     child.kill('SIGKILL');
     throw error;
   }
   const identity = identify(child.pid ?? 0);
   if (identity === undefined) throw startFailure(paths, 'ended right after its start');
-  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns } = options;
-  const record = {
-    name,
-    nodeCount,
-    proxyMode,
-    ipFamily,
-    nodeLocalDns,
-    apiPort: api.port,
-    process: identity,
-    startedAt,
+  const { name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, hostRoute } = options;
+  const record: ClusterRecord = {
+    ...{ name, nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, hostRoute },
+    ...(binder === undefined ? {} : { binder }),
+    ...{ apiPort: api.port, process: identity, startedAt },
   };
   writeRecord(paths, record);
   child.disconnect();
@@ -129,13 +103,60 @@ export async function launchCluster(
   return record;
 }
 
-function tellSupervisor(child: ReturnType<typeof spawn>): void {
+interface StartedProcesses {
+  /** Holds the cluster's namespaces; its child is the supervisor. */
+  readonly child: ChildProcess;
+  /** Who keeps the binder running, if there is to be one. */
+  readonly binder: ProcessIdentity | undefined;
+}
+
+function startProcesses(
+  paths: ClusterPaths,
+  options: LaunchOptions,
+  { rootless, api }: { readonly rootless: boolean; readonly api: ApiPort },
+): StartedProcesses {
+  // A socket belongs to the namespace it was made in, not to the process that uses it: these two are the cluster's
+  // only ways to the host, one for kubectl to come in, one for DNS questions about other names to go out. What is to be
+  // published comes later, by the binder.
+  const relay = bindSocket('udp', anyAddress, 0);
+  const log = openSync(paths.log, 'a', 0o600);
+  const binder = options.publish ? startBinder(options.program, log) : undefined;
+  const passed = [api.fd, relay, ...(binder === undefined ? [] : [binder.channel])];
+  const child = spawn(
+    'unshare',
+    [
+      ...(rootless ? ['--user', '--map-root-user'] : []),
+      ...['--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private', '--'],
+      ...[process.execPath, options.program, 'supervisor', ...supervisorArguments(paths, options, api.port)],
+    ],
+    {
+      detached: true,
+      // A pipe of which nobody else has this end: the kernel closes it with this process.
+      stdio: [options.heldFolder === undefined ? 'ignore' : 'pipe', log, log, 'ipc', ...passed],
+    },
+  );
+  for (const fd of [log, ...passed]) closeSync(fd);
+  return { child, binder: binder?.process };
+}
+
+function supervisorArguments(paths: ClusterPaths, options: LaunchOptions, apiPort: number): string[] {
+  const { nodeCount, proxyMode, ipFamily, nodeLocalDns, publish, heldFolder } = options;
+  return [
+    ...['--dir', paths.dir, '--nodes', String(nodeCount), '--proxy-mode', proxyMode, '--ip-family', ipFamily],
+    ...['--api-port', String(apiPort)],
+    ...(nodeLocalDns ? ['--node-local-dns'] : []),
+    ...(publish ? ['--publish'] : []),
+    ...(heldFolder === undefined ? [] : ['--held-folder', heldFolder]),
+  ];
+}
+
+function tellSupervisor(child: ChildProcess): void {
   // It may have ended; `started` says so.
   if (child.connected) child.send({ certificates: 'made' }, () => {});
 }
 
 function started(
-  child: ReturnType<typeof spawn>,
+  child: ChildProcess,
   paths: ClusterPaths,
   onStage: (stage: 'network' | 'control-plane') => void,
 ): Promise<void> {
@@ -164,8 +185,14 @@ function startFailure(paths: ClusterPaths, problem: string): SignalboxError {
   });
 }
 
+/** A socket that listens, and on which port. */
+interface ApiPort {
+  readonly fd: number;
+  readonly port: number;
+}
+
 /** The API's port on the host, bound here because inside there is no way to it; the API server listens on it. */
-async function bindApiPort(port: number, tries = 5): Promise<{ fd: number; port: number }> {
+async function bindApiPort(port: number, tries = 5): Promise<ApiPort> {
   const wanted = port === 0 ? await freePort() : port;
   try {
     return { fd: bindSocket('tcp', loopback, wanted), port: wanted };

@@ -11,22 +11,26 @@ import type { ClusterPlan } from './plan.ts';
 export interface NetworkPaths {
   node(name: string): string;
   readonly client: string;
+  /** Of the publisher; only where there is one. */
+  readonly host: string;
 }
 
 /** Where the namespaces of a cluster are pinned. */
 export function networkPaths(run: string): NetworkPaths {
   const dir = join(run, 'netns');
-  return { node: (name) => join(dir, name), client: join(dir, 'client') };
+  return { node: (name) => join(dir, name), client: join(dir, 'client'), host: join(dir, 'host') };
 }
 
 const nodesBridge = 'sbx-nodes';
-const outsideBridge = 'sbx-outside';
+/** The link that nodes, the client and whoever else is outside are on. */
+export const outsideBridge = 'sbx-outside';
 
 /**
  * Lays out the cluster's links in the calling thread's (fresh) network namespace: two bridges, a namespace for every
- * node with a leg on both, and one for the client outside. All over netlink; some milliseconds.
+ * node with a leg on both, one for the client outside, and one for the publisher if there is to be one. All over netlink;
+ * some milliseconds.
  */
-export function buildNetwork(plan: ClusterPlan, run: string): NetworkPaths {
+export function buildNetwork(plan: ClusterPlan, run: string, { publish }: { readonly publish: boolean }): NetworkPaths {
   const paths = networkPaths(run);
   mkdirSync(join(run, 'netns'), { recursive: true });
   const routes = openRoutes();
@@ -56,18 +60,28 @@ export function buildNetwork(plan: ClusterPlan, run: string): NetworkPaths {
         routes.addRoute({ destination, gateway: node.ips[i] ?? node.ips[0] });
       }
     }
-    createNetns(paths.client);
-    routes.createVeth({
-      name: 'client',
-      master: outsideBridge,
-      up: true,
-      peer: { name: 'eth0', netns: { path: paths.client } },
-    });
-    inNetns(paths.client, () => setUpClient(plan));
+    createOutsider(routes, plan, { name: 'client', path: paths.client, ips: plan.clients });
+    if (publish) {
+      createOutsider(routes, plan, { name: 'host', path: paths.host, ips: plan.publishers });
+      inNetns(paths.host, () => withRoutes((own) => routeServices(own, plan)));
+    }
     return paths;
   } finally {
     routes.close();
   }
+}
+
+/** A host on the outside network. */
+interface Outsider {
+  readonly name: string;
+  readonly path: string;
+  readonly ips: readonly Ip[];
+}
+
+function createOutsider(routes: Routes, plan: ClusterPlan, { name, path, ips }: Outsider): void {
+  createNetns(path);
+  routes.createVeth({ name, master: outsideBridge, up: true, peer: { name: 'eth0', netns: { path } } });
+  inNetns(path, () => setUpOutsider(plan, ips));
 }
 
 function createRouterBridges(routes: Routes, plan: ClusterPlan): void {
@@ -92,22 +106,41 @@ function setUpNode(plan: ClusterPlan, node: ClusterPlan['nodes'][number]): void 
   });
 }
 
-function setUpClient(plan: ClusterPlan): void {
+function setUpOutsider(plan: ClusterPlan, own: readonly Ip[]): void {
   skipAddressDetection();
   withRoutes((routes) => {
-    routes.setLink('eth0', { up: true });
-    addAddresses(routes, 'eth0', { ips: plan.clients, which: 'outside', plan });
+    joinOutside(routes, plan, { device: 'eth0', ips: own });
     for (const gateway of plan.outsideGateways) routes.addRoute({ destination: 'default', gateway });
-    // Straight to each node's own leg, so that a node answers by the way the question came.
-    for (const { ips, outsideIps } of plan.nodes) {
-      for (const [i, ip] of ips.entries()) {
-        routes.addRoute({ destination: hostCidr(ip), gateway: outsideIps[i] ?? outsideIps[0] });
-      }
-    }
   });
 }
 
-function withRoutes(run: (routes: Routes) => void): void {
+/** Brings a host's device on the outside network up, with these addresses and routes to the nodes. */
+export function joinOutside(
+  routes: Routes,
+  plan: ClusterPlan,
+  { device, ips: own }: { readonly device: string; readonly ips: readonly Ip[] },
+): void {
+  routes.setLink(device, { up: true });
+  addAddresses(routes, device, { ips: own, which: 'outside', plan });
+  // Straight to each node's own leg, so that a node answers by the way the question came.
+  for (const { ips, outsideIps } of plan.nodes) {
+    for (const [i, ip] of ips.entries()) {
+      routes.addRoute({ destination: hostCidr(ip), gateway: outsideIps[i] ?? outsideIps[0] });
+    }
+  }
+}
+
+/** From a host on the outside network to cluster IPs by the first node, as by any: its rules lead on. */
+export function routeServices(routes: Routes, plan: ClusterPlan): void {
+  const [first] = plan.nodes;
+  for (const { services } of plan.networks) {
+    const gateway = first?.outsideIps.find((ip) => familyOf(ip) === services.family);
+    if (gateway !== undefined) routes.addRoute({ destination: services, gateway });
+  }
+}
+
+/** Runs with the routes of the network namespace the calling thread is in. */
+export function withRoutes(run: (routes: Routes) => void): void {
   const routes = openRoutes();
   try {
     run(routes);

@@ -72,6 +72,10 @@ export interface ClusterPlan {
   readonly nodeLocalDnsIps: Addresses;
   /** The host outside the cluster that routes to the nodes. */
   readonly clients: Addresses;
+  /** The publisher, who stands for this machine on the outside network (`up --publish`). */
+  readonly publishers: Addresses;
+  /** This machine itself on the outside network (`up --host-route`). */
+  readonly machines: Addresses;
   /** Of each family, `FIRST-LAST` on the outside network: addresses for Services of type LoadBalancer. */
   readonly balancerRanges: readonly string[];
 }
@@ -88,7 +92,7 @@ const balancerNumbers: { readonly [F in IpFamily]: readonly [number, number] } =
   IPv6: [0x200, 0x2ff],
 };
 
-/** Of the client on the outside network; an IPv6 address shows it in hexadecimal. */
+/** Of the client on the outside network, and of those after it; an IPv6 address shows it in hexadecimal. */
 const clientNumber: { readonly [F in IpFamily]: number } = { IPv4: 100, IPv6: 0x100 };
 
 /**
@@ -125,6 +129,8 @@ export function planCluster(nodeCount: number, ipFamily: ClusterFamilies): Clust
     dnsServiceIps: each(({ services }) => cidrAddress(services, 10)),
     nodeLocalDnsIps: each(({ nodeLocalDns }) => nodeLocalDns),
     clients: each(({ outside }, family) => cidrAddress(outside, clientNumber[family])),
+    publishers: each(({ outside }, family) => cidrAddress(outside, clientNumber[family] + 1)),
+    machines: each(({ outside }, family) => cidrAddress(outside, clientNumber[family] + 2)),
     balancerRanges: [first, ...others].map((family) => {
       const [from, to] = balancerNumbers[family];
       const { outside } = networks[family];

@@ -21,6 +21,8 @@ beforeEach(() => {
     proxyMode: 'nftables',
     ipFamily: 'ipv4',
     nodeLocalDns: false,
+    publish: false,
+    hostRoute: false,
     apiPort: 1,
     process,
     startedAt: '',

@@ -18,6 +18,12 @@ export interface ClusterRecord {
   readonly apiPort: number;
   /** The process that holds the cluster's namespaces, as the host sees it. */
   readonly process: ProcessIdentity;
+  /** Whether its Services are reached from the host's loopback. */
+  readonly publish: boolean;
+  /** Whether its machine routes to its networks. */
+  readonly hostRoute: boolean;
+  /** The process on the host that keeps the binder running for it. */
+  readonly binder?: ProcessIdentity;
   /** ISO 8601. */
   readonly startedAt: string;
 }
@@ -32,6 +38,8 @@ export interface ClusterPaths {
   readonly data: string;
   readonly components: string;
   readonly nodes: string;
+  /** What is published on the host, and where. */
+  readonly published: string;
   /** A memory file system inside the cluster's mount namespace: pinned namespaces and sandboxes go with it. */
   readonly run: string;
 }
@@ -67,6 +75,7 @@ export function pathsIn(dir: string): ClusterPaths {
     data: join(dir, 'data'),
     components: join(dir, 'components'),
     nodes: join(dir, 'nodes'),
+    published: join(dir, 'published.json'),
     run: join(dir, 'run'),
   };
 }
@@ -78,6 +87,8 @@ export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
     return {
       ipFamily: 'ipv4',
       nodeLocalDns: false,
+      publish: false,
+      hostRoute: false,
       ...JSON.parse(readFileSync(paths.record, 'utf8')),
     } as ClusterRecord;
   } catch (error) {

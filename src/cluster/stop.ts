@@ -1,6 +1,8 @@
 import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { isAlive, sendSignal } from '../kernel/process.ts';
+import { binderGone } from './binder-process.ts';
+import { closeHostRoute } from './host-route.ts';
 import { type ClusterPaths, type ClusterRecord, isRunning, readRecord, removeFolders, supervisorOf } from './state.ts';
 
 const politeMs = 3_000;
@@ -25,6 +27,8 @@ export async function stopCluster(
       remedy: 'see what it waits for in /proc/PID/stack and call `signalbox down` again',
     });
   }
+  if (record?.hostRoute) closeHostRoute(paths);
+  if (record?.binder !== undefined) await binderGone(record.binder);
   if (!options.keepData) removeFolders(paths);
   return wasRunning ? 'running' : 'stopped';
 }

@@ -12,6 +12,7 @@ import { OrphanReaper } from '../kernel/process.ts';
 import { urlHost } from '../net/ip.ts';
 import { requireMode } from '../proxy/mode-needs.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
+import { closePublished } from '../publisher/record.ts';
 import { prepareCertificates } from './certificates.ts';
 import { createClusterDns } from './cluster-dns.ts';
 import {
@@ -41,6 +42,8 @@ export interface SupervisorOptions {
   readonly ipFamily: ClusterFamilies;
   readonly nodeLocalDns?: true;
   readonly apiPort: number;
+  /** There is a binder on the host at the other end of the channel inherited. */
+  readonly publish?: true;
   /** The cluster ends when standard input does, and takes this folder with it. */
   readonly heldFolder?: string;
 }
@@ -79,7 +82,7 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   if (options.ipFamily !== 'ipv4') requireKernelFeature('ipv6');
   requireMode(options.proxyMode);
   mountTmpfs(paths.run, { sizeBytes: runSizeBytes, mode: 0o700 });
-  const network = buildNetwork(plan, paths.run);
+  const network = buildNetwork(plan, paths.run, { publish: options.publish === true });
   tell({ stage: 'network' });
 
   await starterIsDone;
@@ -96,8 +99,11 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
   ]);
   const apiFds = [firstPassedFd, ...plan.apiServers.map((_, i) => firstPassedFd + 1 + i)];
   const nodeLocalDns = options.nodeLocalDns === true;
+  // What an earlier run has published is open no more, whatever its record says.
+  if (options.publish) closePublished(paths.published);
+  const publisherChannel = options.publish ? { publisherChannel: firstPassedFd } : {};
   const planFor = (proxyMode: ProxyMode) =>
-    planComponents({ plan, paths, network, program, proxyMode, nodeLocalDns, apiFds });
+    planComponents({ plan, paths, network, program, proxyMode, nodeLocalDns, apiFds, ...publisherChannel });
   const components: Component[] = [];
   // Listening before anybody asks: who comes early waits in the kernel instead of coming back.
   const apiSockets = [inheritedFds.api, ...plan.apiServers.map((ip) => bindSocket('tcp', ip, apiPortInside))];
@@ -174,6 +180,7 @@ async function prepareComponent(
     logFile: `${base}.log`,
     ...(planned.netns === undefined ? {} : { netns: planned.netns }),
     ...(planned.command === 'apiserver' ? { fds: apiSockets } : {}),
+    ...(planned.command === 'publisher' ? { fds: [inheritedFds.publisherChannel] } : {}),
   };
 }
 

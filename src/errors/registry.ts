@@ -59,6 +59,11 @@ const registry = {
     summary: 'A component did not come up in the time given; its log says more.',
   },
   STATE_UNREADABLE: { kind: 'environment', summary: "A cluster's record on disk cannot be read." },
+  HOST_ROUTE_FORBIDDEN: { kind: 'environment', summary: "Only root may lead a cluster's networks to its machine." },
+  NETWORKS_OVERLAP: {
+    kind: 'conflict',
+    summary: 'A network of a cluster that is to be routed to its machine is in use there.',
+  },
   PORT_TAKEN: { kind: 'conflict', summary: 'A port of this machine is in use or may not be used.' },
   MANIFEST_UNREADABLE: { kind: 'input', summary: 'A manifest cannot be read.' },
   MANIFEST_INVALID: { kind: 'input', summary: 'A document of a manifest is not as the API wants it.' },

@@ -67,6 +67,19 @@ function checked(operation: string, call: () => number): number {
 // `struct sock_fprog`, of the kernel's include/uapi/linux/filter.h.
 koffi.struct('sock_fprog', { len: 'uint16', filter: 'void *' });
 
+// `struct iovec` of include/uapi/linux/uio.h; `struct msghdr` as sendmsg(2) has it: what the C libraries of 64-bit systems
+// pass on to the kernel as it is.
+koffi.struct('iovec', { base: 'void *', length: 'size_t' });
+koffi.struct('msghdr', {
+  name: 'void *',
+  nameLength: 'uint32',
+  iov: 'iovec *',
+  iovLength: 'size_t',
+  control: 'void *',
+  controlLength: 'size_t',
+  flags: 'int',
+});
+
 type NativeNumber = (...args: readonly unknown[]) => number;
 const c = {
   socket: libc.func('int socket(int, int, int)') as NativeNumber,
@@ -75,6 +88,9 @@ const c = {
   connect: libc.func('int connect(int, void *, int)') as NativeNumber,
   send: libc.func('long send(int, void *, size_t, int)') as NativeNumber,
   recv: libc.func('long recv(int, void *, size_t, int)') as NativeNumber,
+  socketpair: libc.func('int socketpair(int, int, int, void *)') as NativeNumber,
+  sendmsg: libc.func('long sendmsg(int, msghdr *, int)') as NativeNumber,
+  recvmsg: libc.func('long recvmsg(int, msghdr *, int)') as NativeNumber,
   setsockopt: libc.func('int setsockopt(int, int, int, void *, int)') as NativeNumber,
   setFilter: libc.func('int setsockopt(int, int, int, sock_fprog *, int)') as NativeNumber,
   getsockopt: libc.func('int getsockopt(int, int, int, void *, void *)') as NativeNumber,
@@ -133,6 +149,41 @@ export const MSG_DONTWAIT = 0x40;
 export function recv(fd: number, into: Uint8Array, flags: number): number {
   const length = c.recv(fd, into, into.length, flags);
   return length === -1 ? -koffi.errno() : length;
+}
+
+/** socketpair(2), both ends close-on-exec. */
+export function socketPair(domain: number, type: number): readonly [number, number] {
+  const ends = new Int32Array(2);
+  checked('socketpair', () => c.socketpair(domain, type | SOCK_CLOEXEC, 0, ends));
+  return [ends[0] ?? -1, ends[1] ?? -1];
+}
+
+/** What sendmsg(2) and recvmsg(2) carry: bytes, and ancillary data beside them (cmsg(3)). */
+export interface SocketMessage {
+  readonly bytes: Uint8Array;
+  readonly control: Uint8Array | undefined;
+}
+
+/** sendmsg(2); gives the number of bytes taken. */
+export function sendMessage(fd: number, message: SocketMessage, flags: number): number {
+  return checked('sendmsg', () => c.sendmsg(fd, messageHeader(message), flags));
+}
+
+/** recvmsg(2) into the message's buffers; gives the number of bytes. */
+export function receiveMessage(fd: number, message: SocketMessage, flags: number): number {
+  return checked('recvmsg', () => c.recvmsg(fd, messageHeader(message), flags));
+}
+
+function messageHeader({ bytes, control }: SocketMessage): object {
+  return {
+    name: null,
+    nameLength: 0,
+    iov: { base: bytes, length: bytes.length },
+    iovLength: 1,
+    control: control ?? null,
+    controlLength: control?.length ?? 0,
+    flags: 0,
+  };
 }
 
 /** setsockopt(2) with an int. */

@@ -16,6 +16,7 @@ import { stopCluster } from '../cluster/stop.ts';
 import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
+import { type PublishedRecord, readPublished } from '../publisher/record.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
 
 /** How a cluster for tests is started. */
@@ -26,6 +27,8 @@ export interface StartOptions {
   readonly proxyMode?: ProxyMode;
   /** Default `ipv4`. */
   readonly ipFamily?: ClusterFamilies;
+  /** Whether node ports and load balancers are reached from this process (`cluster.url`); default false. */
+  readonly publish?: boolean;
   /** How long the start may take, milliseconds; default 60,000. */
   readonly timeoutMs?: number;
 }
@@ -65,12 +68,15 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
   const since = new Date().toISOString();
   const home = mkdtempSync(join(tmpdir(), 'signalbox-'));
   const paths = clusterPaths('default', home);
-  const { nodes: nodeCount = 1, proxyMode = 'nftables', ipFamily = 'ipv4' } = options;
+  const { nodes: nodeCount = 1, proxyMode = 'nftables', ipFamily = 'ipv4', publish = false } = options;
   try {
     const plan = planCluster(nodeCount, ipFamily);
     const record = await launchCluster(
       paths,
-      { name: 'default', nodeCount, proxyMode, ipFamily, nodeLocalDns: false, apiPort: 0, program, heldFolder: home },
+      {
+        ...{ name: 'default', nodeCount, proxyMode, ipFamily, nodeLocalDns: false, publish },
+        ...{ hostRoute: false, apiPort: 0, program, heldFolder: home },
+      },
       () => {},
     );
     const client = connect(await loadKubeconfig(paths.kubeconfig));
@@ -181,6 +187,24 @@ export class TestCluster implements AsyncDisposable {
     }
   }
 
+  /**
+   * Where a Service of type NodePort or LoadBalancer is reached from this process, as soon as it is:
+   * `http://127.0.0.1:30080`. The cluster must have been started with `publish`.
+   * @param service `namespace/name`, or the name of one in `default`
+   * @param port name or number of the Service port; its first one if left out
+   * @throws SignalboxError `INVALID_CONFIG` of a cluster without `publish`; `WAIT_TIMED_OUT`
+   */
+  url(service: string, port?: string | number, options: WaitOptions = {}): Promise<string> {
+    const { paths, record } = this.#started;
+    if (!record.publish) throw notPublishing();
+    const key = service.includes('/') ? service : `default/${service}`;
+    return this.waitFor(
+      `an address of ${key} on this machine`,
+      () => urlIn(readPublished(paths.published), key, port),
+      options,
+    );
+  }
+
   /** Ends the cluster; nothing of it is left. To call it again does no harm. */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -196,6 +220,29 @@ export class TestCluster implements AsyncDisposable {
     await stopCluster(this.#started.paths, { keepData: false });
     rmSync(this.home, { recursive: true, force: true });
   }
+}
+
+/** That by which the balancer is reached on 127.0.0.1, or else the node port. */
+function urlIn({ ports }: PublishedRecord, service: string, port: string | number | undefined): string | undefined {
+  const ways = ['loadBalancer', 'nodePort'];
+  const found = ports.filter(
+    (each) =>
+      each.service === service &&
+      ways.includes(each.way) &&
+      (port === undefined || port === each.portName || port === each.port),
+  );
+  const first = port === undefined ? found[0]?.port : undefined;
+  return ways
+    .map((way) => found.find((each) => each.way === way && (first === undefined || each.port === first))?.url)
+    .find((url) => url !== undefined);
+}
+
+function notPublishing(): SignalboxError {
+  return new SignalboxError('INVALID_CONFIG', {
+    object: 'url()',
+    problem: 'has no answer in a cluster whose Services stay inside',
+    remedy: 'start it with startCluster({ publish: true })',
+  });
 }
 
 function isList<T>(value: T | readonly T[]): value is readonly T[] {

@@ -14,6 +14,8 @@ export interface Relay {
    * @throws Error with `code` `EADDRINUSE`, `EADDRNOTAVAIL`, `EACCES`
    */
   listen(host: Ip, port: number): Promise<number>;
+  /** As `listen`, on a socket that somebody has bound already (one for TCP listens); from now on it is the relay's. */
+  adopt(fd: number): Promise<number>;
   /** Takes no more clients. */
   close(): void;
   /** Ends everything at once. */

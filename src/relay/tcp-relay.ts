@@ -34,13 +34,21 @@ export class TcpRelay implements Relay {
   }
 
   listen(host: Ip, port: number): Promise<number> {
+    return this.#begin({ host, port });
+  }
+
+  adopt(fd: number): Promise<number> {
+    return this.#begin({ fd });
+  }
+
+  #begin(where: { host: Ip; port: number } | { fd: number }): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject);
-      this.#server.listen({ host, port, backlog: 4096 }, () => {
+      this.#server.listen({ ...where, backlog: 4096 }, () => {
         this.#server.off('error', reject);
         this.#server.on('error', (error) => this.#limits.onError(error));
         const address = this.#server.address();
-        resolve(typeof address === 'object' && address !== null ? address.port : port);
+        resolve(typeof address === 'object' && address !== null ? address.port : 0);
       });
     });
   }

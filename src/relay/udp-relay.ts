@@ -1,4 +1,4 @@
-import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { type BindOptions, createSocket, type RemoteInfo, type Socket } from 'node:dgram';
 import { familyOf, type Ip, parseIp } from '../net/ip.ts';
 import type { Balancer } from './balancer.ts';
 import type { Relay, RelayLimits, RelayTarget } from './relay.ts';
@@ -24,9 +24,17 @@ export class UdpRelay implements Relay {
   }
 
   listen(host: Ip, port: number): Promise<number> {
+    return this.#bind({ address: host, port, exclusive: true });
+  }
+
+  adopt(fd: number): Promise<number> {
+    return this.#bind({ fd });
+  }
+
+  #bind(where: BindOptions): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#socket.once('error', reject);
-      this.#socket.bind({ address: host, port, exclusive: true }, () => {
+      this.#socket.bind(where, () => {
         this.#socket.off('error', reject);
         this.#socket.on('error', (error) => this.#limits.onError(error));
         resolve(this.#socket.address().port);

@@ -53,6 +53,15 @@ describe('docs/dns.md', () => {
   });
 });
 
+describe('docs/publish.md', () => {
+  test('can be typed as it stands', async () => {
+    const { status, stdout, stderr } = await type(commandsOf('docs/publish.md'));
+    expect({ status, stderr }).toMatchObject({ status: 0 });
+    expect(stdout).toContain('Hello Kubernetes!10.96.0.1\n');
+    expect(stdout).toMatch(/"url": "dns:\/\/127\.0\.0\.1:\d+"/);
+  });
+});
+
 describe('docs/command-line.md', () => {
   test('can be typed as it stands', async () => {
     const { status, stdout, stderr } = await type(commandsOf('docs/command-line.md'));

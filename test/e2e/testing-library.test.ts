@@ -10,9 +10,30 @@ import { eventually, root, run } from './signalbox.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => {
-  cluster = await startCluster();
+  cluster = await startCluster({ publish: true });
 });
 afterAll(() => cluster.stop());
+
+/** A Service of the same name and node port always, whose Pod answers with its own name. */
+const published = (pod: string): string => `
+apiVersion: v1
+kind: Service
+metadata: {name: web}
+spec: {type: NodePort, selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080, nodePort: 32123}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: ${pod}, labels: {app: web}}
+spec:
+  containers:
+    - name: netexec
+      image: registry.k8s.io/e2e-test-images/agnhost:2.53
+      args: [netexec, --http-port=8080]
+      readinessProbe: {httpGet: {path: /healthz, port: 8080}, periodSeconds: 1}
+`;
+
+/** The rules may take a moment to follow. */
+const textAt = (url: string) => eventually(`an answer at ${url}`, async () => (await fetch(`${url}/hostname`)).text());
 
 describe('startCluster', () => {
   test('as the example has it', async () => {
@@ -24,11 +45,15 @@ describe('startCluster', () => {
   });
 
   test('gives clusters that know nothing of each other', async () => {
-    const other = await startCluster();
+    const other = await startCluster({ publish: true });
     try {
       await cluster.client.create('configMaps', { metadata: { name: 'mine', namespace: 'default' }, data: { a: '1' } });
       const { items } = await other.client.list('configMaps', { namespace: 'default' });
       expect(items.map(({ metadata }) => metadata.name)).not.toContain('mine');
+      // Both want the same node port of this machine; each has its own Services at its own.
+      await Promise.all([cluster.apply(published('one')), other.apply(published('two'))]);
+      expect(await textAt(await cluster.url('web'))).toBe('one');
+      expect(await textAt(await other.url('default/web', 'http'))).toBe('two');
     } finally {
       await other.stop();
     }
@@ -39,7 +64,7 @@ describe('startCluster', () => {
   test('leaves nothing when the process that has it is killed', async () => {
     const source = `
       import { startCluster } from './src/library/main.ts';
-      startCluster().then((cluster) => console.log(cluster.home));
+      startCluster({ publish: true }).then((cluster) => console.log(cluster.home));
       setInterval(() => {}, 1000);`;
     const child = spawn(process.execPath, ['-'], { cwd: root, stdio: ['pipe', 'pipe', 'inherit'] });
     child.stdin.end(bundleTypeScript(source));
@@ -56,6 +81,13 @@ describe('startCluster', () => {
 });
 
 describe('TestCluster', () => {
+  test('url says what was waited for when there is no such Service', async () => {
+    await expect(cluster.url('absent', undefined, { timeoutMs: 100 })).rejects.toMatchObject({
+      code: 'WAIT_TIMED_OUT',
+      object: 'an address of default/absent on this machine',
+    });
+  });
+
   test('apply takes objects, texts and paths, and waits for Pods', async () => {
     await cluster.apply([
       join(root, 'examples/hello.yaml'),

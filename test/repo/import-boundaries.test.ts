@@ -21,6 +21,8 @@ const forbidden = [
   ['relay', '../model/types.ts'],
   ['controllers', '../relay/relay.ts'],
   ['node', '../proxy/run.ts'],
+  ['proxy', '../publisher/publisher.ts'],
+  ['publisher', '../cluster/plan.ts'],
   ['cluster', '../cli/report.ts'],
   ['cluster', '../library/cluster.ts'],
 ] as const;
@@ -30,6 +32,7 @@ const allowed = [
   ['proxy', '../kernel/ffi.ts'],
   ['node-local', '../dns/server.ts'],
   ['proxy', '../relay/relay.ts'],
+  ['publisher', '../relay/relay.ts'],
   ['cli', '../cluster/plan.ts'],
   ['library', '../cluster/plan.ts'],
 ] as const;

@@ -19,6 +19,7 @@ export const defaultClusterRoleBindings: readonly ClusterRoleBinding[] = [
   binding('signalbox:node-routes', [group('system:nodes')]),
   binding('signalbox:speaker', [user('signalbox:speaker')]),
   binding('signalbox:node-dns', [user('signalbox:node-dns')]),
+  binding('signalbox:publisher', [user('signalbox:publisher')]),
   binding('system:node-proxier', [user('system:kube-proxy')]),
   binding('system:kube-scheduler', [user('system:kube-scheduler'), controllerManager]),
   binding('system:kube-controller-manager', [controllerManager]),

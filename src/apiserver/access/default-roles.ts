@@ -116,6 +116,13 @@ const nodeDnsRules: readonly PolicyRule[] = [
   rule('list watch', discovery, 'endpointslices'),
 ];
 
+/** Relays from the host to Services; of ports that are taken it tells by events. */
+const publisherRules: readonly PolicyRule[] = [
+  rule(readVerbs, core, 'nodes services'),
+  rule(readVerbs, discovery, 'endpointslices'),
+  eventsRule,
+];
+
 /** The cluster roles that users of Kubernetes expect, by name, as Kubernetes has them for the resources served here. */
 export const defaultClusterRoles: readonly ClusterRole[] = [
   role('cluster-admin', [rule('*', '*', '*'), pathRule('*', '*')]),
@@ -154,6 +161,7 @@ export const defaultClusterRoles: readonly ClusterRole[] = [
   role('signalbox:node-routes', [rule(readVerbs, core, 'nodes')]),
   role('signalbox:speaker', speakerRules),
   role('signalbox:node-dns', nodeDnsRules),
+  role('signalbox:publisher', publisherRules),
   role('system:node-proxier', proxyRules),
   role('system:kube-scheduler', schedulerRules),
   role('system:kube-controller-manager', controllerManagerRules),

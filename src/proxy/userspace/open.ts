@@ -1,3 +1,4 @@
+import { rarely } from '../../component/rarely.ts';
 import { openRoutes } from '../../kernel/links.ts';
 import { raiseOpenFiles } from '../../kernel/process.ts';
 import { Budget } from '../../relay/relay.ts';
@@ -23,7 +24,11 @@ const otherFiles = 256;
 export function openUserspaceBackend({ config, log }: BackendOptions): UserspaceBackend {
   const routes = openRoutes();
   const files = raiseOpenFiles(openFiles);
-  const connections = new Budget(() => (files - otherFiles - relays.size) >> 1, exhausted(log));
+  // Clients that are turned away come in crowds.
+  const tooMany = rarely(60_000, () =>
+    log.warn('a client was turned away: no more connections can be relayed with the files this process may open'),
+  );
+  const connections = new Budget(() => (files - otherFiles - relays.size) >> 1, tooMany);
   const relays: Relays = new Relays({
     limits: {
       connections,
@@ -44,13 +49,3 @@ export function openUserspaceBackend({ config, log }: BackendOptions): Userspace
 
 /** As long as the kernel remembers an idle connection by Kubernetes' default (`conntrack.tcpEstablishedTimeout`). */
 const establishedIdleMs = 24 * 60 * 60 * 1000;
-
-/** Tells at most once a minute, as clients that are turned away come in crowds. */
-function exhausted(log: BackendOptions['log']): () => void {
-  let told = Number.NEGATIVE_INFINITY;
-  return () => {
-    if (performance.now() - told < 60_000) return;
-    told = performance.now();
-    log.warn('a client was turned away: no more connections can be relayed with the files this process may open');
-  };
-}
