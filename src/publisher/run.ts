@@ -20,6 +20,8 @@ const otherFiles = 256;
 const idleMs = 86_400_000;
 /** Longer than the kernel's own 30 s for a flow that was not answered. */
 const udpIdleMs = 60_000;
+/** The record is one file however much is in it: changes that come together are written together. */
+const writeAfterMs = 50;
 
 /**
  * The publisher as a component, in a network namespace that routes to the nodes: what comes to sockets on the host's
@@ -32,13 +34,20 @@ export async function runPublisher(config: PublisherConfig, signal: AbortSignal)
   const client = connect({ ...(await loadKubeconfig()), component });
   const events = createEventRecorder(client, { component, log });
   const sockets = new HostSockets(config.channel);
+  let writing: NodeJS.Timeout | undefined;
+  const write = () => {
+    writing = undefined;
+    save(config.record, publisher, log);
+  };
   const publisher: Publisher = new Publisher({
     sockets,
     limits: relayLimits(log, () => publisher.size),
     log,
     salt: config.salt,
     choices: readChoices(readPublished(config.record)),
-    onChange: () => save(config.record, publisher, log),
+    onChange: () => {
+      writing ??= setTimeout(write, writeAfterMs);
+    },
     onNotice: ({ publication, reason, message }) => {
       const service = following.serviceOf(publication);
       if (service !== undefined) events.record(service, { type: 'Warning', reason, message });
@@ -51,7 +60,8 @@ export async function runPublisher(config: PublisherConfig, signal: AbortSignal)
   } finally {
     following.stop();
     publisher.stop();
-    save(config.record, publisher, log);
+    clearTimeout(writing);
+    write();
     sockets.close();
     client.close();
   }
