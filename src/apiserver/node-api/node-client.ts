@@ -14,7 +14,7 @@ export interface NodeClientPki {
 
 const connectMs = 10_000;
 
-/** A connection that has become a WebSocket, as the node's answer to the request for it. */
+/** A connection that has become a WebSocket or one of SPDY, as the node's answer to the request for it. */
 export interface Upgraded {
   readonly answer: IncomingMessage;
   readonly socket: Duplex;

@@ -114,7 +114,9 @@ async function sendLog(client: NodeClient, { node, path, request }: Onward): Pro
 async function connectStreams(client: NodeClient, { node, path, request }: Onward): Promise<typeof streamed> {
   const { upgrade, headers } = request;
   if (upgrade === undefined) throw badRequest('Upgrade request required');
-  const passed = Object.entries(headers).filter(([name]) => name.startsWith('sec-websocket-') || name === 'origin');
+  const passed = Object.entries(headers).filter(
+    ([name]) => name.startsWith('sec-websocket-') || name === 'origin' || name === 'x-stream-protocol-version',
+  );
   const answer = await client.upgrade(node, path, {
     connection: 'Upgrade',
     upgrade: headers.upgrade,

@@ -33,8 +33,8 @@ export function readClientMessage(message: Buffer): ClientMessage | undefined {
   }
 }
 
-/** `{"Width": 80, "Height": 24}`, as Go writes it. */
-function readResize(data: Buffer): ClientMessage | undefined {
+/** Reads `{"Width": 80, "Height": 24}`, as Go writes it; nothing where it is no size. */
+export function readResize(data: Buffer): ClientMessage | undefined {
   try {
     const { Width: columns, Height: rows } = JSON.parse(data.toString()) as { Width?: unknown; Height?: unknown };
     return isSize(columns) && isSize(rows) ? { type: 'resize', columns, rows } : undefined;

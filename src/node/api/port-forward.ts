@@ -1,15 +1,19 @@
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import { isKernelError } from '../../kernel/ffi.ts';
 import { connectLoopback } from '../../kernel/loopback-connect.ts';
 import { channelMessage } from './channels.ts';
 import type { NodeApiRequest, Upgrade } from './request.ts';
-import { type SpdyStream, serveSpdy } from './spdy/connection.ts';
+import { type SpdyOptions, type SpdyStream, serveSpdy } from './spdy/connection.ts';
+import { acceptSpdy } from './spdy/upgrade.ts';
 import { NodeApiError, type NodeApiHost, type ServedPod, servedPod } from './target.ts';
 import { acceptWebSocket, bytesOf } from './web-socket.ts';
 
 /** What kubectl speaks: as many connections as there are, as streams of SPDY within a WebSocket (KEP-4006). */
 const tunnelProtocol = 'SPDY/3.1+portforward.k8s.io';
+/** What kubectl spoke before, and client-go's SPDY dialer does: the same streams without a WebSocket. */
+const streamProtocol = 'portforward.k8s.io';
 /** What other clients speak: one connection to each port, as two channels each. */
 const channelProtocol = 'v4.channel.k8s.io';
 
@@ -17,15 +21,16 @@ const connectMs = 10_000;
 
 /**
  * Connects a client to ports of a Pod's localhost.
- * @throws NodeApiError before the connection is a WebSocket
+ * @throws NodeApiError before the connection is a WebSocket or one of SPDY
  */
 export async function forwardPorts(asked: NodeApiRequest, connection: Upgrade, host: NodeApiHost): Promise<void> {
   const served = servedPod(host, asked.namespace, asked.pod);
   if (served.network === undefined) throw new NodeApiError(500, `pod "${asked.pod}" has no network yet`);
   const ports = readPorts(asked.query);
+  if (connection.isSpdy) return forwardByStreams(acceptSpdy(connection, [streamProtocol]), served, { pings: true });
   const { ws, protocol } = await acceptWebSocket(connection, [tunnelProtocol, channelProtocol]);
   if (protocol === channelProtocol) forwardByChannels(ws, ports, served);
-  else await forwardByStreams(ws, served);
+  else await forwardByStreams(createWebSocketStream(ws), served);
 }
 
 /** `port=80`, `port=80,81` or several of them; a tunnel names its ports later. */
@@ -59,8 +64,7 @@ interface StreamPair {
   data?: SpdyStream;
 }
 
-async function forwardByStreams(ws: WebSocket, served: ServedPod): Promise<void> {
-  const transport = createWebSocketStream(ws);
+async function forwardByStreams(transport: Duplex, served: ServedPod, options: SpdyOptions = {}): Promise<void> {
   transport.on('error', () => transport.destroy());
   const pairs = new Map<string, StreamPair>();
   const onStream = (stream: SpdyStream) => {
@@ -77,10 +81,10 @@ async function forwardByStreams(ws: WebSocket, served: ServedPod): Promise<void>
     void forwardPair(pair.data, pair.error, { served, port });
   };
   try {
-    await serveSpdy(transport, onStream);
+    await serveSpdy(transport, onStream, options);
   } catch {
     // What is no SPDY ends the connection; there is nobody to tell.
-    ws.terminate();
+    transport.destroy();
   }
 }
 

@@ -15,4 +15,6 @@ export interface Upgrade {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Buffer;
+  /** Whether it is to be SPDY, not WebSocket. */
+  readonly isSpdy: boolean;
 }

@@ -9,6 +9,7 @@ import { SignalboxError } from '../../errors/error.ts';
 import type { NodeApiFiles } from '../config.ts';
 import { sendContainerLog } from './container-log.ts';
 import type { NodeApiRequest, Upgrade } from './request.ts';
+import { spdyUpgrade } from './spdy/upgrade.ts';
 import { NodeApiError, type NodeApiHost } from './target.ts';
 
 /** A node's API at work. */
@@ -37,7 +38,8 @@ export async function startNodeApi(
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
     socket.on('error', () => socket.destroy());
-    upgrade({ request, socket, head }, host).catch((error) => refuseUpgrade(socket, error, host.log));
+    const isSpdy = request.headers.upgrade?.toLowerCase() === spdyUpgrade;
+    upgrade({ request, socket, head, isSpdy }, host).catch((error) => refuseUpgrade(socket, error, host.log));
   });
   await listen(server, port);
   return {
@@ -81,15 +83,15 @@ async function answer(request: IncomingMessage, response: ServerResponse, host: 
   }
   const asked = readRequest(request.url ?? '/');
   if (asked.action !== nodeApiPaths.log)
-    throw new NodeApiError(400, 'a connection upgrade to WebSocket is expected here');
+    throw new NodeApiError(400, 'a connection upgrade to WebSocket or SPDY/3.1 is expected here');
   await sendContainerLog(asked, response, host);
 }
 
 async function upgrade(connection: Upgrade, host: NodeApiHost): Promise<void> {
   authorize(connection.request);
   const asked = readRequest(connection.request.url ?? '/');
-  if (connection.request.headers.upgrade?.toLowerCase() !== 'websocket') {
-    throw new NodeApiError(400, 'only WebSocket is spoken here');
+  if (!connection.isSpdy && connection.request.headers.upgrade?.toLowerCase() !== 'websocket') {
+    throw new NodeApiError(400, 'only WebSocket and SPDY/3.1 are spoken here');
   }
   // Few Pods are ever entered.
   if (asked.action === nodeApiPaths.portforward) {

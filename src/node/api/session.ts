@@ -1,14 +1,17 @@
 import type { Readable, Writable } from 'node:stream';
-import type { WebSocket } from 'ws';
 import { nodeApiPaths } from '../../api/node-api.ts';
 import { isSignalboxError } from '../../errors/error.ts';
 import { type RunningContainer, startInContainer } from '../../kernel/container.ts';
 import type { TerminalSize } from '../../kernel/terminal.ts';
 import type { ContainerRun } from '../container-run.ts';
-import { channel, channelMessage, exitStatus, failureStatus, readClientMessage, sessionProtocols } from './channels.ts';
+import { type ClientMessage, channel, exitStatus, failureStatus, sessionProtocols } from './channels.ts';
+import type { ClientChannels } from './client-channels.ts';
 import type { NodeApiRequest, Upgrade } from './request.ts';
+import { openSpdyChannels, spdySessionProtocol } from './spdy/channels.ts';
+import { acceptSpdy } from './spdy/upgrade.ts';
 import { NodeApiError, type NodeApiHost, runOf, servedPod } from './target.ts';
-import { acceptWebSocket, bytesOf } from './web-socket.ts';
+import { acceptWebSocket } from './web-socket.ts';
+import { WebSocketChannels } from './web-socket-channels.ts';
 
 /** Output on its way to the client beyond this holds the program up. */
 const highWaterBytes = 1 << 20;
@@ -19,8 +22,8 @@ const lastWordsMs = 300;
 const firstSizeMs = 200;
 
 /**
- * Runs a program in a container, or joins the streams of the container itself, over a WebSocket with channels.
- * @throws NodeApiError before the connection is a WebSocket
+ * Runs a program in a container, or joins the streams of the container itself, over channels in a WebSocket or in SPDY.
+ * @throws NodeApiError before the connection is one of these
  */
 export async function runSession(asked: NodeApiRequest, connection: Upgrade, host: NodeApiHost): Promise<void> {
   const run = runOf(servedPod(host, asked.namespace, asked.pod), asked.container);
@@ -29,8 +32,9 @@ export async function runSession(asked: NodeApiRequest, connection: Upgrade, hos
   const executes = asked.action === nodeApiPaths.exec;
   if (executes && command.length === 0)
     throw new NodeApiError(400, 'you must specify at least 1 command for the container');
-  const { ws } = await acceptWebSocket(connection, sessionProtocols);
-  const session = new Session(ws);
+  const channels = await openChannels(connection, wants);
+  if (channels === undefined) return;
+  const session = new Session(channels);
   try {
     session.finish(executes ? await execute(session, run, { wants, command }) : await attach(session, run, wants));
   } catch (error) {
@@ -51,6 +55,16 @@ function readWants(query: URLSearchParams): Wants {
   const wants = { stdin: has('input'), stdout: has('output'), stderr: has('error'), tty: has('tty') };
   if (wants.stdin || wants.stdout || wants.stderr) return wants;
   throw new NodeApiError(400, 'you must specify at least 1 of stdin, stdout, stderr');
+}
+
+function openChannels(connection: Upgrade, { stdin, stdout, stderr, tty }: Wants): Promise<ClientChannels | undefined> {
+  if (!connection.isSpdy) {
+    return acceptWebSocket(connection, sessionProtocols).then(({ ws }) => new WebSocketChannels(ws));
+  }
+  const transport = acceptSpdy(connection, [spdySessionProtocol]);
+  const wanted = { stdin, stdout, stderr: stderr && !tty, resize: tty };
+  const names = (['stdin', 'stdout', 'stderr', 'resize'] as const).filter((name) => wanted[name]);
+  return openSpdyChannels(transport, ['error', ...names]);
 }
 
 async function execute(
@@ -112,23 +126,18 @@ class Session {
   /** Resolves when the connection is gone. */
   readonly closed: Promise<undefined>;
   onResize: (size: TerminalSize) => void = () => {};
-  readonly #ws: WebSocket;
+  readonly #channels: ClientChannels;
   readonly #undo: (() => void)[] = [];
   #stdin: { readonly stream: Writable; readonly ends: boolean } | undefined;
   /** What was typed before there was a program to take it. */
-  #early: Buffer[] | undefined;
+  #early: ClientMessage[] | undefined;
   #onTheWay = 0;
   #shown = 0;
 
-  constructor(ws: WebSocket) {
-    this.#ws = ws;
-    ws.on('message', (data) => this.#take(bytesOf(data)));
-    this.closed = new Promise((resolve) => {
-      ws.once('close', () => {
-        this.#leave();
-        resolve(undefined);
-      });
-    });
+  constructor(channels: ClientChannels) {
+    this.#channels = channels;
+    this.closed = channels.closed.then(() => this.#leave());
+    channels.listen((message) => this.#take(message));
   }
 
   /** The size that the client's terminal has, if it says so soon: programs ask for it as they start. */
@@ -148,9 +157,9 @@ class Session {
     const send = (data: Buffer) => {
       this.#shown += data.length;
       this.#onTheWay += data.length;
-      if (this.#onTheWay > maxLagBytes) this.#ws.terminate();
+      if (this.#onTheWay > maxLagBytes) this.#channels.terminate();
       else if (this.#onTheWay > highWaterBytes) stream.pause();
-      this.#ws.send(channelMessage(number, data), () => {
+      this.#channels.send(number, data, () => {
         this.#onTheWay -= data.length;
         if (this.#onTheWay <= highWaterBytes && stream.isPaused()) stream.resume();
       });
@@ -165,7 +174,7 @@ class Session {
   /** Where the client's input goes. `ends`: whether it ends with the client's. */
   type(stream: Writable, { ends }: { readonly ends: boolean }): void {
     this.#stdin = { stream, ends };
-    const resume = () => this.#ws.resume();
+    const resume = () => this.#channels.resume();
     for (const event of ['drain', 'close'] as const) stream.on(event, resume);
     this.#undo.push(() => {
       for (const event of ['drain', 'close'] as const) stream.off(event, resume);
@@ -173,8 +182,8 @@ class Session {
     });
     const early = this.#early ?? [];
     this.#early = undefined;
-    this.#ws.resume();
-    for (const bytes of early) this.#take(bytes);
+    this.#channels.resume();
+    for (const message of early) this.#take(message);
   }
 
   /** Resolves when all the streams have ended, or no more comes from them. */
@@ -183,7 +192,7 @@ class Session {
       streams.map((s) => (s.closed ? undefined : new Promise((done) => s.once('close', done)))),
     );
     for (let before = -1; before !== this.#shown || this.#onTheWay > 0; ) {
-      if (this.#ws.readyState !== this.#ws.OPEN) return;
+      if (!this.#channels.isOpen) return;
       before = this.#shown;
       const quiet = new Promise<'quiet'>((resolve) => setTimeout(() => resolve('quiet'), lastWordsMs));
       if ((await Promise.race([ended, quiet])) !== 'quiet') return;
@@ -193,29 +202,27 @@ class Session {
   /** Sends how it ended, and closes. */
   finish(status: object): void {
     this.#leave();
-    if (this.#ws.readyState !== this.#ws.OPEN) return;
-    this.#ws.send(channelMessage(channel.error, Buffer.from(JSON.stringify(status))));
-    this.#ws.resume();
-    this.#ws.close(1000);
+    if (!this.#channels.isOpen) return;
+    this.#channels.send(channel.error, Buffer.from(JSON.stringify(status)));
+    this.#channels.close();
   }
 
-  #take(bytes: Buffer): void {
-    const message = readClientMessage(bytes);
-    if (message?.type === 'resize') this.onResize(message);
+  #take(message: ClientMessage): void {
+    if (message.type === 'resize') this.onResize(message);
     if (this.#stdin === undefined) {
-      if (this.#early === undefined || message?.type === 'resize') return;
-      this.#early.push(bytes);
-      this.#ws.pause();
+      if (this.#early === undefined || message.type === 'resize') return;
+      this.#early.push(message);
+      this.#channels.pause();
       return;
     }
     const { stream, ends } = this.#stdin;
-    if (message?.type === 'stdinEnd' && ends) stream.end();
-    if (message?.type === 'stdin' && stream.writable && message.data.length > 0 && !stream.write(message.data)) {
-      this.#ws.pause();
+    if (message.type === 'stdinEnd' && ends) stream.end();
+    if (message.type === 'stdin' && stream.writable && message.data.length > 0 && !stream.write(message.data)) {
+      this.#channels.pause();
     }
   }
 
-  #leave(): void {
+  #leave(): undefined {
     for (const undo of this.#undo.splice(0)) undo();
     this.#stdin = undefined;
   }

@@ -8,14 +8,15 @@ const maxStreams = 1024;
 /** Data waiting for one stream's reader beyond this holds up the whole connection, which is all that can be done. */
 const maxWaitingBytes = 1 << 20;
 const maxDataBytes = 32 << 10;
+const pingMs = 15_000;
 
 /** One stream of a connection, as the other side opened it. */
 export interface SpdyStream {
   readonly id: number;
   readonly headers: ReadonlyMap<string, string>;
-  /** Resolves when the connection can take more. */
+  /** Sends after all that was to be sent before. Resolves when the connection can take more. */
   send(data: Buffer): Promise<void>;
-  /** Says that nothing more comes from this side. */
+  /** Says, after all that was to be sent, that nothing more comes from this side. */
   end(): void;
   /** Ends the stream in both directions. */
   reset(): void;
@@ -27,20 +28,34 @@ export interface SpdyStream {
   onCut: () => void;
 }
 
+/** How a connection is served. */
+export interface SpdyOptions {
+  /** Whether it is looked after that the client is still there: not needed where the transport does. */
+  readonly pings?: boolean;
+}
+
 /**
- * The server's side of SPDY/3.1 as port-forward uses it: the client opens streams, both send, both end. Windows are not
+ * The server's side of SPDY/3.1 as Kubernetes uses it: the client opens streams, both send, both end. Windows are not
  * kept, as the clients there are keep none either; what flows too fast is held up by the transport.
  *
  * Resolves when the transport has ended. Rejects with what was wrong with the client's bytes.
  */
-export async function serveSpdy(transport: Duplex, onStream: (stream: SpdyStream) => void): Promise<void> {
+export async function serveSpdy(
+  transport: Duplex,
+  onStream: (stream: SpdyStream) => void,
+  { pings = false }: SpdyOptions = {},
+): Promise<void> {
   const connection = new Connection(transport, onStream);
+  const watch = pings ? setInterval(() => connection.ping(), pingMs) : undefined;
   try {
     const frames = new FrameReader(maxFrameBytes);
     for await (const bytes of transport) {
+      connection.hears(false);
       for (const frame of frames.push(bytes as Buffer)) await connection.take(frame);
+      connection.hears(true);
     }
   } finally {
+    clearInterval(watch);
     connection.close();
   }
 }
@@ -50,10 +65,32 @@ class Connection {
   readonly #onStream: (stream: SpdyStream) => void;
   readonly #compression = new HeaderCompression();
   readonly #streams = new Map<number, Stream>();
+  /** Pings since something was heard. */
+  #unanswered = 0;
+  #hears = true;
+  /** Those of a server have even numbers. */
+  #pings = 0;
 
   constructor(transport: Duplex, onStream: (stream: SpdyStream) => void) {
     this.#transport = transport;
     this.#onStream = onStream;
+  }
+
+  /** Something has come; whether more is read, or what has come holds the rest up. */
+  hears(more: boolean): void {
+    this.#unanswered = 0;
+    this.#hears = more;
+  }
+
+  /** Asks whether the client is there. One that has said nothing since it was asked is not. */
+  ping(): void {
+    if (this.#unanswered > 0 && this.#hears) {
+      this.#transport.destroy();
+      return;
+    }
+    this.#unanswered++;
+    this.#pings += 2;
+    this.write(controlFrame(frameType.ping, streamId(this.#pings)));
   }
 
   async take(frame: Frame): Promise<void> {
@@ -143,6 +180,7 @@ class Stream implements SpdyStream {
   readonly #connection: Connection;
   #waitingBytes = 0;
   #delivered: Promise<void> = Promise.resolve();
+  #sending: Promise<void> = Promise.resolve();
   #sends = true;
   #receives: boolean;
 
@@ -171,18 +209,13 @@ class Stream implements SpdyStream {
     this.#forgetIfDone();
   }
 
-  async send(data: Buffer): Promise<void> {
-    for (let at = 0; at < data.length && this.#sends; at += maxDataBytes) {
-      const full = this.#connection.write(dataFrame(this.id, data.subarray(at, at + maxDataBytes)));
-      if (full) await this.#connection.drained();
-    }
+  send(data: Buffer): Promise<void> {
+    this.#sending = this.#sending.then(() => this.#write(data));
+    return this.#sending;
   }
 
   end(): void {
-    if (!this.#sends) return;
-    this.#sends = false;
-    this.#connection.write(dataFrame(this.id, Buffer.alloc(0), flagFin));
-    this.#forgetIfDone();
+    this.#sending = this.#sending.then(() => this.#writeEnd());
   }
 
   reset(): void {
@@ -199,6 +232,20 @@ class Stream implements SpdyStream {
     this.#receives = false;
     this.#connection.forget(this.id);
     this.onCut();
+  }
+
+  async #write(data: Buffer): Promise<void> {
+    for (let at = 0; at < data.length && this.#sends; at += maxDataBytes) {
+      const full = this.#connection.write(dataFrame(this.id, data.subarray(at, at + maxDataBytes)));
+      if (full) await this.#connection.drained();
+    }
+  }
+
+  #writeEnd(): void {
+    if (!this.#sends) return;
+    this.#sends = false;
+    this.#connection.write(dataFrame(this.id, Buffer.alloc(0), flagFin));
+    this.#forgetIfDone();
   }
 
   #forgetIfDone(): void {

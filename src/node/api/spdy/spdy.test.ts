@@ -131,4 +131,31 @@ describe('serveSpdy', () => {
     expect(answers).toContainEqual({ kind: 'control', type: frameType.ping, flags: 0, payload: Buffer.of(0, 0, 0, 1) });
     expect(answers).toContainEqual({ kind: 'data', stream: 1, flags: 0, payload: Buffer.from('hello!') });
   });
+
+  test('serveSpdy keeps the order of what is sent, and its end after it, while the client is slow', async () => {
+    const said: Buffer[] = [];
+    const transport = new Duplex({
+      writableHighWaterMark: 1,
+      read: () => {},
+      write: (chunk: Buffer, _encoding, done) => {
+        said.push(chunk);
+        setImmediate(done);
+      },
+    });
+    const open = Buffer.alloc(10);
+    open.writeUInt32BE(1);
+    const syn = Buffer.concat([open, await new HeaderCompression().compress(headerBlock(new Map()))]);
+    const pieces = ['a', 'b', 'c'].map((letter) => Buffer.alloc(100_000, letter));
+    const done = serveSpdy(transport, (stream: SpdyStream) => {
+      for (const piece of pieces) void stream.send(piece);
+      stream.end();
+    });
+    transport.push(controlFrame(frameType.synStream, syn));
+    const data = () =>
+      new FrameReader(1 << 20).push(Buffer.concat(said)).flatMap((frame) => (frame.kind === 'data' ? [frame] : []));
+    await expect.poll(() => data().at(-1)?.flags).toBe(flagFin);
+    expect(Buffer.concat(data().map(({ payload }) => payload)).equals(Buffer.concat(pieces))).toBe(true);
+    transport.push(null);
+    await done;
+  });
 });
