@@ -105,6 +105,11 @@ export class ClusterZone {
     return this.#serial;
   }
 
+  /** Takes the serial number of a zone with the same names, of which this one is a copy. */
+  renumber(serial: number): void {
+    this.#serial = serial;
+  }
+
   /** The zone a name is in, the nearest to it. */
   zoneOf(name: Name): Zone | undefined {
     for (const zone of this.zones) if (isWithin(name, zone.apex)) return zone;

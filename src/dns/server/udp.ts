@@ -4,13 +4,22 @@ import type { Logger } from '../../component/log.ts';
 import { portTaken } from '../../component/port-taken.ts';
 import { bindSocket } from '../../kernel/bound-sockets.ts';
 import { DatagramBatch, type DatagramPeer } from '../../kernel/datagrams.ts';
-import { familyOf } from '../../net/ip.ts';
+import { familyOf, type Ip } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, lookupNothing, type ServerAddress, socketType } from '../forward/address.ts';
+
+/** A socket that is bound to an address of this machine, as a file descriptor. */
+export interface BoundSocket {
+  readonly type: 'udp' | 'tcp';
+  readonly ip: Ip;
+  readonly fd: number;
+}
 
 /** A socket that answers, and how to end it. */
 export interface Listener {
   readonly address: ServerAddress;
+  /** Its descriptors, good while it is open: for processes that answer there too. */
+  readonly sockets: readonly BoundSocket[];
   close(): Promise<void>;
 }
 
@@ -54,7 +63,12 @@ export async function serveUdp(fd: number, service: UdpService): Promise<Listene
   socket.on('error', (err) => service.log.warn({ err }, 'udp socket'));
   widen(socket);
   const port = new Port(socket, fd, service);
-  return { address: { ip: service.ip, port: socket.address().port }, close: () => port.close() };
+  const { ip } = service;
+  return {
+    address: { ip, port: socket.address().port },
+    sockets: [{ type: 'udp', ip, fd }],
+    close: () => port.close(),
+  };
 }
 
 /**
