@@ -27,7 +27,7 @@ export interface Listener {
 const maxQueued = 4 << 20;
 /** Room for queries that come while we are busy, in octets; the kernel gives what its own bound allows. */
 const receiveBuffer = 4 << 20;
-/** Octets of a query. One name, and an OPT record with its options, are far below; what is longer is malformed. */
+/** Octets of a query: one name, and an OPT record with its options, are far below. What is beyond is not looked at. */
 const maxQuery = 4096;
 /** Octets of an answer: as much as can be configured. */
 const maxReply = 4096;
@@ -73,7 +73,7 @@ export async function serveUdp(fd: number, service: UdpService): Promise<Listene
 
 /**
  * Queries of one socket, and the answers to them. Node says when one has come, and hands it over; those that came with
- * it are taken, and answered, by batches. That halves the cost of a query under load: see `bench/dns-batching.ts`.
+ * it are taken, and answered, by batches. That halves the cost of a query under load: see `bench/dns-sockets.ts`.
  */
 class Port {
   readonly #socket: Socket;
