@@ -158,10 +158,7 @@ export class DnsServer {
     for (const { end } of [...this.#lingering]) await end();
   }
 
-  async #change(
-    config: DnsConfig,
-    whole: (parts: readonly (Promise<unknown> | undefined)[]) => Promise<void>,
-  ): Promise<void> {
+  async #change(config: DnsConfig, before: Waits): Promise<void> {
     const changes: Pick<Change<Closable>, 'undo'>[] = [];
     const noted = <C extends Pick<Change<Closable>, 'undo'>>(change: C): C => {
       changes.push(change);

@@ -1,21 +1,9 @@
 import type { Logger } from '../../component/log.ts';
 import { type MetricValues, sumOfMetrics } from '../../component/metrics.ts';
-import type { OpenBlock } from '../blocks.ts';
-import type { DnsConfig } from '../config/types.ts';
-import type { BoundSocket } from '../server/udp.ts';
-import type { ServerTls } from '../tls-files.ts';
-import { type WorkerExit, WorkerProcess } from './process.ts';
+import { type WorkerExit, type WorkerParts, WorkerProcess } from './process.ts';
 
 /** What workers are started with. */
-export interface PoolParts {
-  readonly config: DnsConfig;
-  /** The blocks of the main process, by `blockKey`. */
-  readonly blocks: ReadonlyMap<string, OpenBlock>;
-  /** By the plans' keys. */
-  readonly sockets: ReadonlyMap<string, readonly BoundSocket[]>;
-  readonly certificates: ReadonlyMap<string, ServerTls>;
-  /** The program whose subcommand `dns-worker` a worker is. */
-  readonly entry: string;
+export interface PoolParts extends WorkerParts {
   readonly log: Logger;
   /** Told of a worker that has ended without being told to. */
   readonly onLost: () => void;

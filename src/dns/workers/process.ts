@@ -1,10 +1,23 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import type { MetricValues } from '../../component/metrics.ts';
 import type { OpenBlock } from '../blocks.ts';
+import type { DnsConfig } from '../config/types.ts';
 import type { BoundSocket } from '../server/udp.ts';
+import type { ServerTls } from '../tls-files.ts';
 import type { ZoneChange } from '../zone-change.ts';
 import type { FromWorker, ToWorker } from './messages.ts';
-import type { PoolParts } from './pool.ts';
+
+/** What a worker is started with. */
+export interface WorkerParts {
+  readonly config: DnsConfig;
+  /** The blocks of the main process, by `blockKey`. */
+  readonly blocks: ReadonlyMap<string, OpenBlock>;
+  /** By the plans' keys. */
+  readonly sockets: ReadonlyMap<string, readonly BoundSocket[]>;
+  readonly certificates: ReadonlyMap<string, ServerTls>;
+  /** The program whose subcommand `dns-worker` a worker is. */
+  readonly entry: string;
+}
 
 /** That a worker has ended, and what it had counted when it last said so. */
 export interface WorkerExit {
@@ -12,6 +25,7 @@ export interface WorkerExit {
   readonly reason: string;
 }
 
+/** What is told of a worker. */
 export interface WorkerEvents {
   /** It may serve. */
   readonly onWhole: () => void;
@@ -44,7 +58,7 @@ export class WorkerProcess {
   #isWhole = false;
   #hasEnded = false;
 
-  constructor(parts: PoolParts, events: WorkerEvents) {
+  constructor(parts: WorkerParts, events: WorkerEvents) {
     this.#events = events;
     this.#blocks = [...parts.blocks];
     const { sockets, fds } = numbered(parts.sockets);
@@ -183,7 +197,7 @@ export class WorkerProcess {
 }
 
 /** The sockets by the numbers their descriptors have in the worker, and their numbers here in that order. */
-function numbered(sockets: PoolParts['sockets']): {
+function numbered(sockets: WorkerParts['sockets']): {
   readonly sockets: ReadonlyMap<string, readonly BoundSocket[]>;
   readonly fds: readonly number[];
 } {
