@@ -1,5 +1,7 @@
+import { networkInterfaces } from 'node:os';
 import type { Logger } from '../component/log.ts';
-import type { DnsConfig, ForwardSettings, HostsSettings, ServerBlock } from './config/types.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
+import type { DnsConfig, ForwardSettings, HostsSettings, ListenAddress, ServerBlock } from './config/types.ts';
 import type { Feed, OpenFeed } from './feed.ts';
 import { AnswerCache } from './forward/cache.ts';
 import { Forwarder } from './forward/forwarder.ts';
@@ -123,10 +125,27 @@ function handlersOf(settings: ServerBlock, { hosts, cluster, forwards }: Sources
   });
 }
 
-function openCluster({ kubernetes }: ServerBlock, { openFeed, log, metrics }: BlockParts): OpenBlock['cluster'] {
+function openCluster(
+  { kubernetes, listen }: ServerBlock,
+  { openFeed, log, metrics }: BlockParts,
+): OpenBlock['cluster'] {
   if (kubernetes === undefined) return undefined;
-  const zone = new ClusterZone(kubernetes);
+  const zone = new ClusterZone({ ...kubernetes, ownIps: ownIps(listen) });
   return { zone, feed: openFeed({ zone, settings: kubernetes, log, metrics }) };
+}
+
+/** Where clients reach this server when no Service leads to it. */
+function ownIps(listen: readonly ListenAddress[]): Ip[] {
+  const bound = listen.flatMap(({ ip }) => (ip === undefined || isUnspecified(ip) ? [] : [ip]));
+  if (bound.length > 0) return [...new Set(bound)];
+  return Object.values(networkInterfaces())
+    .flatMap((addresses = []) => addresses)
+    .filter(({ internal, scopeid = 0 }) => !internal && scopeid === 0)
+    .map(({ address }) => parseIp(address));
+}
+
+function isUnspecified(ip: Ip): boolean {
+  return ip === '0.0.0.0' || ip === '::';
 }
 
 function openHosts(hosts: HostsSettings | undefined, { log, metrics }: BlockParts): Promise<HostsFile> | undefined {
