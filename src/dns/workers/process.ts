@@ -34,8 +34,8 @@ export interface WorkerEvents {
 
 /** Objects sent before others are let to work. */
 const batchSize = 256;
-/** Between two questions for a sign of life, and how long the answer may take, in milliseconds. */
-const heartbeatMs = 5_000;
+/** Between two questions for counts, which are a sign of life, and how long there may be none, in milliseconds. */
+const heartbeatMs = 1_000;
 const silenceMs = 15_000;
 /** How long an answer to a page may wait for the workers' counts, in milliseconds. */
 const countMs = 1_000;
