@@ -244,6 +244,7 @@ async function startUnbound(folder: string, services: number): Promise<{ port: n
   writeFileSync(file, `server:\n${settings.map((line) => `  ${line}\n`).join('')}`);
   const child = spawn('unbound', ['-d', '-c', file], { stdio: 'ignore' });
   process.on('exit', () => child.kill('SIGKILL'));
+  child.unref();
   try {
     await once(child, 'spawn');
   } catch {

@@ -6,6 +6,8 @@ import { SignalboxError } from '../errors/error.ts';
 /** What is said on the command line beside the configuration's path. */
 interface Overrides {
   readonly hostnameOverride?: string;
+  /** Of the DNS server. */
+  readonly workers?: number;
 }
 
 /** Runs a component by its configuration, at a path, until the signal aborts. */
@@ -79,6 +81,8 @@ export async function runNodeLocal(options: {
   readonly config?: string;
   /** Addresses, separated by commas; `true`: the usual one. */
   readonly nodeLocal: string | true;
+  /** Processes that answer. */
+  readonly workers?: number;
 }): Promise<void> {
   const stop = toldToStop();
   useKubeconfig(options.kubeconfig);
@@ -86,7 +90,8 @@ export async function runNodeLocal(options: {
   const { runNodeLocalDns } = await import('../node-local/run.ts');
   const { readNodeLocalConfig } = await import('../node-local/config.ts');
   const addresses = options.nodeLocal === true ? undefined : parseAddresses(options.nodeLocal);
-  const read = () => readNodeLocalConfig(options.config, addresses);
+  const { withWorkers } = await import('../dns/run.ts');
+  const read = async () => withWorkers(await readNodeLocalConfig(options.config, addresses), options.workers);
   await runNodeLocalDns({ read, addresses, log: createLogger('dns') }, stop);
 }
 

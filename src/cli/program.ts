@@ -134,6 +134,7 @@ function addComponents(program: Command, entry: string): void {
       '--node-local [addresses]',
       'serve this node alone, at addresses of its own (default: 169.254.20.10) and without connection tracking',
     )
+    .option('--workers <count>', 'processes that answer, in place of what the configuration says (default: 1)', integer)
     .option('--cleanup', 'with --node-local: remove what it left in this network namespace, and end')
     .action(async (options, command) => {
       const { nodeLocal, config, cleanup } = options;
@@ -146,6 +147,10 @@ function addComponents(program: Command, entry: string): void {
       if (config === undefined) command.error("error: required option '--config <file>' not specified");
       await runComponent('dns', options);
     });
+
+  program
+    .command('dns-worker', { hidden: true })
+    .action(async () => (await import('../dns/workers/worker.ts')).runWorker());
 
   program
     .command('supervisor', { hidden: true })

@@ -10,6 +10,8 @@ export const metricsContentType = 'text/plain; version=0.0.4; charset=utf-8';
 export interface MetricName {
   readonly name: string;
   readonly help: string;
+  /** Of a gauge: that each process of a component has a part of it. Of all else they do. */
+  readonly isShared?: boolean;
 }
 
 /** As `MetricName`, of a metric that is told apart by the values of labels. */
@@ -17,9 +19,28 @@ export interface LabelledName extends MetricName {
   readonly labels: readonly string[];
 }
 
+/** What stands behind a metric's name, such as `{zone="."}` or `_sum`, and its number. */
+type Value = readonly [key: string, value: number];
+
+/** What one process has counted, by metric: to be added to what another one has. */
+export type MetricValues = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/** What all of them have counted. */
+export function sumOfMetrics(parts: readonly MetricValues[]): MetricValues {
+  const sums = new Map<string, Map<string, number>>();
+  for (const part of parts) {
+    for (const [name, values] of part) {
+      const sum = sums.get(name) ?? new Map<string, number>();
+      sums.set(name, sum);
+      for (const [key, value] of values) sum.set(key, (sum.get(key) ?? 0) + value);
+    }
+  }
+  return sums;
+}
+
 /** A number, or some, that can be written. */
 interface Sample {
-  lines(name: string, labels: string): Iterable<string>;
+  values(labels: string): Iterable<Value>;
 }
 
 /** A number that only grows. */
@@ -30,8 +51,8 @@ export class Counter implements Sample {
     this.#value += n;
   }
 
-  *lines(name: string, labels: string): Iterable<string> {
-    yield line(name, labels, this.#value);
+  *values(labels: string): Iterable<Value> {
+    yield [braced(labels), this.#value];
   }
 }
 
@@ -48,8 +69,8 @@ export class Gauge implements Sample {
     this.#value += n;
   }
 
-  *lines(name: string, labels: string): Iterable<string> {
-    yield line(name, labels, this.#value);
+  *values(labels: string): Iterable<Value> {
+    yield [braced(labels), this.#value];
   }
 }
 
@@ -77,16 +98,16 @@ export class Histogram implements Sample {
     }
   }
 
-  *lines(name: string, labels: string): Iterable<string> {
+  *values(labels: string): Iterable<Value> {
     const more = labels === '' ? '' : `${labels},`;
     let below = 0;
     for (const [i, bound] of this.#bounds.entries()) {
       below += this.#counts[i] ?? 0;
-      yield line(`${name}_bucket`, `${more}le="${bound}"`, below);
+      yield [`_bucket{${more}le="${bound}"}`, below];
     }
-    yield line(`${name}_bucket`, `${more}le="+Inf"`, this.#count);
-    yield line(`${name}_sum`, labels, this.#sum);
-    yield line(`${name}_count`, labels, this.#count);
+    yield [`_bucket{${more}le="+Inf"}`, this.#count];
+    yield [`_sum${braced(labels)}`, this.#sum];
+    yield [`_count${braced(labels)}`, this.#count];
   }
 }
 
@@ -121,8 +142,8 @@ export class Family<S extends Sample> {
     return this.#samples.values();
   }
 
-  *lines(name: string): Iterable<string> {
-    for (const [labels, sample] of this.#samples) yield* sample.lines(name, labels);
+  *values(): Iterable<Value> {
+    for (const [labels, sample] of this.#samples) yield* sample.values(labels);
   }
 
   #add(key: string): S {
@@ -139,9 +160,18 @@ export class Family<S extends Sample> {
   }
 }
 
+/** A metric as it is written. */
+interface Metric {
+  readonly name: string;
+  readonly head: string;
+  /** Whether the processes of a component add it up. */
+  readonly isShared: boolean;
+  readonly read: () => Iterable<Value>;
+}
+
 /** All metrics of a component, in the order they were made. */
 export class MetricRegistry {
-  readonly #metrics: { readonly head: string; readonly lines: () => Iterable<string> }[] = [];
+  readonly #metrics: Metric[] = [];
 
   /** A counter without labels; it is there from the beginning, with 0. */
   counter(name: MetricName): Counter {
@@ -162,12 +192,12 @@ export class MetricRegistry {
 
   /** A gauge that is asked for when it is written. */
   readGauge(name: MetricName, read: () => number): void {
-    this.#add(name, 'gauge', () => [line(name.name, '', read())]);
+    this.#add(name, 'gauge', () => [['', read()]]);
   }
 
   /** As `readGauge`, of a number that only grows. */
   readCounter(name: MetricName, read: () => number): void {
-    this.#add(name, 'counter', () => [line(name.name, '', read())]);
+    this.#add(name, 'counter', () => [['', read()]]);
   }
 
   /** Gauges by the values of one label, asked for when they are written. */
@@ -175,9 +205,7 @@ export class MetricRegistry {
     { label, ...name }: MetricName & { readonly label: string },
     read: () => ReadonlyMap<string, number>,
   ): void {
-    this.#add(name, 'gauge', () =>
-      [...read()].map(([value, n]) => line(name.name, `${label}="${escapeLabel(value)}"`, n)),
-    );
+    this.#add(name, 'gauge', () => [...read()].map(([value, n]) => [`{${label}="${escapeLabel(value)}"}`, n]));
   }
 
   /** `bounds` in ascending order, in the unit of the name. */
@@ -189,30 +217,43 @@ export class MetricRegistry {
     return this.#family(name, 'histogram', () => new Histogram(bounds));
   }
 
-  /** The page a Prometheus server reads. */
-  text(): string {
-    return this.#metrics.map(({ head, lines }) => `${[head, ...lines()].join('\n')}\n`).join('');
+  /** What this process has of numbers that are added up over all processes of a component. */
+  values(): MetricValues {
+    return new Map(this.#metrics.filter(({ isShared }) => isShared).map(({ name, read }) => [name, new Map(read())]));
+  }
+
+  /** The page a Prometheus server reads, with what other processes have counted. */
+  text(others: MetricValues = new Map()): string {
+    return this.#metrics
+      .map(({ name, head, read }) => {
+        const own = new Map(read());
+        const values = sumOfMetrics([new Map([[name, own]]), new Map([[name, others.get(name) ?? new Map()]])]);
+        const lines = [...(values.get(name) ?? [])].map(([key, value]) => `${name}${key} ${number(value)}`);
+        return `${[head, ...lines].join('\n')}\n`;
+      })
+      .join('');
   }
 
   #single<S extends Sample>(name: MetricName, type: string, sample: S): S {
-    this.#add(name, type, () => sample.lines(name.name, ''));
+    this.#add(name, type, () => sample.values(''));
     return sample;
   }
 
   #family<S extends Sample>(name: LabelledName, type: string, create: () => S): Family<S> {
     const family = new Family(name.labels, create);
-    this.#add(name, type, () => family.lines(name.name));
+    this.#add(name, type, () => family.values());
     return family;
   }
 
-  #add({ name, help }: MetricName, type: string, lines: () => Iterable<string>): void {
+  #add({ name, help, isShared = false }: MetricName, type: string, read: () => Iterable<Value>): void {
     const escaped = help.replace(/[\\\n]/g, escapeCharacter);
-    this.#metrics.push({ head: `# HELP ${name} ${escaped}\n# TYPE ${name} ${type}`, lines });
+    const head = `# HELP ${name} ${escaped}\n# TYPE ${name} ${type}`;
+    this.#metrics.push({ name, head, isShared: isShared || type !== 'gauge', read });
   }
 }
 
-function line(name: string, labels: string, value: number): string {
-  return `${name}${labels === '' ? '' : `{${labels}}`} ${number(value)}`;
+function braced(labels: string): string {
+  return labels === '' ? '' : `{${labels}}`;
 }
 
 /** Infinity is the one number that JavaScript and the format write differently. */

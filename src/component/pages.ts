@@ -17,8 +17,11 @@ export interface Page {
   readonly body: string;
 }
 
-/** Pages by their path, each made when it is asked for; or one page for whatever path. */
-export type Pages = { readonly [path: string]: () => Page } | (() => Page);
+/** Makes a page when it is asked for. */
+export type MakePage = () => Page | Promise<Page>;
+
+/** Pages by their path; or one page for whatever path. */
+export type Pages = { readonly [path: string]: MakePage } | MakePage;
 
 /** Where pages are served: on all addresses when there is no host. Port 0 takes a free one. */
 export interface PageAddress {
@@ -46,7 +49,7 @@ const listenBackoff = { initial: 1_000, max: 30_000 };
  */
 export async function servePages({ host, port, ipv6Only = false }: PageAddress, pages: Pages): Promise<PageServer> {
   const bounds = { requestTimeout: timeoutMs, headersTimeout: timeoutMs, connectionsCheckingInterval: timeoutMs / 2 };
-  const server = createServer(bounds, (request, response) => respond(pages, request, response));
+  const server = createServer(bounds, (request, response) => void respond(pages, request, response));
   server.maxConnections = maxConnections;
   server.setTimeout(timeoutMs);
   server.listen({ port, ipv6Only, ...(host === undefined ? {} : { host }) });
@@ -99,9 +102,12 @@ export async function keepServingPages(
   await server.close();
 }
 
-function respond(pages: Pages, request: IncomingMessage, response: ServerResponse): void {
+async function respond(pages: Pages, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const [path = ''] = (request.url ?? '').split('?');
-  const { status = 200, type = 'text/plain; charset=utf-8', headers = {}, body } = pageOf(pages, request.method, path);
+  const page = pageOf(pages, request.method, path);
+  // What is there at once is answered at once: a probe does not queue behind other work.
+  const made = page instanceof Promise ? await page : page;
+  const { status = 200, type = 'text/plain; charset=utf-8', headers = {}, body } = made;
   response.writeHead(status, {
     'content-type': type,
     'content-length': Buffer.byteLength(body),
@@ -111,7 +117,7 @@ function respond(pages: Pages, request: IncomingMessage, response: ServerRespons
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function pageOf(pages: Pages, method: string | undefined, path: string): Page {
+function pageOf(pages: Pages, method: string | undefined, path: string): Page | Promise<Page> {
   if (method !== 'GET' && method !== 'HEAD') return { status: 405, body: 'only GET is answered\n' };
   if (typeof pages === 'function') return pages();
   const page = Object.hasOwn(pages, path) ? pages[path] : undefined;

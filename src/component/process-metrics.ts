@@ -3,7 +3,9 @@ import type { MetricRegistry } from './metrics.ts';
 
 /** Adds what Prometheus' own clients say of every process, asked for when it is written. */
 export function addProcessMetrics(registry: MetricRegistry): void {
-  const gauge = (name: string, help: string, read: () => number) => registry.readGauge({ name, help }, read);
+  // A component may be several processes.
+  const gauge = (name: string, help: string, read: () => number) =>
+    registry.readGauge({ name, help, isShared: true }, read);
   registry.readCounter(
     { name: 'process_cpu_seconds_total', help: 'Time of processors used, in user and system.' },
     () => {
@@ -13,7 +15,8 @@ export function addProcessMetrics(registry: MetricRegistry): void {
   );
   gauge('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
   gauge('process_virtual_memory_bytes', 'Virtual memory.', virtualMemory);
-  gauge('process_start_time_seconds', 'When the process started.', () => performance.timeOrigin / 1000);
+  const started = { name: 'process_start_time_seconds', help: 'When the process started.' };
+  registry.readGauge(started, () => performance.timeOrigin / 1000);
   gauge('process_open_fds', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length);
 }
 

@@ -56,7 +56,8 @@ export class Responder {
 
   /**
    * Answers a packet by one call of `send`, perhaps before this returns; `false` when there will be none, because the
-   * packet is no query. The reply is valid during that call only, unless `keepReply` is called in it.
+   * packet is no query. The packet is not looked at after this has returned. The reply is valid during that call only,
+   * unless `keepReply` is called in it.
    */
   answer(packet: Buffer, client: Client, send: Incoming['send']): boolean {
     const query = parseQuery(packet);

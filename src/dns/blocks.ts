@@ -1,7 +1,8 @@
-import type { ApiClient } from '../client/types.ts';
+import { networkInterfaces } from 'node:os';
 import type { Logger } from '../component/log.ts';
-import type { DnsConfig, ForwardSettings, HostsSettings, ServerBlock } from './config/types.ts';
-import { type Feed, feedZone } from './feed.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
+import type { DnsConfig, ForwardSettings, HostsSettings, ListenAddress, ServerBlock } from './config/types.ts';
+import type { Feed, OpenFeed } from './feed.ts';
 import { AnswerCache } from './forward/cache.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { readTargets } from './forward/targets.ts';
@@ -17,15 +18,19 @@ import type { DnsMetrics } from './metrics.ts';
 import { Notifier } from './notify.ts';
 import { serverLabel } from './server/label.ts';
 import { readClientTls } from './tls-files.ts';
-import { formatName } from './wire/name.ts';
+import { formatName, type Name } from './wire/name.ts';
 import { ClusterZone } from './zone.ts';
 
 /** What server blocks are opened with. */
 export interface BlockParts {
   readonly config: DnsConfig;
-  readonly client: ApiClient;
+  readonly openFeed: OpenFeed;
   readonly log: Logger;
   readonly metrics: DnsMetrics;
+  /** Told of an upstream of a block that sends queries back. */
+  readonly onLoop?: (settings: ServerBlock, upstream: string) => void;
+  /** Present where another process looks after upstreams' loops and tells secondaries of changes: asks it of a name. */
+  readonly askOfProbe?: (settings: ServerBlock, name: Name) => void;
 }
 
 /** A server block at work: who answers for it, and what that rests on. */
@@ -59,7 +64,7 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   const forwarders = forwards.map(({ forwarder }) => forwarder);
   if (cache !== undefined) closers.push({ close: () => cache.clear() });
   closers.push(...forwarders);
-  if (settings.loop) closers.push(...forwarders.map(probing));
+  if (settings.loop && parts.askOfProbe === undefined) closers.push(...forwarders.map(probing));
   const errors = settings.errors === undefined ? undefined : new ErrorLog(settings.errors, parts.log);
   if (errors !== undefined) closers.push(errors);
   const hosts = await openHosts(settings.hosts, parts);
@@ -68,7 +73,7 @@ export async function openBlock(settings: ServerBlock, parts: BlockParts): Promi
   if (cluster !== undefined) {
     closers.push(cluster.feed);
     const { zone, feed } = cluster;
-    if (settings.transfer.some(({ notify }) => notify.length > 0))
+    if (parts.askOfProbe === undefined && settings.transfer.some(({ notify }) => notify.length > 0))
       closers.push(new Notifier({ rules: settings.transfer, zone, isReady: feed.isReady, log: parts.log }));
   }
   return {
@@ -120,10 +125,27 @@ function handlersOf(settings: ServerBlock, { hosts, cluster, forwards }: Sources
   });
 }
 
-function openCluster({ kubernetes }: ServerBlock, { client, log, metrics }: BlockParts): OpenBlock['cluster'] {
+function openCluster(
+  { kubernetes, listen }: ServerBlock,
+  { openFeed, log, metrics }: BlockParts,
+): OpenBlock['cluster'] {
   if (kubernetes === undefined) return undefined;
-  const zone = new ClusterZone(kubernetes);
-  return { zone, feed: feedZone({ zone, settings: kubernetes, client, log, metrics }) };
+  const zone = new ClusterZone({ ...kubernetes, ownIps: ownIps(listen) });
+  return { zone, feed: openFeed({ zone, settings: kubernetes, log, metrics }) };
+}
+
+/** Where clients reach this server when no Service leads to it. */
+function ownIps(listen: readonly ListenAddress[]): Ip[] {
+  const bound = listen.flatMap(({ ip }) => (ip === undefined || isUnspecified(ip) ? [] : [ip]));
+  if (bound.length > 0) return [...new Set(bound)];
+  return Object.values(networkInterfaces())
+    .flatMap((addresses = []) => addresses)
+    .filter(({ internal, scopeid = 0 }) => !internal && scopeid === 0)
+    .map(({ address }) => parseIp(address));
+}
+
+function isUnspecified(ip: Ip): boolean {
+  return ip === '0.0.0.0' || ip === '::';
 }
 
 function openHosts(hosts: HostsSettings | undefined, { log, metrics }: BlockParts): Promise<HostsFile> | undefined {
@@ -144,7 +166,7 @@ function openCache({ cache, listen }: ServerBlock, { metrics }: BlockParts): Ans
 async function openForwards(
   block: ServerBlock,
   cache: AnswerCache | undefined,
-  { config, log, metrics }: BlockParts,
+  { config, log, metrics, askOfProbe, onLoop }: BlockParts,
 ): Promise<OpenForward[]> {
   const own = config.servers.flatMap(({ listen }) => listen);
   const opened: OpenForward[] = [];
@@ -158,6 +180,8 @@ async function openForwards(
       settings,
       tls: await readClientTls(settings.tls),
       cache,
+      ...(askOfProbe && { askOfProbe: (name: Name) => askOfProbe(block, name) }),
+      onLoop: (upstream) => onLoop?.(block, upstream),
       metrics: metrics.forwarding,
       log,
     });

@@ -27,7 +27,7 @@ const noAliases: readonly RecordBody[] = [];
 
 /** One query on its way to its answer. */
 export class Exchange {
-  readonly incoming: Incoming;
+  #incoming: Incoming;
   readonly query: Query;
   /** Milliseconds, by the process's clock. */
   readonly started: number;
@@ -39,11 +39,15 @@ export class Exchange {
 
   constructor(server: ExchangeServer, incoming: Incoming) {
     this.#server = server;
-    this.incoming = incoming;
+    this.#incoming = incoming;
     this.query = incoming.query;
     this.started = performance.now();
     this.#name = incoming.query.name;
     this.zone = undefined;
+  }
+
+  get incoming(): Incoming {
+    return this.#incoming;
   }
 
   /** The name to answer for: the query's, or the one its aliases lead to. */
@@ -87,6 +91,7 @@ export class Exchange {
 
   /** Goes on when something has come; what goes wrong then is a failure of ours, and answered as one. */
   goOn<T>(later: Promise<T>, use: (value: T) => void): void {
+    this.#incoming = { ...this.#incoming, packet: Buffer.from(this.#incoming.packet) };
     later.then(use).catch((error) => this.#server.crashed(this, error));
   }
 

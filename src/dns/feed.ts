@@ -8,6 +8,7 @@ import type { Logger } from '../component/log.ts';
 import type { KubernetesSettings } from './config/types.ts';
 import type { DnsMetrics } from './metrics.ts';
 import type { ClusterZone } from './zone.ts';
+import { applyChange, type ZoneChange } from './zone-change.ts';
 import { isHeadless } from './zone-records.ts';
 
 /** What feeds a zone, and with what. */
@@ -27,8 +28,21 @@ export interface Feed {
   readonly age: () => number;
   /** Resolves when it is; rejects when closed before. */
   readonly synced: Promise<void>;
+  /**
+   * Tells of each change from now on, when the zone has it. What the zone was made from before is `all`, to be read when
+   * it is convenient: each object as it is then. Absent where the zone itself follows another one.
+   */
+  readonly follow?: (tell: (change: ZoneChange) => void) => {
+    readonly all: Iterable<ZoneChange>;
+    readonly stop: () => void;
+  };
   close(): void;
 }
+
+/** What a feed is opened with by whoever serves the zone, wherever it comes from. */
+export type OpenFeed = (parts: Omit<FeedParts, 'client'>) => Feed;
+
+type ZoneResource = 'namespaces' | 'services' | 'endpointSlices' | 'pods';
 
 /** Pods that have ended have no address any more. */
 const livePods = 'status.phase!=Succeeded,status.phase!=Failed';
@@ -49,21 +63,31 @@ export function feedZone({ zone, settings, client, log, metrics }: FeedParts): F
     namespaces,
     services,
   ];
-  namespaces.onChange(({ key, current }) => zone.setNamespace(key, current !== undefined));
-  services.onChange(({ key, current }) => zone.setService(key, current));
+  const followers = new Set<(change: ZoneChange) => void>();
+  const change = (made: ZoneChange) => {
+    applyChange(zone, made);
+    for (const tell of followers) tell(made);
+  };
+  const sources: (() => Iterable<ZoneChange>)[] = [];
+  const take = <K extends ZoneResource>(kind: ZoneChange['kind'], informer: Informer<K>) => {
+    informer.onChange(({ key, current }) => change({ kind, key, object: current } as ZoneChange));
+    sources.push(function* () {
+      for (const [key, object] of informer.store) yield { kind, key, object } as ZoneChange;
+    });
+  };
+  take('namespace', namespaces);
+  take('service', services);
   if (!noEndpoints) {
     const slices = createInformer(client, 'endpointSlices', { log, keep: keepOfSlice, ...selecting(labels) });
     informers.push(slices);
-    slices.onChange((change) => {
-      zone.setEndpointSlice(change.key, change.current);
-      noteProgramming(change, services, metrics);
-    });
+    take('endpointSlice', slices);
+    slices.onChange((change) => noteProgramming(change, services, metrics));
   }
   if (pods === 'verified') {
     const options = { log, keep: keepOfPod, fieldSelector: livePods, ...selecting(labels) };
     const live = createInformer(client, 'pods', options);
     informers.push(live);
-    live.onChange(({ key, current }) => zone.setPod(key, current));
+    take('pod', live);
   }
   const synced = Promise.all(informers.map((informer) => informer.synced)).then(() => log.info('the zone is whole'));
   // Whoever closes before knows that it never was.
@@ -72,6 +96,13 @@ export function feedZone({ zone, settings, client, log, metrics }: FeedParts): F
     isReady: () => informers.every(({ hasSynced }) => hasSynced),
     age: () => Math.max(0, ...informers.map(({ behindSince = Date.now() }) => Date.now() - behindSince)) / 1000,
     synced,
+    follow: (tell) => {
+      followers.add(tell);
+      const all = function* () {
+        for (const source of sources) yield* source();
+      };
+      return { all: all(), stop: () => void followers.delete(tell) };
+    },
     close: () => {
       for (const informer of informers) informer.stop();
     },

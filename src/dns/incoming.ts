@@ -3,6 +3,7 @@ import type { Query } from './wire/query.ts';
 
 /** A query as it came, and the way back. */
 export interface Incoming {
+  /** Where an answer comes later, a copy: the transport uses its memory for the next. */
   readonly packet: Buffer;
   readonly query: Query;
   readonly client: Client;

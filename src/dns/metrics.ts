@@ -1,5 +1,6 @@
 import { version } from '../api/kubernetes-version.ts';
 import { type Counter, type Family, type Gauge, type Histogram, MetricRegistry } from '../component/metrics.ts';
+import { addProcessMetrics } from '../component/process-metrics.ts';
 import { CacheMetrics, cacheFamilies, ForwardMetrics } from './forward/forward-metrics.ts';
 import { HostsMetrics } from './hosts/hosts-metrics.ts';
 import { recordType } from './wire/constants.ts';
@@ -111,6 +112,7 @@ export class DnsMetrics {
       { name: 'coredns_reload_version_info', help: 'SHA-256 of the configuration followed.', label: 'value' },
       () => new Map([[this.#configDigest, 1]]),
     );
+    addProcessMetrics(registry);
   }
 
   /** The books of the queries for names in one zone at one listening address, named as CoreDNS does: `dns://:53`, `.`. */

@@ -3,9 +3,17 @@ import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
 import { sleep } from '../component/backoff.ts';
 import { createLogger, type Logger } from '../component/log.ts';
-import { readDnsConfig } from './config/read.ts';
+import { SignalboxError } from '../errors/error.ts';
+import { maxWorkers } from './config/defaults.ts';
+import { type ReadConfig, readDnsConfig } from './config/read.ts';
 import { followConfig } from './reload.ts';
 import { DnsServer } from './server.ts';
+
+/** What is said on the command line beside the configuration. */
+export interface Overrides {
+  /** Processes that answer. */
+  readonly workers?: number;
+}
 
 /**
  * Runs the cluster's DNS server by a configuration file (see `readDnsConfig`) until the signal aborts, and then for as
@@ -13,13 +21,14 @@ import { DnsServer } from './server.ts';
  * seen all objects once, and goes on with what it has while the API is away.
  * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, and those of `loadKubeconfig`
  */
-export async function runDns(path: string, signal: AbortSignal): Promise<void> {
+export async function runDns(path: string, signal: AbortSignal, { workers }: Overrides = {}): Promise<void> {
   const log = createLogger('dns');
-  const { config, digest } = await readDnsConfig(path);
+  const read = async () => withWorkers(await readDnsConfig(path), workers);
+  const { config, digest } = await read();
   const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component: 'signalbox-dns' }, { log });
   try {
     const server = await DnsServer.start({ config, client, log });
-    const following = followConfig({ server, read: () => readDnsConfig(path), digest, log, signal });
+    const following = followConfig({ server, read, digest, log, signal });
     await aborted(signal);
     await following;
     await retire(server, log);
@@ -28,6 +37,20 @@ export async function runDns(path: string, signal: AbortSignal): Promise<void> {
   } finally {
     client.close();
   }
+}
+
+/**
+ * The configuration with as many processes as the command line says, where it does.
+ * @throws SignalboxError `INVALID_CONFIG`
+ */
+export function withWorkers(read: ReadConfig, workers: number | undefined): ReadConfig {
+  if (workers === undefined) return read;
+  if (workers >= 1 && workers <= maxWorkers) return { ...read, config: { ...read.config, workers } };
+  throw new SignalboxError('INVALID_CONFIG', {
+    object: '--workers',
+    problem: `is ${workers}`,
+    remedy: `give a number from 1 to ${maxWorkers}`,
+  });
 }
 
 /** Clients and load balancers are given time to turn elsewhere, and are served meanwhile. */

@@ -1,20 +1,23 @@
 import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import { metricsContentType } from '../component/metrics.ts';
-import { type Page, type PageServer, type Pages, servePages } from '../component/pages.ts';
+import { type MakePage, type Page, type PageServer, type Pages, servePages } from '../component/pages.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { Responder, type ResponderOptions } from './answer.ts';
+import { Responder } from './answer.ts';
 import { type OpenBlock, openBlock } from './blocks.ts';
-import type { DnsConfig, HttpAddress, ListenAddress, ServerBlock } from './config/types.ts';
+import type { DnsConfig, HttpAddress, ServerBlock } from './config/types.ts';
+import { feedZone, type OpenFeed } from './feed.ts';
 import { formatServerAddress, type ServerAddress } from './forward/address.ts';
 import { type Change, type Closable, Kept } from './kept.ts';
 import { DnsMetrics } from './metrics.ts';
+import { blockKey, type Plan, planServing, readCertificates } from './plans.ts';
 import { serverLabel } from './server/label.ts';
 import { listenAt } from './server/listen.ts';
 import type { StreamListener } from './server/tcp.ts';
 import { checkOwnHealth, exposeGauges, pluginsOfBlock, pluginsOfServer } from './server-metrics.ts';
-import { readServerTls, type ServerTls } from './tls-files.ts';
+import type { ServerTls } from './tls-files.ts';
 import { formatName } from './wire/name.ts';
+import { Workers } from './workers/workers.ts';
 
 /** What a DNS server is started with. */
 export interface DnsParts {
@@ -23,6 +26,14 @@ export interface DnsParts {
   readonly log: Logger;
   /** Waited for before sockets and pages are opened, while the zones are filled already. */
   readonly beforeListening?: () => Promise<void>;
+  /** The program whose subcommand `dns-worker` a worker is; this process's own unless given. */
+  readonly entry?: string;
+}
+
+/** What is waited for while a configuration is taken up: before sockets are opened, and before they are served by it. */
+interface Waits {
+  readonly listening: (zones: readonly (Promise<void> | undefined)[]) => Promise<void>;
+  readonly serving: (workers: Promise<void>) => Promise<void>;
 }
 
 /** A listening address at work. */
@@ -55,13 +66,17 @@ export class DnsServer {
   readonly #pages = new Kept<OpenPage>();
   readonly #lingering = new Set<{ readonly end: () => Promise<void> }>();
   readonly #ownHealth: Closable;
+  readonly #entry: string;
+  readonly #workers: Workers;
   #config: DnsConfig;
   #isLameduck = false;
 
-  private constructor({ config, client, log }: DnsParts) {
+  private constructor({ config, client, log, entry = process.argv[1] ?? '' }: DnsParts) {
     this.#config = config;
+    this.#entry = entry;
     this.#client = client;
     this.#log = log;
+    this.#workers = new Workers(this.metrics);
     exposeGauges(this.metrics, () => this.#blocks.values);
     this.#ownHealth = checkOwnHealth(() => {
       const { ip = '127.0.0.1' } = this.#config.health ?? {};
@@ -77,7 +92,10 @@ export class DnsServer {
   static async start(parts: DnsParts): Promise<DnsServer> {
     const server = new DnsServer(parts);
     try {
-      await server.#change(parts.config, async () => parts.beforeListening?.());
+      await server.#change(parts.config, {
+        listening: async () => parts.beforeListening?.(),
+        serving: async () => undefined,
+      });
     } catch (error) {
       await server.close();
       throw error;
@@ -103,11 +121,11 @@ export class DnsServer {
     return { health, ready, metrics };
   }
 
-  /** Resolves when the zones are whole. */
+  /** Resolves when the zones are whole, and all workers answer. */
   get synced(): Promise<void> {
-    const synced = wholeOf(this.#blocks.values);
+    const synced = Promise.all([...zonesOf(this.#blocks.values), this.#workers.whole]);
     synced.catch(() => undefined);
-    return synced;
+    return synced.then(() => undefined);
   }
 
   /**
@@ -123,7 +141,7 @@ export class DnsServer {
         remedy: 'start it again',
       });
     }
-    await this.#change(config, inTime);
+    await this.#change(config, { listening: inTime, serving: (workers) => inTime([workers]) });
   }
 
   /** From now on `/health` says that this server is about to go. */
@@ -135,12 +153,12 @@ export class DnsServer {
   async close(): Promise<void> {
     this.#ownHealth.close();
     await this.#pages.close();
-    await this.#entrances.close();
+    await Promise.all([this.#workers.close(), this.#entrances.close()]);
     await this.#blocks.close();
     for (const { end } of [...this.#lingering]) await end();
   }
 
-  async #change(config: DnsConfig, whole: (blocks: readonly OpenBlock[]) => Promise<void>): Promise<void> {
+  async #change(config: DnsConfig, before: Waits): Promise<void> {
     const changes: Pick<Change<Closable>, 'undo'>[] = [];
     const noted = <C extends Pick<Change<Closable>, 'undo'>>(change: C): C => {
       changes.push(change);
@@ -148,18 +166,33 @@ export class DnsServer {
     };
     try {
       const blocks = noted(await this.#blocks.change(this.#wantedBlocks(config)));
-      await whole([...blocks.open.values()]);
-      const plans = await this.#plans(config, blocks.open);
-      const entrances = noted(await this.#entrances.change(this.#wantedEntrances(plans)));
+      await before.listening(zonesOf([...blocks.open.values()]));
+      const { metrics } = this;
+      const plans = planServing({ config, blocks: blocks.open, metrics, onCrash: this.#onCrash });
+      const certificates = await readCertificates(plans);
+      const entrances = noted(await this.#entrances.change(this.#wantedEntrances(plans, certificates)));
       const pages = noted(await this.#pages.change(this.#wantedPages(config)));
+      const workers = noted(
+        this.#workers.change({
+          config,
+          blocks: blocks.open,
+          certificates,
+          sockets: new Map([...entrances.open].map(([key, { listener }]) => [key, listener.sockets])),
+          entry: this.#entry,
+          log: this.#log,
+        }),
+      );
+      await before.serving(workers.whole);
       // Nothing below can fail, or waits: between two queries all is as it was, or all is new.
       this.#config = config;
       this.#notePlugins(plans);
-      for (const [key, { options, tls }] of plans) {
+      for (const [key, { options }] of plans) {
         const entrance = entrances.open.get(key);
+        const tls = certificates.get(key);
         entrance?.responder.serve(options);
         if (tls !== undefined) entrance?.listener.secure(tls);
       }
+      workers.accept();
       this.#retire([...pages.accept(), ...entrances.accept(), ...blocks.accept()]);
     } catch (error) {
       for (const change of changes.reverse()) await change.undo();
@@ -168,51 +201,10 @@ export class DnsServer {
   }
 
   #wantedBlocks(config: DnsConfig): Map<string, () => Promise<OpenBlock>> {
-    const parts = { config, client: this.#client, log: this.#log, metrics: this.metrics };
+    const openFeed: OpenFeed = (parts) => feedZone({ ...parts, client: this.#client });
+    const onLoop = (settings: ServerBlock, upstream: string) => this.#workers.leaveOut(blockKey(settings), upstream);
+    const parts = { config, openFeed, onLoop, log: this.#log, metrics: this.metrics };
     return new Map(config.servers.map((settings) => [blockKey(settings), () => openBlock(settings, parts)]));
-  }
-
-  /** What is done at each listening address. */
-  async #plans(config: DnsConfig, blocks: ReadonlyMap<string, OpenBlock>): Promise<Map<string, Plan>> {
-    const served = new Map<string, { address: ListenAddress; blocks: OpenBlock[] }>();
-    for (const settings of config.servers) {
-      const block = blocks.get(blockKey(settings));
-      for (const [i, address] of settings.listen.entries()) {
-        // Port 0 takes a free one: two of these are two addresses.
-        const key = address.port === 0 ? `${blockKey(settings)} ${i}` : JSON.stringify(address);
-        const place = served.get(key) ?? { address, blocks: [] };
-        if (block !== undefined) place.blocks.push(block);
-        served.set(key, place);
-      }
-    }
-    const plans = new Map<string, Plan>();
-    for (const [key, { address, blocks }] of served)
-      plans.set(key, {
-        address,
-        blocks,
-        options: this.#options(config, address, blocks),
-        tls: await tlsOf(address, blocks),
-      });
-    return plans;
-  }
-
-  #options(config: DnsConfig, address: ListenAddress, blocks: readonly OpenBlock[]): ResponderOptions {
-    const label = serverLabel(address);
-    return {
-      blocks: blocks.map(({ settings, handlers, log, errors }) => ({
-        zones: settings.zones.map((apex) => ({
-          apex,
-          metrics: this.metrics.queries(label, formatName(apex)),
-          log,
-          errors,
-        })),
-        handlers,
-      })),
-      maxUdpSize: config.maxUdpSize,
-      isRecursive: blocks.some(({ forwarders }) => forwarders.length > 0),
-      dropped: this.metrics.queries(label, 'dropped'),
-      onCrash: this.#onCrash,
-    };
   }
 
   #notePlugins(plans: ReadonlyMap<string, Plan>): void {
@@ -231,12 +223,16 @@ export class DnsServer {
     this.#log.error({ err }, 'a query could not be answered: this is a mistake in the server');
   };
 
-  #wantedEntrances(plans: ReadonlyMap<string, Plan>): Map<string, () => Promise<Entrance>> {
+  #wantedEntrances(
+    plans: ReadonlyMap<string, Plan>,
+    certificates: ReadonlyMap<string, ServerTls>,
+  ): Map<string, () => Promise<Entrance>> {
     return new Map(
-      [...plans].map(([key, { address, options, tls }]) => [
+      [...plans].map(([key, { address, options }]) => [
         key,
         async () => {
           const responder = new Responder(options);
+          const tls = certificates.get(key);
           const listener = await listenAt(address, { responder, log: this.#log, tls });
           return { responder, listener, close: () => listener.close() };
         },
@@ -245,8 +241,8 @@ export class DnsServer {
   }
 
   #wantedPages(config: DnsConfig): Map<string, () => Promise<OpenPage>> {
-    const byAddress = new Map<string, { address: HttpAddress; pages: { [path: string]: () => Page } }>();
-    const add = (address: HttpAddress | undefined, path: string, page: () => Page) => {
+    const byAddress = new Map<string, { address: HttpAddress; pages: { [path: string]: MakePage } }>();
+    const add = (address: HttpAddress | undefined, path: string, page: MakePage) => {
       if (address === undefined) return;
       // One address may carry several pages; port 0 is another one each time.
       const place = address.port === 0 ? `0 ${path}` : pageKey(address);
@@ -256,14 +252,18 @@ export class DnsServer {
     };
     add(config.health, '/health', () => (this.#isLameduck ? { status: 503, body: 'going' } : { body: 'OK' }));
     add(config.ready, '/ready', () => this.#readyPage());
-    for (const address of config.metrics)
-      add(address, '/metrics', () => ({ type: metricsContentType, body: this.metrics.registry.text() }));
+    for (const address of config.metrics) add(address, '/metrics', () => this.#metricsPage());
     return new Map(
       [...byAddress.values()].map(({ address, pages }) => [
         `${pageKey(address)} ${Object.keys(pages).join(' ')}`,
         () => openPages(address, pages),
       ]),
     );
+  }
+
+  async #metricsPage(): Promise<Page> {
+    const others = await this.#workers.count();
+    return { type: metricsContentType, body: this.metrics.registry.text(others) };
   }
 
   /** 503 names who is not ready, as CoreDNS does. */
@@ -299,27 +299,6 @@ export class DnsServer {
   }
 }
 
-/** A listening address, and what is done there. */
-interface Plan {
-  readonly address: ListenAddress;
-  readonly blocks: readonly OpenBlock[];
-  readonly options: ResponderOptions;
-  /** Where the transport is TLS. */
-  readonly tls: ServerTls | undefined;
-}
-
-/** The certificate of an address: that of its first block, since it is shown before a name is asked for. */
-async function tlsOf({ transport }: ListenAddress, blocks: readonly OpenBlock[]): Promise<ServerTls | undefined> {
-  if (transport !== 'tls') return undefined;
-  const settings = blocks.map(({ settings: { tls } }) => tls).find((tls) => tls !== undefined);
-  if (settings !== undefined) return await readServerTls(settings);
-  throw new SignalboxError('INVALID_CONFIG', {
-    object: 'a server that listens for DNS over TLS',
-    problem: 'has no certificate',
-    remedy: 'name its files under tls',
-  });
-}
-
 function pageKey({ ip, port }: HttpAddress): string {
   return `${ip ?? '*'}:${port}`;
 }
@@ -328,17 +307,13 @@ async function openPages({ ip, port }: HttpAddress, pages: Pages): Promise<PageS
   return await servePages({ host: ip, port }, pages);
 }
 
-/** Blocks with the same key do the same. */
-function blockKey(settings: ServerBlock): string {
-  return JSON.stringify(settings, (_, value: unknown) => (value instanceof RegExp ? String(value) : value));
+/** When the blocks' zones are whole. */
+function zonesOf(blocks: readonly OpenBlock[]): (Promise<void> | undefined)[] {
+  return blocks.map(({ cluster }) => cluster?.feed.synced);
 }
 
-async function wholeOf(blocks: readonly OpenBlock[]): Promise<void> {
-  await Promise.all(blocks.map(({ cluster }) => cluster?.feed.synced));
-}
-
-/** Waits until the blocks' zones are whole, as long as that may take. */
-async function inTime(blocks: readonly OpenBlock[]): Promise<void> {
+/** Waits until all is whole, as long as that may take. */
+async function inTime(parts: readonly (Promise<unknown> | undefined)[]): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(
@@ -354,7 +329,7 @@ async function inTime(blocks: readonly OpenBlock[]): Promise<void> {
     );
   });
   try {
-    await Promise.race([wholeOf(blocks), late]);
+    await Promise.race([Promise.all(parts), late]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { parseIp } from '../net/ip.ts';
 import { emptyZone, externalName, name, pod, service, slice } from './testing/objects.ts';
 import { dump, plainDump, type World, type WorldOptions } from './testing/plain-zone.ts';
 import { labelsOf } from './wire/name.ts';
@@ -93,6 +94,24 @@ function put<T>(map: Map<string, T>, key: string, object: T | null): void {
 }
 
 describe('ClusterZone', () => {
+  test('has addresses of its own for the name server as long as no Service has some', () => {
+    const zone = emptyZone({ ownIps: [parseIp('192.0.2.53')] });
+    const addresses = () => {
+      const names = dump(zone);
+      return ['cluster.local', 'in-addr.arpa', 'ip6.arpa'].map((apex) => names.get(`ns.dns.${apex}.`)?.join());
+    };
+    const all = (ip: string) => Array.from({ length: 3 }, () => `1 ${ip}`);
+    expect(addresses()).toEqual(all('192.0.2.53'));
+    zone.setNamespace('kube-system', true);
+    zone.setService('kube-system/kube-dns', service([], 'dns:53/UDP'));
+    expect(addresses()).toEqual(all('192.0.2.53'));
+    zone.setService('kube-system/kube-dns', service(['10.96.0.10'], 'dns:53/UDP'));
+    expect(addresses()).toEqual(all('10.96.0.10'));
+    zone.setNamespace('kube-system', false);
+    zone.setService('kube-system/kube-dns', undefined);
+    expect(addresses()).toEqual(all('192.0.2.53'));
+  });
+
   test('has what a plain reading of the objects has, after any series of changes', () => {
     fc.assert(
       fc.property(anyOptions, fc.array(anyStep, { maxLength: 40 }), (options, changes) => {

@@ -28,6 +28,8 @@ export interface ZoneOptions
     KubernetesSettings,
     'zones' | 'ttl' | 'pods' | 'endpointPodNames' | 'namespaces' | 'ignoreEmptyService' | 'fallthrough' | 'nameServer'
   > {
+  /** The name server's addresses while its Service has none, or is not there. */
+  readonly ownIps?: readonly Ip[];
   /** The time in milliseconds, for serial numbers. */
   readonly now?: () => number;
 }
@@ -98,11 +100,17 @@ export class ClusterZone {
     if (primary === undefined) throw new RangeError('no zone is a cluster domain');
     this.#domains = [primary, ...others];
     this.zones = zones.sort((a, b) => b.apex.length - a.apex.length);
+    for (const record of this.#nameServerRecords(undefined)) this.zoneOf(record.owner)?.tree.add(record);
   }
 
   /** Grows with each change of an answer; begins with the time (RFC 1912 §2.2 asks for numbers that only grow). */
   get serial(): number {
     return this.#serial;
+  }
+
+  /** Takes the serial number of a zone with the same names, of which this one is a copy. */
+  renumber(serial: number): void {
+    this.#serial = serial;
   }
 
   /** The zone a name is in, the nearest to it. */
@@ -265,8 +273,8 @@ export class ClusterZone {
 
   #ownRecords(known: KnownService): ZoneRecord[] {
     const { service, slices, namespace, name } = known;
-    if (service === undefined) return [];
     const nameServer = `${namespace}/${name}` === this.#options.nameServer ? this.#nameServerRecords(service) : [];
+    if (service === undefined) return nameServer;
     const isEmpty = this.#options.ignoreEmptyService && !slices.some(({ slice }) => countReady(slice) > 0);
     if (!this.#isServed(namespace) || (roleOf(service) === 'cluster' && isEmpty)) return nameServer;
     const [{ terms }] = this.#domains;
@@ -277,8 +285,10 @@ export class ClusterZone {
     ];
   }
 
-  #nameServerRecords(service: Service): ZoneRecord[] {
-    const ips = clusterIps(service);
+  #nameServerRecords(service: Service | undefined): ZoneRecord[] {
+    const { ownIps = [] } = this.#options;
+    const ofService = service === undefined ? [] : clusterIps(service);
+    const ips = ofService.length > 0 ? ofService : ownIps;
     return this.zones.flatMap(({ nameServer }) => ips.map((ip) => addressRecord(nameServer, ip, this.#options.ttl)));
   }
 

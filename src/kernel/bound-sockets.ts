@@ -1,4 +1,4 @@
-import type { Ip } from '../net/ip.ts';
+import { familyOf, type Ip } from '../net/ip.ts';
 import { bind, close, listen, setSocketOption, socket } from './ffi.ts';
 import { addressFamily, socketAddress } from './socket-address.ts';
 
@@ -7,17 +7,20 @@ const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
 
 const backlog = 511;
 
 /**
- * A socket bound in the network namespace of the calling thread, as a file descriptor to be handed to another process.
- * A TCP socket listens: connections wait in the kernel until that process accepts them.
+ * A socket bound in the network namespace of the calling thread, as a file descriptor, which may be handed to another
+ * process. A TCP socket listens: connections wait in the kernel until that process accepts them. IPv6 takes no IPv4.
  * @throws KernelError `EADDRINUSE`, `EACCES`, …
  */
 export function bindSocket(type: 'tcp' | 'udp', address: Ip, port: number): number {
   const fd = socket(addressFamily(address), type === 'tcp' ? SOCK_STREAM : SOCK_DGRAM, 0);
   try {
+    if (familyOf(address) === 'IPv6') setSocketOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (type === 'tcp') setSocketOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     bind(fd, socketAddress(address, port));
     if (type === 'tcp') listen(fd, backlog);

@@ -91,6 +91,8 @@ const c = {
   socketpair: libc.func('int socketpair(int, int, int, void *)') as NativeNumber,
   sendmsg: libc.func('long sendmsg(int, msghdr *, int)') as NativeNumber,
   recvmsg: libc.func('long recvmsg(int, msghdr *, int)') as NativeNumber,
+  recvmmsg: libc.func('int recvmmsg(int, void *, uint, int, void *)') as NativeNumber,
+  sendmmsg: libc.func('int sendmmsg(int, void *, uint, int)') as NativeNumber,
   setsockopt: libc.func('int setsockopt(int, int, int, void *, int)') as NativeNumber,
   setFilter: libc.func('int setsockopt(int, int, int, sock_fprog *, int)') as NativeNumber,
   getsockopt: libc.func('int getsockopt(int, int, int, void *, void *)') as NativeNumber,
@@ -184,6 +186,25 @@ function messageHeader({ bytes, control }: SocketMessage): object {
     controlLength: control?.length ?? 0,
     flags: 0,
   };
+}
+
+/**
+ * recvmmsg(2) and sendmmsg(2) of so many `struct mmsghdr`, without waiting; they give how many came or went. Failure is
+ * told as the negative error number, not thrown: -EAGAIN is what every drain ends with.
+ */
+export function receiveMessages(fd: number, headers: Uint8Array, count: number): number {
+  const received = c.recvmmsg(fd, headers, count, MSG_DONTWAIT, null);
+  return received === -1 ? -koffi.errno() : received;
+}
+
+export function sendMessages(fd: number, headers: Uint8Array, count: number): number {
+  const sent = c.sendmmsg(fd, headers, count, MSG_DONTWAIT);
+  return sent === -1 ? -koffi.errno() : sent;
+}
+
+/** Where bytes lie in memory. Of a buffer's own memory, which does not move while the buffer is held. */
+export function addressOf(memory: ArrayBuffer): bigint {
+  return koffi.address(memory);
 }
 
 /** setsockopt(2) with an int. */

@@ -1,6 +1,9 @@
 import { type Name, parseName, rootName } from '../wire/name.ts';
 import type { CacheSettings, ForwardSettings, KubernetesSettings } from './types.ts';
 
+/** More processes than any machine a cluster's DNS runs on has processors to spare. */
+export const maxWorkers = 64;
+
 /** Where the names of IPv4 addresses are (RFC 1035 §3.5). */
 export const ipv4Zone = parseName('in-addr.arpa') as Name;
 /** Where the names of IPv6 addresses are (RFC 3596 §2.5). */

@@ -9,6 +9,7 @@ describe('parseDnsConfig', () => {
   test('has a default for everything', () => {
     const config = parseDnsConfig({});
     expect(config).toMatchObject({
+      workers: 1,
       maxUdpSize: 1232,
       health: { ip: undefined, port: 8080, lameduckMs: 0 },
       ready: { ip: undefined, port: 8181 },
@@ -43,6 +44,7 @@ describe('parseDnsConfig', () => {
       pods: 'disabled',
       nameServer: 'dns/server',
       upstreams: ['192.0.2.1', '192.0.2.2:5353', '[2001:db8::1]:53'],
+      workers: 4,
       maxUdpSize: 4096,
       health: { address: '127.0.0.1', port: 0 },
       kubeconfig: '/etc/kubeconfig',
@@ -66,6 +68,7 @@ describe('parseDnsConfig', () => {
           ],
         },
       ],
+      workers: 4,
       maxUdpSize: 4096,
       health: { ip: '127.0.0.1', port: 0 },
       kubeconfig: '/etc/kubeconfig',
@@ -203,6 +206,9 @@ describe('parseDnsConfig', () => {
     [{ servers: [{ rewrite: [] }] }, /^servers\[0\]\.rewrite is no field/],
     [{ reload: { interval: '1s' } }, /^reload looks more often than every 2s/],
     [{ maxUdpSize: 65_535 }, /^maxUdpSize 65535/],
+    [{ workers: 0 }, /^workers 0/],
+    [{ workers: 65 }, /^workers 65/],
+    [{ workers: '2' }, /^workers/],
   ])('refuses %j, with a reason', (object, message) => {
     expect(() => parseDnsConfig(object)).toThrow(message);
     expect(() => parseDnsConfig(object)).toThrow(/INVALID_CONFIG/);

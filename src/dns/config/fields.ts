@@ -15,7 +15,14 @@ import { parseIp } from '../../net/ip.ts';
 import { parseServerAddress } from '../forward/address.ts';
 import { type Name, parseName, rootName } from '../wire/name.ts';
 import { readServerBlock } from './block-fields.ts';
-import { cacheDefaults, defaultUdpSize, forwardDefaults, kubernetesDefaults, reverseZones } from './defaults.ts';
+import {
+  cacheDefaults,
+  defaultUdpSize,
+  forwardDefaults,
+  kubernetesDefaults,
+  maxWorkers,
+  reverseZones,
+} from './defaults.ts';
 import { requireDistinctZones } from './distinct.ts';
 import type {
   DnsConfig,
@@ -39,6 +46,7 @@ const shortFields = ['listen', 'clusterDomain', 'ttl', 'pods', 'nameServer', 'up
 /**
  * Reads the fields of a configuration file. About the server as a whole:
  *
+ * - `workers`: processes that answer, 1 to 64; default 1
  * - `maxUdpSize`: octets, 512 to 4096; default 1232
  * - `health`: `{address, port, lameduck}`; default all addresses, port 8080, 0s
  * - `ready`, `metrics`: `{address, port}`; default all addresses, ports 8181, 9153
@@ -71,6 +79,7 @@ export function parseDnsConfig(object: unknown): DnsConfig {
     requireDistinctZones(servers);
     return {
       servers,
+      workers: fields.optional('workers', readInteger(1, maxWorkers)) ?? 1,
       maxUdpSize: fields.optional('maxUdpSize', readInteger(512, 4096)) ?? defaultUdpSize,
       health: fields.optional('health', readHealth) ?? { ip: undefined, port: 8080, lameduckMs: 0 },
       ready: fields.optional('ready', readHttpAddress) ?? { ip: undefined, port: 8181 },

@@ -15,6 +15,8 @@ export interface DnsConfig {
   readonly metrics: readonly HttpAddress[];
   /** How the configuration's file is watched; without it, it is read once. */
   readonly reload: ReloadSettings | undefined;
+  /** Processes that answer, this one among them. */
+  readonly workers: number;
   /** The largest UDP answer, in octets. */
   readonly maxUdpSize: number;
   /** Path; where it is absent, the environment decides. */

@@ -121,7 +121,12 @@ export function cacheFamilies(registry: MetricRegistry): CacheFamilies {
       help: 'Let go of for want of room.',
       labels: kindLabels,
     }),
-    entries: registry.gauges({ name: 'coredns_cache_entries', help: 'Answers in the cache.', labels: kindLabels }),
+    entries: registry.gauges({
+      name: 'coredns_cache_entries',
+      help: 'Answers in the cache.',
+      labels: kindLabels,
+      isShared: true,
+    }),
   };
 }
 

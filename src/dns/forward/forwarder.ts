@@ -26,6 +26,10 @@ export interface ForwarderOptions {
   readonly maxInFlight: number;
   /** Where answers are kept; absent where they are not. */
   readonly cache: AnswerCache | undefined;
+  /** Told of an upstream that sends queries back, and is not asked any more. */
+  readonly onLoop?: (upstream: string) => void;
+  /** Present where another process probes for loops, and is to be asked of a name that may be such a probe. */
+  readonly askOfProbe?: (name: Name) => void;
   readonly metrics: ForwardMetrics;
   readonly log: Logger;
 }
@@ -51,6 +55,7 @@ export class Forwarder {
   readonly #upstreams: Upstream[];
   readonly #inFlight = new Map<string, Promise<Forwarded>>();
   readonly #probes = new Map<Name, Upstream>();
+  readonly #leftOut: string[] = [];
   #turn = 0;
   #isClosed = false;
 
@@ -89,16 +94,31 @@ export class Forwarder {
 
   /** Whether a name that was asked for is one of our probes, come back. */
   sawProbe(name: Name): boolean {
+    const { askOfProbe } = this.#options;
+    if (askOfProbe !== undefined && isProbe(name)) askOfProbe(name);
     const upstream = this.#probes.get(name);
     if (upstream === undefined) return false;
-    const at = this.#upstreams.indexOf(upstream);
-    if (at >= 0) {
-      this.#upstreams.splice(at, 1);
-      upstream.close();
-      const { log } = this.#options;
+    if (this.#upstreams.includes(upstream)) {
+      this.leaveOut(upstream.name);
+      const { log, onLoop } = this.#options;
+      onLoop?.(upstream.name);
       log.error({ upstream: upstream.name }, 'this upstream sends queries back to this server; it is not asked');
     }
     return true;
+  }
+
+  /** The upstreams that are not asked, because they send queries back. */
+  get leftOut(): readonly string[] {
+    return this.#leftOut;
+  }
+
+  /** Asks an upstream no more. */
+  leaveOut(upstream: string): void {
+    const at = this.#upstreams.findIndex(({ name }) => name === upstream);
+    const [gone] = at < 0 ? [] : this.#upstreams.splice(at, 1);
+    if (gone === undefined) return;
+    this.#leftOut.push(upstream);
+    gone.close();
   }
 
   /** Ends what is under way with SERVFAIL. Nobody may ask after that. */
@@ -192,6 +212,12 @@ export class Forwarder {
     const start = this.#turn++ % this.#upstreams.length;
     return [...this.#upstreams.slice(start), ...this.#upstreams.slice(0, start)];
   }
+}
+
+/** Whether a name begins as probes do. */
+function isProbe(name: Name): boolean {
+  const hex = /^[\da-f]{16}$/;
+  return [1, 18].every((at) => name.charCodeAt(at - 1) === 16 && hex.test(name.slice(at, at + 16)));
 }
 
 function isGood({ rcode: code }: Response): boolean {

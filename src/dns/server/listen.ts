@@ -4,23 +4,25 @@ import { type Ip, parseIp } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import type { ListenAddress } from '../config/types.ts';
 import type { ServerTls } from '../tls-files.ts';
-import { defaultTcpLimits, listenTcp, type StreamListener } from './tcp.ts';
-import { type Listener, listenUdp } from './udp.ts';
+import { defaultTcpLimits, listenTcp, type StreamListener, serveTcp } from './tcp.ts';
+import { type BoundSocket, type Listener, listenUdp, serveUdp } from './udp.ts';
+
+/** What answers at an address. */
+interface ListenParts {
+  readonly responder: Responder;
+  readonly log: Logger;
+  /** Where the transport is TLS. */
+  readonly tls: ServerTls | undefined;
+}
 
 /**
  * Serves DNS at an address, UDP and TCP, or TLS alone; without an address, at all addresses of each family the machine has. The address of
  * the result is the first of them.
  * @throws SignalboxError `PORT_TAKEN`; nothing is left open then
  */
-export async function listenAt(
-  address: ListenAddress,
-  { responder, log, tls }: { readonly responder: Responder; readonly log: Logger; readonly tls: ServerTls | undefined },
-): Promise<StreamListener> {
+export async function listenAt(address: ListenAddress, { responder, log, tls }: ListenParts): Promise<StreamListener> {
   const opened: Listener[] = [];
   const streams: StreamListener[] = [];
-  const close = async () => {
-    await Promise.all(opened.splice(0).map((listener) => listener.close()));
-  };
   let { port } = address;
   const [first, ...others]: [Ip, ...Ip[]] = address.ip === undefined ? anyAddresses() : [address.ip];
   try {
@@ -33,13 +35,31 @@ export async function listenAt(
       if (tls === undefined) opened.push(await listenUdp({ ip, port }, responder, log));
     }
   } catch (error) {
-    await close();
+    await closeAll(opened);
     throw error;
   }
   const secure = (other: ServerTls) => {
     for (const stream of streams) stream.secure(other);
   };
-  return { address: { ip: first, port }, secure, close };
+  const sockets = opened.flatMap((listener) => listener.sockets);
+  return { address: { ip: first, port }, sockets, secure, close: () => closeAll(opened) };
+}
+
+/** Serves DNS at sockets that somebody else has bound, beside them; returns how to end it. */
+export async function serveAt(
+  sockets: readonly BoundSocket[],
+  { responder, log, tls }: ListenParts,
+): Promise<() => Promise<void>> {
+  const opened: Listener[] = [];
+  for (const { type, ip, fd } of sockets) {
+    if (type === 'udp') opened.push(await serveUdp(fd, { ip, responder, log }));
+    else opened.push(await serveTcp(fd, ip, { responder, limits: defaultTcpLimits, log, tls }));
+  }
+  return () => closeAll(opened);
+}
+
+async function closeAll(opened: readonly Listener[]): Promise<void> {
+  await Promise.all(opened.map((listener) => listener.close()));
 }
 
 function anyAddresses(): [Ip, ...Ip[]] {

@@ -98,6 +98,19 @@ async function readAnswers(socket: Socket, count: number): Promise<Buffer[]> {
 }
 
 describe('listenUdp', () => {
+  test('answers each of a burst with its own answer, at once or later', async () => {
+    // More than one batch; every other name is asked of the upstream, long after the packet's memory has served others.
+    const names = Array.from({ length: 90 }, (_, i) => (i % 2 === 0 ? hello.name : `n${i}.example.com`));
+    const packets = names.map((name, id) => questionPacket({ name, type: 'A' }, { id }));
+    const answers = (await overUdp(packets)).map((reply) => decode(reply));
+    const wanted = names.map((name) => `${name} A ${name === hello.name ? '10.96.0.20' : '192.0.2.1'}`);
+    expect(answers.map(({ id }) => id).sort((x, y) => Number(x) - Number(y))).toEqual([...names.keys()]);
+    for (const { id = 0, questions, answers: records } of answers) {
+      expect(questions?.[0]?.name).toBe(names[id]);
+      expect(lines(records)).toEqual([wanted[id]]);
+    }
+  });
+
   test('answers each client with its own id', async () => {
     const packets = Array.from({ length: 50 }, (_, id) => questionPacket(hello, { id }));
     const replies = await overUdp(packets);

@@ -3,7 +3,8 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createSecureServer, type TlsOptions } from 'node:tls';
 import type { Logger } from '../../component/log.ts';
 import { portTaken } from '../../component/port-taken.ts';
-import { familyOf } from '../../net/ip.ts';
+import { bindSocket } from '../../kernel/bound-sockets.ts';
+import { familyOf, type Ip } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
 import type { Client } from '../metrics.ts';
@@ -50,7 +51,16 @@ export interface StreamListener extends Listener {
  * @throws SignalboxError `PORT_TAKEN`
  */
 export async function listenTcp(address: ServerAddress, service: Service): Promise<StreamListener> {
-  const family = familyOf(address.ip);
+  try {
+    return await serveTcp(bindSocket('tcp', address.ip, address.port), address.ip, service);
+  } catch (cause) {
+    throw portTaken(`${formatServerAddress(address)} TCP`, cause);
+  }
+}
+
+/** Serves DNS at a socket that is bound, and listens; it is the listener's from now on. */
+export async function serveTcp(fd: number, ip: Ip, service: Service): Promise<StreamListener> {
+  const family = familyOf(ip);
   const connections = new Set<Connection>();
   const sockets = new Set<Socket>();
   const { server, secure } = serverOf(service, (socket) => {
@@ -65,16 +75,13 @@ export async function listenTcp(address: ServerAddress, service: Service): Promi
     socket.on('close', () => sockets.delete(socket));
   });
   server.maxConnections = service.limits.connections;
-  server.listen({ port: address.port, host: address.ip, ipv6Only: family === 'IPv6' });
-  try {
-    await once(server, 'listening');
-  } catch (cause) {
-    throw portTaken(`${formatServerAddress(address)} TCP`, cause);
-  }
+  server.listen({ fd });
+  await once(server, 'listening');
   server.on('error', (err) => service.log.warn({ err }, 'tcp socket'));
   const bound = server.address();
   return {
-    address: { ip: address.ip, port: typeof bound === 'object' ? (bound?.port ?? address.port) : address.port },
+    address: { ip, port: typeof bound === 'object' ? (bound?.port ?? 0) : 0 },
+    sockets: [{ type: 'tcp', ip, fd }],
     secure,
     close: () =>
       new Promise((resolve) => {

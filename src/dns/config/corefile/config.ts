@@ -33,6 +33,8 @@ export function parseCorefileConfig(text: string, file: string, surroundings: Co
     ready: undefined,
     metrics: [],
     reload: undefined,
+    // CoreDNS has threads, and so no word for it: the command line has one.
+    workers: 1,
     maxUdpSize: defaultUdpSize,
     kubeconfig: undefined,
   };
