@@ -3,6 +3,7 @@ import type { Logger } from '../component/log.ts';
 import { metricsContentType } from '../component/metrics.ts';
 import { type MakePage, type Page, type PageServer, type Pages, servePages } from '../component/pages.ts';
 import { SignalboxError } from '../errors/error.ts';
+import { type BindSocket, bindSocket } from '../kernel/bound-sockets.ts';
 import { Responder } from './answer.ts';
 import { type OpenBlock, openBlock } from './blocks.ts';
 import type { DnsConfig, HttpAddress, ServerBlock } from './config/types.ts';
@@ -24,8 +25,10 @@ export interface DnsParts {
   readonly config: DnsConfig;
   readonly client: ApiClient;
   readonly log: Logger;
-  /** Waited for before sockets and pages are opened, while the zones are filled already. */
-  readonly beforeListening?: () => Promise<void>;
+  /** How its sockets are bound; for itself alone unless told otherwise. */
+  readonly bind?: BindSocket;
+  /** Waited for before sockets and pages are opened, while the zones are filled already: `whole` tells when they are. */
+  readonly beforeListening?: (whole: () => Promise<void>) => Promise<void>;
   /** The program whose subcommand `dns-worker` a worker is; this process's own unless given. */
   readonly entry?: string;
 }
@@ -66,12 +69,14 @@ export class DnsServer {
   readonly #pages = new Kept<OpenPage>();
   readonly #lingering = new Set<{ readonly end: () => Promise<void> }>();
   readonly #ownHealth: Closable;
+  readonly #bind: BindSocket;
   readonly #entry: string;
   readonly #workers: Workers;
   #config: DnsConfig;
   #isLameduck = false;
 
-  private constructor({ config, client, log, entry = process.argv[1] ?? '' }: DnsParts) {
+  private constructor({ config, client, log, bind = bindSocket, entry = process.argv[1] ?? '' }: DnsParts) {
+    this.#bind = bind;
     this.#config = config;
     this.#entry = entry;
     this.#client = client;
@@ -93,7 +98,7 @@ export class DnsServer {
     const server = new DnsServer(parts);
     try {
       await server.#change(parts.config, {
-        listening: async () => parts.beforeListening?.(),
+        listening: async (zones) => parts.beforeListening?.(() => inTime(zones)),
         serving: async () => undefined,
       });
     } catch (error) {
@@ -233,7 +238,7 @@ export class DnsServer {
         async () => {
           const responder = new Responder(options);
           const tls = certificates.get(key);
-          const listener = await listenAt(address, { responder, log: this.#log, tls });
+          const listener = await listenAt(address, { responder, log: this.#log, tls, bind: this.#bind });
           return { responder, listener, close: () => listener.close() };
         },
       ]),

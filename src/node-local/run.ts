@@ -1,19 +1,18 @@
 import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
-import { sleep } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import { parseDnsConfig } from '../dns/config/fields.ts';
 import type { ReadConfig } from '../dns/config/read.ts';
 import { followConfig } from '../dns/reload.ts';
 import { retire } from '../dns/run.ts';
 import { DnsServer } from '../dns/server.ts';
-import { isSignalboxError } from '../errors/error.ts';
+import { bindSharedSocket } from '../kernel/bound-sockets.ts';
 import type { Ip } from '../net/ip.ts';
 import { Keeper } from './keeper.ts';
 import { type NodeLocalNetwork, openNodeLocalNetwork } from './network.ts';
 import { addressesOf, atNode, placesOf } from './places.ts';
-import { areFree, untilFree } from './succession.ts';
+import { hasMore, takePages, withoutPages } from './succession.ts';
 
 /** What node-local DNS is told. */
 export interface NodeLocalOptions {
@@ -26,15 +25,12 @@ export interface NodeLocalOptions {
   readonly onServing?: () => void;
 }
 
-/** A successor that waits has taken the place well before this time is over. */
-const successionMs = 200;
-
 /**
  * The DNS server of one node, until the signal aborts and its lameduck time is over: on addresses that only this node's
  * Pods and processes reach, and of which the kernel tracks no connection.
  *
  * What it has in the kernel goes when it ends, and stays when it is killed. One that finds a predecessor's takes it over;
- * if that one still serves, it waits for it to go, with its own zones whole, and the addresses stay.
+ * if that one still serves, it joins it when its own zones are whole, so that there is always one that answers.
  * @throws SignalboxError `KERNEL_LACKS_NFTABLES`, `KERNEL_REFUSED`, `ADDRESS_TAKEN`, `PORT_TAKEN`, `INVALID_CONFIG`, and
  *   those of `loadKubeconfig`
  */
@@ -46,10 +42,14 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
   const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component: 'signalbox-dns' }, { log });
   try {
     network.addAddresses(addressesOf(config));
-    const beforeListening = async () => {
-      if (!isFirst) await untilFree({ network, config, log, signal });
+    const joins = !isFirst && hasMore(placesOf(config), 0);
+    const beforeListening = async (whole: () => Promise<void>) => {
+      if (joins) await Promise.race([whole(), aborted(signal)]);
+      // One that saw nobody come has taken them away.
+      network.addAddresses(addressesOf(config));
     };
-    const server = await DnsServer.start({ config, client, log, beforeListening });
+    const first = joins ? withoutPages(config) : config;
+    const server = await DnsServer.start({ config: first, client, log, beforeListening, bind: bindSharedSocket });
     const keeper = new Keeper(network, server, log);
     const read = async () => {
       const next = await placed(options);
@@ -57,13 +57,13 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
       return next;
     };
     const keeping = keeper.keep(options.onServing, signal);
-    const following = followConfig({ server, read, digest, log, signal });
+    const following = (joins ? takePages(server, config, { log, signal }) : Promise.resolve()).then(() =>
+      followConfig({ server, read, digest, log, signal }),
+    );
     await aborted(signal);
     await Promise.all([keeping, following]);
     await leave(server, network, log);
   } catch (error) {
-    // It was told to end before its predecessor did.
-    if (signal.aborted && isSignalboxError(error, 'PORT_TAKEN')) return;
     if (isFirst) withdraw([network.removeRules, network.removeDevice], log);
     throw error;
   } finally {
@@ -78,14 +78,14 @@ async function placed({ read, addresses }: NodeLocalOptions): Promise<ReadConfig
 }
 
 async function leave(server: DnsServer, network: NodeLocalNetwork, log: Logger): Promise<void> {
+  const places = placesOf(server.config);
   // From here on a Service's address leads to its Pods again; one that nobody else has is served to the end.
-  withdraw([network.removeRules], log);
+  if (!hasMore(places, 1)) withdraw([network.removeRules], log);
   await retire(server, log);
   log.info('stopping');
   await server.close();
-  await sleep(successionMs);
-  if (await areFree(placesOf(server.config))) withdraw([network.removeRules, network.removeDevice], log);
-  else log.info('leaves its addresses to a successor');
+  if (hasMore(places, 0)) log.info('leaves its addresses to a successor');
+  else withdraw([network.removeRules, network.removeDevice], log);
 }
 
 /** What cannot be taken away is no reason not to end. */

@@ -1,49 +1,34 @@
-import { createServer } from 'node:net';
-import { sleep } from '../component/backoff.ts';
+import { backoffDelay, retry } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
 import type { DnsConfig } from '../dns/config/types.ts';
-import type { NodeLocalNetwork } from './network.ts';
-import { addressesOf, type Place, placesOf } from './places.ts';
+import type { DnsServer } from '../dns/server.ts';
+import { countListeners } from '../kernel/listeners.ts';
+import type { Place } from './places.ts';
 
-/** How long a server that has the place may take to go: longer than any lameduck time in use. */
-const patienceMs = 60_000;
-const lookAgainMs = 10;
-
-/** Where a server is to listen, and what ends its waiting for that. */
-export interface Waiting {
-  readonly network: NodeLocalNetwork;
-  readonly config: DnsConfig;
-  readonly log: Logger;
-  readonly signal: AbortSignal;
-}
+const pagesBackoff = { initial: 20, max: 1_000 };
 
 /**
- * Resolves when nobody listens any more where this server is to, with the addresses up; after a minute, or when the signal
- * aborts, although somebody does: who is in the way is told by listening.
+ * Whether more than `own` servers listen at any of these. All of them share their sockets, so that one can come before
+ * another goes. Who listens for UDP listens for TCP too.
  */
-export async function untilFree({ network, config, log, signal }: Waiting): Promise<void> {
-  const places = placesOf(config);
-  const until = Date.now() + patienceMs;
-  for (let tries = 0; !signal.aborted && Date.now() < until; tries++) {
-    // One that saw nobody wait takes them away.
-    network.addAddresses(addressesOf(config));
-    if (await areFree(places)) return;
-    if (tries === 0) log.info({ places }, 'another server has the place, and is waited for');
-    await sleep(lookAgainMs, signal);
-  }
+export function hasMore(places: readonly Place[], own: 0 | 1): boolean {
+  return places.some(({ ip, port, protocol }) => protocol === 'tcp' && countListeners(ip, port) > own);
 }
 
-/** Whether nobody listens at any of these. Who listens for UDP listens for TCP too. */
-export async function areFree(places: readonly Place[]): Promise<boolean> {
-  const free = await Promise.all(places.filter(({ protocol }) => protocol === 'tcp').map(isFree));
-  return !free.includes(false);
+/** Without the pages, of which there is one server only: one that joins another has its own when that one has gone. */
+export function withoutPages(config: DnsConfig): DnsConfig {
+  return { ...config, health: undefined, ready: undefined, metrics: [] };
 }
 
-/** By trying to listen; what else may be in the way of that does not count. */
-function isFree({ ip, port }: Place): Promise<boolean> {
-  return new Promise((resolve) => {
-    const probe = createServer();
-    probe.once('error', (error: NodeJS.ErrnoException) => resolve(error.code !== 'EADDRINUSE'));
-    probe.listen({ host: ip, port, exclusive: true }, () => probe.close(() => resolve(true)));
+/** Has a server that joined another take up its pages as soon as they can be had; resolves then, or when the signal aborts. */
+export async function takePages(
+  server: DnsServer,
+  config: DnsConfig,
+  { log, signal }: { readonly log: Logger; readonly signal: AbortSignal },
+): Promise<void> {
+  await retry(() => server.apply(config), {
+    signal,
+    delay: (attempt) => backoffDelay(attempt, pagesBackoff),
+    onError: (err) => log.debug({ err }, 'the pages are still those of the server before'),
   });
 }

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { Logger } from '../../component/log.ts';
+import type { BindSocket } from '../../kernel/bound-sockets.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import type { ListenAddress } from '../config/types.ts';
@@ -20,19 +21,23 @@ interface ListenParts {
  * the result is the first of them.
  * @throws SignalboxError `PORT_TAKEN`; nothing is left open then
  */
-export async function listenAt(address: ListenAddress, { responder, log, tls }: ListenParts): Promise<StreamListener> {
+export async function listenAt(
+  address: ListenAddress,
+  { bind, ...parts }: ListenParts & { readonly bind: BindSocket },
+): Promise<StreamListener> {
+  const { tls } = parts;
   const opened: Listener[] = [];
   const streams: StreamListener[] = [];
   let { port } = address;
   const [first, ...others]: [Ip, ...Ip[]] = address.ip === undefined ? anyAddresses() : [address.ip];
   try {
     for (const ip of [first, ...others]) {
-      const tcp = await listenTcp({ ip, port }, { responder, limits: defaultTcpLimits, log, tls });
+      const tcp = await listenTcp({ ip, port }, { ...parts, bind, limits: defaultTcpLimits });
       opened.push(tcp);
       streams.push(tcp);
       // The same port for all, where the system chose one.
       port = tcp.address.port;
-      if (tls === undefined) opened.push(await listenUdp({ ip, port }, responder, log));
+      if (tls === undefined) opened.push(await listenUdp({ ip, port }, { ...parts, bind }));
     }
   } catch (error) {
     await closeAll(opened);

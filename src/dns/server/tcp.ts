@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createSecureServer, type TlsOptions } from 'node:tls';
 import type { Logger } from '../../component/log.ts';
 import { portTaken } from '../../component/port-taken.ts';
-import { bindSocket } from '../../kernel/bound-sockets.ts';
+import { type BindSocket, bindSocket } from '../../kernel/bound-sockets.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
@@ -50,9 +50,12 @@ export interface StreamListener extends Listener {
  * Serves DNS over TCP (RFC 7766), or over TLS (RFC 7858). Port 0 takes a free one.
  * @throws SignalboxError `PORT_TAKEN`
  */
-export async function listenTcp(address: ServerAddress, service: Service): Promise<StreamListener> {
+export async function listenTcp(
+  address: ServerAddress,
+  { bind = bindSocket, ...service }: Service & { readonly bind?: BindSocket },
+): Promise<StreamListener> {
   try {
-    return await serveTcp(bindSocket('tcp', address.ip, address.port), address.ip, service);
+    return await serveTcp(bind('tcp', address.ip, address.port), address.ip, service);
   } catch (cause) {
     throw portTaken(`${formatServerAddress(address)} TCP`, cause);
   }

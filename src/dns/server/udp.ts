@@ -2,7 +2,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Logger } from '../../component/log.ts';
 import { portTaken } from '../../component/port-taken.ts';
-import { bindSocket } from '../../kernel/bound-sockets.ts';
+import { type BindSocket, bindSocket } from '../../kernel/bound-sockets.ts';
 import { DatagramBatch, type DatagramPeer } from '../../kernel/datagrams.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
@@ -39,9 +39,12 @@ const batchesInARow = 4;
  * Serves DNS over UDP. Port 0 takes a free one.
  * @throws SignalboxError `PORT_TAKEN`
  */
-export async function listenUdp(address: ServerAddress, responder: Responder, log: Logger): Promise<Listener> {
+export async function listenUdp(
+  address: ServerAddress,
+  { responder, log, bind = bindSocket }: Omit<UdpService, 'ip'> & { readonly bind?: BindSocket },
+): Promise<Listener> {
   try {
-    return await serveUdp(bindSocket('udp', address.ip, address.port), { ip: address.ip, responder, log });
+    return await serveUdp(bind('udp', address.ip, address.port), { ip: address.ip, responder, log });
   } catch (cause) {
     throw portTaken(`${formatServerAddress(address)} UDP`, cause);
   }
@@ -100,7 +103,9 @@ class Port {
     });
   }
 
+  /** What has come is answered; it would be lost with the socket, and somebody else may be there for what comes next. */
   close(): Promise<void> {
+    this.#drain();
     this.#isClosed = true;
     return new Promise((resolve) => this.#socket.close(() => resolve()));
   }
