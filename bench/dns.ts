@@ -84,7 +84,10 @@ async function serve(services: number): Promise<void> {
       throw error;
     },
   });
-  const listener = await listenUdp({ ip: parseIp('127.0.0.1'), port: 0 }, { responder, log: pino({ level: 'silent' }) });
+  const listener = await listenUdp(
+    { ip: parseIp('127.0.0.1'), port: 0 },
+    { responder, log: pino({ level: 'silent' }) },
+  );
   process.on('message', () => process.send?.(usage()));
   process.on('disconnect', () => process.exit());
   process.send?.(listener.address.port);
