@@ -43,7 +43,7 @@ async function start(corefile: string): Promise<DnsServer> {
   const file = join(folder, 'Corefile');
   await writeFile(file, corefile);
   const { config } = await readDnsConfig(file);
-  server = await DnsServer.start({ config, client, log: silent });
+  server = await DnsServer.start({ config, openClient: async () => client, log: silent });
   await server.synced;
   return server;
 }

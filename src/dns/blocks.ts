@@ -24,7 +24,8 @@ import { ClusterZone } from './zone.ts';
 /** What server blocks are opened with. */
 export interface BlockParts {
   readonly config: DnsConfig;
-  readonly openFeed: OpenFeed;
+  /** Absent where no block has the cluster's names. */
+  readonly openFeed: OpenFeed | undefined;
   readonly log: Logger;
   readonly metrics: DnsMetrics;
   /** Told of an upstream of a block that sends queries back. */
@@ -129,7 +130,7 @@ function openCluster(
   { kubernetes, listen }: ServerBlock,
   { openFeed, log, metrics }: BlockParts,
 ): OpenBlock['cluster'] {
-  if (kubernetes === undefined) return undefined;
+  if (kubernetes === undefined || openFeed === undefined) return undefined;
   const zone = new ClusterZone({ ...kubernetes, ownIps: ownIps(listen) });
   return { zone, feed: openFeed({ zone, settings: kubernetes, log, metrics }) };
 }

@@ -45,7 +45,11 @@ afterEach(async () => {
 });
 
 async function start(rest: object = {}): Promise<DnsServer> {
-  server = await DnsServer.start({ config: parseDnsConfig({ ...settings, ...rest }), client, log: silent });
+  server = await DnsServer.start({
+    config: parseDnsConfig({ ...settings, ...rest }),
+    openClient: async () => client,
+    log: silent,
+  });
   return server;
 }
 
@@ -135,7 +139,7 @@ describe('DnsServer', () => {
     const config = parseDnsConfig(settings);
     const transfer = [{ zones: [name('cluster.local')], to: [parseCidr(`${peer.ip}/32`)], notify: [peer] }];
     const servers = config.servers.map((block) => ({ ...block, transfer }));
-    server = await DnsServer.start({ config: { ...config, servers }, client, log: silent });
+    server = await DnsServer.start({ config: { ...config, servers }, openClient: async () => client, log: silent });
     const [notification] = (await once(secondary, 'message', { signal: AbortSignal.timeout(4_000) })) as [Buffer];
     expect(decode(notification).questions).toEqual([{ name: 'cluster.local', type: 'SOA', class: 'IN' }]);
     const port = String(server.addresses[0]?.port);
@@ -179,7 +183,7 @@ describe('DnsServer', () => {
       ...settings,
       listen: [anywhere, { address: '127.0.0.1', port: addresses[0]?.port }],
     });
-    await expect(DnsServer.start({ config, client, log: silent })).rejects.toThrow(
+    await expect(DnsServer.start({ config, openClient: async () => client, log: silent })).rejects.toThrow(
       /127\.0\.0\.1:\d+ TCP cannot be listened on.*PORT_TAKEN/,
     );
   });
@@ -221,7 +225,7 @@ describe('DnsServer.apply', () => {
     const first = await start();
     const config = again(first, {});
     await first.close();
-    server = await DnsServer.start({ config, client, log: silent });
+    server = await DnsServer.start({ config, openClient: async () => client, log: silent });
     await server.synced;
     return server;
   };
@@ -353,6 +357,13 @@ describe('runDns', () => {
     expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
     await running;
     expect(performance.now() - told).toBeGreaterThanOrEqual(495);
+  }, 10_000);
+
+  test('needs no kubeconfig for names that are not of a cluster', async () => {
+    await writeFile(join(folder, 'hosts'), '192.0.2.7 printer.example\n');
+    await writeFile(join(folder, 'Corefile'), `.:${port} {\n  bind 127.0.0.1\n  hosts ${folder}/hosts\n}\n`);
+    running = runDns(join(folder, 'Corefile'), stop.signal);
+    await expect.poll(() => code('printer.example'), { timeout: 8_000 }).toBe('NOERROR');
   }, 10_000);
 
   test('refuses what it cannot read, and says where', async () => {

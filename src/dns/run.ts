@@ -1,9 +1,8 @@
-import { connect } from '../client/client.ts';
-import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
 import { sleep } from '../component/backoff.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
+import { apiOf } from './api.ts';
 import { maxWorkers } from './config/defaults.ts';
 import { type ReadConfig, readDnsConfig } from './config/read.ts';
 import { followConfig } from './reload.ts';
@@ -25,9 +24,9 @@ export async function runDns(path: string, signal: AbortSignal, { workers }: Ove
   const log = createLogger('dns');
   const read = async () => withWorkers(await readDnsConfig(path), workers);
   const { config, digest } = await read();
-  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component: 'signalbox-dns' }, { log });
+  const api = apiOf(config.kubeconfig, log);
   try {
-    const server = await DnsServer.start({ config, client, log });
+    const server = await DnsServer.start({ config, openClient: api.open, log });
     const following = followConfig({ server, read, digest, log, signal });
     await aborted(signal);
     await following;
@@ -35,7 +34,7 @@ export async function runDns(path: string, signal: AbortSignal, { workers }: Ove
     log.info('stopping');
     await server.close();
   } finally {
-    client.close();
+    api.close();
   }
 }
 

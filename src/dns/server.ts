@@ -23,7 +23,8 @@ import { Workers } from './workers/workers.ts';
 /** What a DNS server is started with. */
 export interface DnsParts {
   readonly config: DnsConfig;
-  readonly client: ApiClient;
+  /** Called once there is a block with the cluster's names. */
+  readonly openClient: () => Promise<ApiClient>;
   readonly log: Logger;
   /** How its sockets are bound; for itself alone unless told otherwise. */
   readonly bind?: BindSocket;
@@ -62,7 +63,7 @@ const syncMs = 30_000;
  */
 export class DnsServer {
   readonly metrics = new DnsMetrics();
-  readonly #client: ApiClient;
+  readonly #openClient: () => Promise<ApiClient>;
   readonly #log: Logger;
   readonly #blocks = new Kept<OpenBlock>();
   readonly #entrances = new Kept<Entrance>();
@@ -75,11 +76,11 @@ export class DnsServer {
   #config: DnsConfig;
   #isLameduck = false;
 
-  private constructor({ config, client, log, bind = bindSocket, entry = process.argv[1] ?? '' }: DnsParts) {
+  private constructor({ config, openClient, log, bind = bindSocket, entry = process.argv[1] ?? '' }: DnsParts) {
     this.#bind = bind;
     this.#config = config;
     this.#entry = entry;
-    this.#client = client;
+    this.#openClient = openClient;
     this.#log = log;
     this.#workers = new Workers(this.metrics);
     exposeGauges(this.metrics, () => this.#blocks.values);
@@ -170,7 +171,9 @@ export class DnsServer {
       return change;
     };
     try {
-      const blocks = noted(await this.#blocks.change(this.#wantedBlocks(config)));
+      const needsApi = config.servers.some(({ kubernetes }) => kubernetes !== undefined);
+      const client = needsApi ? await this.#openClient() : undefined;
+      const blocks = noted(await this.#blocks.change(this.#wantedBlocks(config, client)));
       await before.listening(zonesOf([...blocks.open.values()]));
       const { metrics } = this;
       const plans = planServing({ config, blocks: blocks.open, metrics, onCrash: this.#onCrash });
@@ -205,8 +208,8 @@ export class DnsServer {
     }
   }
 
-  #wantedBlocks(config: DnsConfig): Map<string, () => Promise<OpenBlock>> {
-    const openFeed: OpenFeed = (parts) => feedZone({ ...parts, client: this.#client });
+  #wantedBlocks(config: DnsConfig, client: ApiClient | undefined): Map<string, () => Promise<OpenBlock>> {
+    const openFeed: OpenFeed | undefined = client && ((parts) => feedZone({ ...parts, client }));
     const onLoop = (settings: ServerBlock, upstream: string) => this.#workers.leaveOut(blockKey(settings), upstream);
     const parts = { config, openFeed, onLoop, log: this.#log, metrics: this.metrics };
     return new Map(config.servers.map((settings) => [blockKey(settings), () => openBlock(settings, parts)]));

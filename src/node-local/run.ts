@@ -1,7 +1,6 @@
-import { connect } from '../client/client.ts';
-import { loadKubeconfig } from '../client/kubeconfig.ts';
 import { aborted } from '../component/abort.ts';
 import type { Logger } from '../component/log.ts';
+import { apiOf } from '../dns/api.ts';
 import { parseDnsConfig } from '../dns/config/fields.ts';
 import type { ReadConfig } from '../dns/config/read.ts';
 import { followConfig } from '../dns/reload.ts';
@@ -39,7 +38,7 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
   const { config, digest } = await placed(options);
   const network = openNodeLocalNetwork();
   const isFirst = !network.exists();
-  const client = connect({ ...(await loadKubeconfig(config.kubeconfig)), component: 'signalbox-dns' }, { log });
+  const api = apiOf(config.kubeconfig, log);
   try {
     network.addAddresses(addressesOf(config));
     const joins = !isFirst && hasMore(placesOf(config), 0);
@@ -49,7 +48,13 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
       network.addAddresses(addressesOf(config));
     };
     const first = joins ? withoutPages(config) : config;
-    const server = await DnsServer.start({ config: first, client, log, beforeListening, bind: bindSharedSocket });
+    const server = await DnsServer.start({
+      config: first,
+      openClient: api.open,
+      log,
+      beforeListening,
+      bind: bindSharedSocket,
+    });
     const keeper = new Keeper(network, server, log);
     const read = async () => {
       const next = await placed(options);
@@ -68,7 +73,7 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
     throw error;
   } finally {
     network.close();
-    client.close();
+    api.close();
   }
 }
 

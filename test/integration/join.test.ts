@@ -363,7 +363,7 @@ async function serveNames(account: string, lines: string[]): Promise<{ server: D
   const config = parseDnsConfig({ listen: [here], clusterDomain: 'cluster.local', health: here, ready: here });
   const log = pino({ level: 'error' }, { write: (line: string) => lines.push(JSON.parse(line).err?.message ?? line) });
   const client = connect(await cluster.clientOf(account), { log });
-  const server = await DnsServer.start({ config, client, log });
+  const server = await DnsServer.start({ config, openClient: async () => client, log });
   return {
     server,
     close: async () => {

@@ -70,7 +70,7 @@ afterEach(async () => {
 
 async function start(rest: object = {}): Promise<DnsServer> {
   const config = parseDnsConfig({ ...settings, ...rest });
-  server = await DnsServer.start({ config, client, log: silent, entry });
+  server = await DnsServer.start({ config, openClient: async () => client, log: silent, entry });
   await server.synced;
   return server;
 }
@@ -203,10 +203,14 @@ describe('Workers', { timeout: 30_000 }, () => {
         ...{ health: anywhere, ready: anywhere, metrics: anywhere },
         servers: [{ listen: [{ address: '127.0.0.1', port: from }], forward: [{ to: [`127.0.0.1:${to}`] }], ...rest }],
       });
-    const other = await DnsServer.start({ config: forwarding(otherPort, port, { loop: false }), client, log: silent });
+    const other = await DnsServer.start({
+      config: forwarding(otherPort, port, { loop: false }),
+      openClient: async () => client,
+      log: silent,
+    });
     try {
       const config = { ...forwarding(port, otherPort), workers: 3 };
-      server = await DnsServer.start({ config, client, log: silent, entry });
+      server = await DnsServer.start({ config, openClient: async () => client, log: silent, entry });
       await server.synced;
       const refused = async () => {
         const codes = await Promise.all(Array.from({ length: 12 }, (_, i) => codeOf(`n${i}.example.com`, port)));
