@@ -56,8 +56,20 @@ describe('Balancer', () => {
     balancer.taken(client, first);
     now = 18_000;
     expect(firstFor(balancer)).toEqual(first);
-    now = 19_001;
+    now = 28_001;
     expect(firstFor(balancer)).not.toEqual(first);
+  });
+
+  it('has connections that a client opens at the same time go the same way, also past who does not answer', () => {
+    const balancer = new Balancer();
+    balancer.update(endpoints(4), new StickyClients(10, () => 0));
+    const [one, other] = [balancer.candidates(client), balancer.candidates(client)];
+    for (let tries = 0; tries < 3; tries++) {
+      const wanted = one.next().value;
+      expect(wanted).toBeDefined();
+      expect(other.next().value).toBe(wanted);
+    }
+    expect(firstFor(balancer, parseIp('192.0.2.2'))?.ip).toBe('10.244.1.4');
   });
 
   it('offers the others behind the one a client is to stay with, and lets a gone one go', () => {
@@ -67,8 +79,10 @@ describe('Balancer', () => {
     if (first === undefined || second === undefined || third === undefined) throw new Error('too few');
     balancer.update([first, second, third], sticky);
     balancer.taken(client, second);
-    expect([...balancer.candidates(client)]).toHaveLength(3);
     expect(firstFor(balancer)).toBe(second);
+    const offered = [...balancer.candidates(client)];
+    expect(offered[0]).toBe(second);
+    expect(offered).toHaveLength(3);
     balancer.update([first, third], sticky);
     expect([...balancer.candidates(client)].map(({ ip }) => ip).sort()).toEqual([first.ip, third.ip]);
     expect(balancer.has(second)).toBe(false);

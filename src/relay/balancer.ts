@@ -66,17 +66,34 @@ export class Balancer {
 
   /**
    * The endpoints to try for a client, each once: the one it is to stay with, then the others in turn. The turn goes
-   * on only as far as they are taken.
+   * on only as far as they are taken. Who is to stay is noted before the endpoint answers, so that connections that one
+   * client opens at the same time go to the same one.
    */
   *candidates(client: Ip): Generator<RelayTarget, void> {
     const endpoints = this.#endpoints;
-    const stuck = this.#sticky?.endpointOf(client);
-    const first = endpoints.find((endpoint) => endpointKey(endpoint) === stuck);
-    if (first !== undefined) yield first;
-    for (let taken = 0; taken < endpoints.length; taken++) {
-      const endpoint = endpoints[this.#next++ % endpoints.length];
-      if (endpoint !== undefined && endpoint !== first) yield endpoint;
+    const offered = new Set<RelayTarget>();
+    for (let count = 0; count < endpoints.length; count++) {
+      const next = this.#keptOf(client, endpoints, offered) ?? this.#nextOf(endpoints, offered);
+      if (next === undefined) return;
+      offered.add(next);
+      this.#sticky?.note(client, endpointKey(next));
+      yield next;
     }
+  }
+
+  /** Where the client is to stay, as another of its connections may have found just now. */
+  #keptOf(client: Ip, endpoints: readonly RelayTarget[], offered: ReadonlySet<RelayTarget>): RelayTarget | undefined {
+    const key = this.#sticky?.endpointOf(client);
+    if (key === undefined) return undefined;
+    return endpoints.find((endpoint) => !offered.has(endpoint) && endpointKey(endpoint) === key);
+  }
+
+  #nextOf(endpoints: readonly RelayTarget[], offered: ReadonlySet<RelayTarget>): RelayTarget | undefined {
+    for (let i = 0; i < endpoints.length; i++) {
+      const endpoint = endpoints[this.#next++ % endpoints.length];
+      if (endpoint !== undefined && !offered.has(endpoint)) return endpoint;
+    }
+    return undefined;
   }
 
   /** To be told when an endpoint has taken a client. */
