@@ -1,11 +1,11 @@
-import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
+import type { Node, Service } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
-import { headlessLabel, serviceKeyOf, serviceNameLabel } from '../api/well-known.ts';
-import { createIndex } from '../client/index-of.ts';
+import { serviceKeyOf } from '../api/well-known.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import { isLocal } from '../speaker/announced.ts';
+import { followSlices, identityOf } from '../speaker/kept.ts';
 import { isPublished, type Publication, publications } from './publications.ts';
 
 /** Changes that come together are looked at together. */
@@ -26,9 +26,7 @@ export function followPublications(
 ): Following {
   const services = createInformer(client, 'services', { log, keep: keepOfService });
   const nodes = createInformer(client, 'nodes', { log, keep: keepOfNode });
-  const labelSelector = `!${headlessLabel}`;
-  const slices = createInformer(client, 'endpointSlices', { log, labelSelector, keep: keepOfSlice });
-  const slicesOf = createIndex(slices, (slice) => [serviceKeyOf(slice)].filter((key) => key !== undefined));
+  const { slices, slicesOf } = followSlices(client, log);
   const informers = [services, nodes, slices];
   let timer: NodeJS.Timeout | undefined;
   const look = () => {
@@ -67,11 +65,11 @@ export function followPublications(
 /** Of the many Services that are not published only the name stays. */
 function keepOfService(service: Stored<Service>): Stored<Service> {
   const { metadata, spec, status } = service;
-  if (!isPublished(service)) return { metadata: identity(metadata) };
+  if (!isPublished(service)) return { metadata: identityOf(metadata) };
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: identity(metadata),
+    metadata: identityOf(metadata),
     ...(spec === undefined ? {} : { spec }),
     ...(status === undefined ? {} : { status }),
   };
@@ -79,29 +77,5 @@ function keepOfService(service: Stored<Service>): Stored<Service> {
 
 function keepOfNode({ metadata, status }: Stored<Node>): Stored<Node> {
   const { addresses = [], conditions = [] } = status ?? {};
-  return { metadata: identity(metadata), status: { addresses, conditions } };
-}
-
-function keepOfSlice({ metadata, addressType, endpoints = [] }: Stored<EndpointSlice>): Stored<EndpointSlice> {
-  return {
-    addressType,
-    metadata: { ...identity(metadata), labels: { [serviceNameLabel]: metadata.labels?.[serviceNameLabel] ?? '' } },
-    endpoints: endpoints.map(({ nodeName, conditions }) => ({
-      addresses: [],
-      ...(nodeName === undefined ? {} : { nodeName }),
-      ...(conditions === undefined ? {} : { conditions }),
-    })),
-  };
-}
-
-type StoredMetadata = Stored<Service>['metadata'];
-
-function identity({ name, namespace, uid, resourceVersion, deletionTimestamp }: StoredMetadata): StoredMetadata {
-  return {
-    name,
-    uid,
-    resourceVersion,
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-  };
+  return { metadata: identityOf(metadata), status: { addresses, conditions } };
 }

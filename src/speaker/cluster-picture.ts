@@ -1,7 +1,6 @@
-import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
+import type { Node, Service } from '../api/generated/types.ts';
 import { objectKey, type Stored } from '../api/object.ts';
 import type { ResourceKey } from '../api/resources.ts';
-import { headlessLabel, serviceKeyOf, serviceNameLabel } from '../api/well-known.ts';
 import { createIndex } from '../client/index-of.ts';
 import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Informer } from '../client/types.ts';
@@ -9,6 +8,7 @@ import type { Logger } from '../component/log.ts';
 import type { Ip } from '../net/ip.ts';
 import { announcedAddresses, endpointNodes, isLocal, nodeFacts } from './announced.ts';
 import type { Claim } from './election.ts';
+import { followSlices, identityOf } from './kept.ts';
 import type { Picture } from './speaker.ts';
 
 /** A picture of the cluster that follows the API. */
@@ -32,12 +32,7 @@ const anyAddress = '';
 export function followCluster(client: ApiClient, log: Logger, onChange: () => void): ClusterPicture {
   const services = createInformer(client, 'services', { log, keep: keepOfService });
   const nodes = createInformer(client, 'nodes', { log, keep: keepOfNode });
-  const slices = createInformer(client, 'endpointSlices', {
-    log,
-    labelSelector: `!${headlessLabel}`,
-    keep: keepOfSlice,
-  });
-  const slicesOf = createIndex(slices, (slice) => [serviceKeyOf(slice)].filter((key) => key !== undefined));
+  const { slices, slicesOf } = followSlices(client, log);
   const byAddress = createIndex(services, announcedAddresses);
   const announced = createIndex(services, (service) => (announcedAddresses(service).length > 0 ? [anyAddress] : []));
   slices.onChange(onChange);
@@ -76,24 +71,14 @@ export function followCluster(client: ApiClient, log: Logger, onChange: () => vo
   };
 }
 
-function identity({ name, namespace, uid, resourceVersion, deletionTimestamp }: Stored<Service>['metadata']) {
-  return {
-    name,
-    ...(namespace === undefined ? {} : { namespace }),
-    uid,
-    resourceVersion,
-    ...(deletionTimestamp === undefined ? {} : { deletionTimestamp }),
-  } as Stored<Service>['metadata'];
-}
-
 /** Of the many Services without an address of a pool only the name stays. */
 function keepOfService(service: Stored<Service>): Stored<Service> {
   const { metadata, spec, status } = service;
-  if (announcedAddresses(service).length === 0) return { metadata: identity(metadata) };
+  if (announcedAddresses(service).length === 0) return { metadata: identityOf(metadata) };
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { ...identity(metadata), annotations: metadata.annotations ?? {} },
+    metadata: { ...identityOf(metadata), annotations: metadata.annotations ?? {} },
     spec: { type: 'LoadBalancer', externalTrafficPolicy: spec?.externalTrafficPolicy ?? 'Cluster' },
     status: status ?? {},
   };
@@ -101,20 +86,8 @@ function keepOfService(service: Stored<Service>): Stored<Service> {
 
 function keepOfNode({ metadata, spec, status }: Stored<Node>): Stored<Node> {
   return {
-    metadata: { ...identity(metadata), labels: metadata.labels ?? {} },
+    metadata: { ...identityOf(metadata), labels: metadata.labels ?? {} },
     spec: { taints: spec?.taints ?? [] },
     status: { addresses: status?.addresses ?? [], conditions: status?.conditions ?? [] },
-  };
-}
-
-function keepOfSlice({ metadata, addressType, endpoints = [] }: Stored<EndpointSlice>): Stored<EndpointSlice> {
-  return {
-    addressType,
-    metadata: { ...identity(metadata), labels: { [serviceNameLabel]: metadata.labels?.[serviceNameLabel] ?? '' } },
-    endpoints: endpoints.map(({ nodeName, conditions }) => ({
-      addresses: [],
-      ...(nodeName === undefined ? {} : { nodeName }),
-      ...(conditions === undefined ? {} : { conditions }),
-    })),
   };
 }

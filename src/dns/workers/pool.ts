@@ -42,11 +42,6 @@ export class WorkerPool {
     return this.#seats.filter(({ worker }) => worker?.isWhole === true).length;
   }
 
-  /** Process ids. */
-  get pids(): readonly number[] {
-    return this.#seats.flatMap(({ worker }) => worker?.pid ?? []);
-  }
-
   /** Resolves when all have their zones whole; workers that end meanwhile are started again. */
   get whole(): Promise<void> {
     return new Promise((resolve) => {

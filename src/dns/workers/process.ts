@@ -77,10 +77,6 @@ export class WorkerProcess {
     for (const [index, [, block]] of this.#blocks.entries()) this.#bring(block, index).catch(() => undefined);
   }
 
-  get pid(): number | undefined {
-    return this.#child.pid;
-  }
-
   /** Whether its zones have all there is. */
   get isWhole(): boolean {
     return this.#isWhole;
