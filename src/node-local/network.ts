@@ -3,6 +3,7 @@ import { errnoNumber, isKernelError, KernelError } from '../kernel/ffi.ts';
 import { openRoutes, type Routes } from '../kernel/links.ts';
 import type { Link } from '../kernel/netlink/link-messages.ts';
 import type { NftablesKernel } from '../kernel/nftables/interface.ts';
+import { removeTables, tableLabel } from '../kernel/nftables/remove-tables.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import { bits } from '../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily } from '../net/ip.ts';
@@ -50,8 +51,13 @@ export function openNodeLocalNetwork(): NodeLocalNetwork {
     exists: () => routes.getLink(nodeLocalName) !== undefined,
     addAddresses: (ips) => permitted(() => whileOthersChange(() => addAddresses(routes, ips))),
     keepAddresses: (ips) => permitted(() => whileOthersChange(() => keepAddresses(routes, ips))),
-    setRules: (places) => permitted(() => families.filter((family) => setRules(nftables, places, family)).map(tableOf)),
-    removeRules: () => permitted(() => families.filter((family) => removeRules(nftables, family)).map(tableOf)),
+    setRules: (places) =>
+      permitted(() =>
+        families
+          .filter((family) => setRules(nftables, places, family))
+          .map((family) => tableLabel(family, nodeLocalName)),
+      ),
+    removeRules: () => permitted(() => removeTables(nftables, nodeLocalName)),
     removeDevice: () => permitted(() => (removeDevice(routes) ? [`device ${nodeLocalName}`] : [])),
     close: () => {
       nftables.close();
@@ -72,10 +78,6 @@ function openRules(): NftablesKernel {
       cause: error,
     });
   }
-}
-
-function tableOf(family: IpFamily): string {
-  return `table ${family === 'IPv4' ? 'ip' : 'ip6'} ${nodeLocalName}`;
 }
 
 /** A predecessor may take the device away, or a successor make it, between one look and the next step. */

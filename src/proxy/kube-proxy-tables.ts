@@ -1,7 +1,8 @@
 import type { Logger } from '../component/log.ts';
+import type { NftablesKernel } from '../kernel/nftables/interface.ts';
+import { removeTables } from '../kernel/nftables/remove-tables.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import { isLacking } from './leftovers.ts';
-import { openNftablesBackend } from './nftables/backend.ts';
 import type { ProxyEvents } from './proxy-events.ts';
 
 /** What kube-proxy calls its tables of nftables mode; no mode of ours has one of that name. */
@@ -14,12 +15,7 @@ const tableName = 'kube-proxy';
  */
 export async function removeKubeProxyTables(): Promise<readonly string[]> {
   try {
-    const backend = openNftablesBackend(tableName);
-    try {
-      return await backend.cleanup();
-    } finally {
-      backend.close();
-    }
+    return withTables((kernel) => removeTables(kernel, tableName));
   } catch (error) {
     if (isLacking(error)) return [];
     throw error;
@@ -55,9 +51,13 @@ const running =
   'A kube-proxy works on this node, too: its nftables table kube-proxy has come back, and connections may go by its rules. Keep it off the node.';
 
 function hasTables(): boolean {
+  return withTables((kernel) => kernel.has('IPv4') || kernel.has('IPv6'));
+}
+
+function withTables<T>(use: (kernel: NftablesKernel) => T): T {
   const kernel = openNftables(tableName);
   try {
-    return kernel.has('IPv4') || kernel.has('IPv6');
+    return use(kernel);
   } finally {
     kernel.close();
   }

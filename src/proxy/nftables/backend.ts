@@ -1,5 +1,6 @@
 import { tableName } from '../../backends/nftables/names.ts';
 import type { NftablesKernel } from '../../kernel/nftables/interface.ts';
+import { removeTables } from '../../kernel/nftables/remove-tables.ts';
 import { openNftables } from '../../kernel/nftables/table.ts';
 import type { NodeFacts } from '../../model/types.ts';
 import type { IpFamily } from '../../net/ip.ts';
@@ -44,9 +45,7 @@ export class NftablesBackend implements Backend {
   }
 
   async cleanup(): Promise<readonly string[]> {
-    const present = families.filter((family) => this.#kernel.has(family));
-    for (const family of present) this.#kernel.remove(family);
-    return present.map((family) => `table ${family === 'IPv4' ? 'ip' : 'ip6'} ${this.#name}`);
+    return removeTables(this.#kernel, this.#name);
   }
 
   close(): void {
