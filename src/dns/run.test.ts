@@ -8,7 +8,6 @@ import { promisify } from 'node:util';
 import { type DecodedPacket, decode } from 'dns-packet';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../test/free-port.ts';
-import { connect } from '../client/client.ts';
 import type { ApiClient } from '../client/types.ts';
 import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
@@ -16,32 +15,28 @@ import { parseDnsConfig } from './config/fields.ts';
 import { formatServerAddress } from './forward/address.ts';
 import { runDns } from './run.ts';
 import { DnsServer } from './server.ts';
-import { SmallApi } from './testing/api.ts';
 import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
 import { name, service, slice } from './testing/objects.ts';
 import { a, otherServer, silent } from './testing/servers.ts';
+import { type SmallCluster, startSmallCluster } from './testing/small-cluster.ts';
 
 const anywhere = { address: '127.0.0.1', port: 0 };
 const settings = { listen: [anywhere], upstreams: [], health: anywhere, ready: anywhere, metrics: anywhere };
 
-let api: SmallApi;
+let cluster: SmallCluster;
+let api: SmallCluster['api'];
 let client: ApiClient;
 let server: DnsServer | undefined;
 
 beforeEach(async () => {
-  api = new SmallApi();
-  await api.start();
-  api.put('namespaces', 'default', {});
-  api.put('services', 'default/hello', service(['10.96.0.20'], 'http:80'));
-  api.put('services', 'default/pets', service(['None'], 'http:80'));
-  client = connect({ server: api.url });
+  cluster = await startSmallCluster();
+  ({ api, client } = cluster);
 });
 
 afterEach(async () => {
   await server?.close();
   server = undefined;
-  client.close();
-  await api.stop();
+  await cluster.stop();
 });
 
 async function start(rest: object = {}): Promise<DnsServer> {

@@ -8,13 +8,12 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../../test/free-port.ts';
-import { connect } from '../../client/client.ts';
 import type { ApiClient } from '../../client/types.ts';
 import { parseDnsConfig } from '../config/fields.ts';
 import { DnsServer } from '../server.ts';
-import { SmallApi } from '../testing/api.ts';
 import { service, slice } from '../testing/objects.ts';
 import { a, otherServer, silent } from '../testing/servers.ts';
+import { type SmallCluster, startSmallCluster } from '../testing/small-cluster.ts';
 
 const anywhere = { address: '127.0.0.1', port: 0 };
 const settings = {
@@ -28,7 +27,8 @@ const settings = {
 
 let folder: string;
 let entry: string;
-let api: SmallApi;
+let cluster: SmallCluster;
+let api: SmallCluster['api'];
 let client: ApiClient;
 let server: DnsServer | undefined;
 
@@ -53,19 +53,14 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }));
 
 beforeEach(async () => {
-  api = new SmallApi();
-  await api.start();
-  api.put('namespaces', 'default', {});
-  api.put('services', 'default/hello', service(['10.96.0.20'], 'http:80'));
-  api.put('services', 'default/pets', service(['None'], 'http:80'));
-  client = connect({ server: api.url });
+  cluster = await startSmallCluster();
+  ({ api, client } = cluster);
 });
 
 afterEach(async () => {
   await server?.close();
   server = undefined;
-  client.close();
-  await api.stop();
+  await cluster.stop();
 });
 
 async function start(rest: object = {}): Promise<DnsServer> {
