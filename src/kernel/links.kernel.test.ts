@@ -1,5 +1,7 @@
+import { once } from 'node:events';
 import { closeSync, readFileSync } from 'node:fs';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { connect } from 'node:net';
+import { afterEach, beforeEach, describe, expect, onTestFinished, test } from 'vitest';
 import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { isKernelError } from './ffi.ts';
@@ -208,6 +210,25 @@ describe('addAddress', () => {
       expect(routes.removeAddress('br0', address)).toBe(true);
       expect(routes.removeAddress('br0', address)).toBe(false);
     }
+  });
+
+  test('has an IPv6 address that can be connected to from the moment it returns', async () => {
+    // A socket is of the namespace the thread is in when it connects, and that is a moment later.
+    const own = openRoutes();
+    onTestFinished(() => own.close());
+    own.setLink('lo', { up: true });
+    own.createVeth({ name: 'veth0', up: true, peer: { name: 'veth1' } });
+    own.setLink('veth1', { up: true });
+    const answers = new Set<string>();
+    for (let i = 0; i < 100; i++) {
+      for (const device of ['lo', 'veth0']) {
+        const address = ip(`fd01::${device === 'lo' ? 1 : 2}:${i}`);
+        own.addAddress(device, { ip: address, prefix: 128 });
+        const [error] = await once(connect(1, address), 'error');
+        answers.add(error.code);
+      }
+    }
+    expect([...answers]).toEqual(['ECONNREFUSED']);
   });
 
   test('refuses a device that is not there', () => {

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs';
 import { SignalboxError } from '../errors/error.ts';
-import type { IpFamily } from '../net/ip.ts';
+import { familyOf, type Ip, type IpFamily } from '../net/ip.ts';
 import { isKernelError } from './ffi.ts';
 import {
   type AddressEntry,
@@ -27,6 +27,7 @@ import {
 import type { NetlinkRequest } from './netlink/message.ts';
 import {
   deleteRouteRequest,
+  findRouteRequest,
   listRoutesRequest,
   newRouteRequest,
   parseRoute,
@@ -35,6 +36,7 @@ import {
   replaceRouteRequest,
 } from './netlink/route-messages.ts';
 import { type NetlinkSocket, openNetlink } from './netlink/socket.ts';
+import { sleep } from './sleep.ts';
 
 /** A device, by name or by index. */
 export type LinkReference = string | number;
@@ -91,7 +93,11 @@ export interface Routes {
   deleteLink(link: LinkReference): boolean;
   /** Addresses of one device, or of all. */
   listAddresses(link?: LinkReference): AddressEntry[];
-  /** Whether it was added; false when the device has it already. IPv6 addresses are usable at once. */
+  /**
+   * Whether it was added; false when the device has it already. It is usable at once: the kernel asks nobody whether an
+   * IPv6 address is taken, and its route, which a worker of the kernel's lays, is waited for (a second at most) where
+   * the device is running.
+   */
   addAddress(link: LinkReference, address: InterfaceAddress): boolean;
   /** Whether the device had it. */
   removeAddress(link: LinkReference, address: InterfaceAddress): boolean;
@@ -114,6 +120,8 @@ export function openRoutes(): Routes {
 }
 
 const RT_TABLE_MAIN = 254;
+/** Milliseconds. */
+const longestRouteWait = 1000;
 
 class RouteSocket implements Routes {
   readonly #socket: NetlinkSocket;
@@ -167,7 +175,10 @@ class RouteSocket implements Routes {
   }
 
   addAddress(link: LinkReference, address: InterfaceAddress): boolean {
-    return this.#unless('EEXIST', newAddressRequest(this.#index(link), address, `${link}`));
+    const index = this.#index(link);
+    const isNew = this.#unless('EEXIST', newAddressRequest(index, address, `${link}`));
+    if (isNew && familyOf(address.ip) === 'IPv6' && this.#existing(index).running) this.#awaitLocalRoute(address.ip);
+    return isNew;
   }
 
   removeAddress(link: LinkReference, address: InterfaceAddress): boolean {
@@ -204,6 +215,26 @@ class RouteSocket implements Routes {
 
   close(): void {
     this.#socket.close();
+  }
+
+  #awaitLocalRoute(ip: Ip): void {
+    const start = performance.now();
+    for (
+      let wait = 0.05;
+      !this.#isLocal(ip) && performance.now() - start < longestRouteWait;
+      wait = Math.min(2 * wait, 5)
+    ) {
+      sleep(wait);
+    }
+  }
+
+  #isLocal(ip: Ip): boolean {
+    try {
+      return this.#socket.request(findRouteRequest(ip)).some(({ payload }) => parseRoute(payload)?.type === 'local');
+    } catch (error) {
+      if (isKernelError(error)) return false;
+      throw error;
+    }
   }
 
   #createPlain(kind: string, { master, ...link }: NewDevice): void {

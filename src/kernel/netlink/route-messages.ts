@@ -1,4 +1,4 @@
-import { type Cidr, formatCidr } from '../../net/cidr.ts';
+import { bits, type Cidr, formatCidr } from '../../net/cidr.ts';
 import { familyOf, type Ip, type IpFamily, ipFromBytes, ipToBytes } from '../../net/ip.ts';
 import { addressFamily } from './address-messages.ts';
 import { type Attribute, bytes, encodePayload, littleEndian, parseAttributes, u32 } from './attributes.ts';
@@ -51,6 +51,7 @@ const RTA_TABLE = 15;
 const RTPROT_STATIC = 4;
 const RTNH_F_ONLINK = 4;
 const RTM_F_CLONED = 0x200;
+const RTM_F_FIB_MATCH = 0x2000;
 const RT_TABLE_MAIN = 254;
 const scopes: { readonly [S in RouteScope]: number } = { global: 0, link: 253, host: 254 };
 const RT_SCOPE_NOWHERE = 255;
@@ -113,6 +114,18 @@ export function listRoutesRequest(family: IpFamily, table: number): NetlinkReque
     flags: NLM_F_DUMP,
     payload: encodePayload(header, [u32(RTA_TABLE, table)]),
     operation: `list ${family} routes of table ${table}`,
+  };
+}
+
+/** Asks for the route that packets to an address take. Refused with ENETUNREACH, among others, when there is none. */
+export function findRouteRequest(ip: Ip): NetlinkRequest {
+  const family = familyOf(ip);
+  const header = rtmsg({ family: addressFamily[family], prefix: bits(family), flags: RTM_F_FIB_MATCH });
+  return {
+    type: RTM_GETROUTE,
+    flags: 0,
+    payload: encodePayload(header, [bytes(RTA_DST, ipToBytes(ip))]),
+    operation: `find route to ${ip}`,
   };
 }
 

@@ -4,6 +4,7 @@ import { type Attribute, encodePayload, parseAttributes, text } from '../netlink
 import { type NetlinkRequest, NLM_F_DUMP } from '../netlink/message.ts';
 import { readBe32, readText } from '../netlink/readers.ts';
 import type { NetlinkSocket } from '../netlink/socket.ts';
+import { sleep } from '../sleep.ts';
 import { nfnetlinkHeader } from './batch.ts';
 import * as nf from './constants.ts';
 import { ElementReader } from './element-codec.ts';
@@ -130,7 +131,7 @@ function readSet(set: Attributes): SetDeclaration {
 function loadElements(socket: NetlinkSocket, name: TableName, set: SetDeclaration): readonly Element[] {
   if (set.key.length === 0) return [];
   for (let attempt = 0; attempt < dumpTries; attempt++) {
-    if (attempt > 0) Atomics.wait(neverWoken, 0, 0, dumpPause);
+    if (attempt > 0) sleep(dumpPause);
     const reader = new ElementReader(set.name, elementLayout(set));
     for (const list of elementListsOf(socket, name, set.name)) reader.read(list);
     if (!reader.repeats) return reader.elements();
@@ -140,7 +141,6 @@ function loadElements(socket: NetlinkSocket, name: TableName, set: SetDeclaratio
 const dumpTries = 100;
 /** Milliseconds. */
 const dumpPause = 20;
-const neverWoken = new Int32Array(new SharedArrayBuffer(4));
 
 function elementListsOf(socket: NetlinkSocket, name: TableName, set: string): Uint8Array[] {
   return [...socket.dump(elementsRequest(name, set))].flatMap(
