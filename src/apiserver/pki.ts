@@ -1,6 +1,7 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { KeyPair, ServerNames, Subject } from './certificates.ts';
 
@@ -70,7 +71,7 @@ async function ensureServiceAccountKey(dir: string): Promise<string> {
   if (known !== undefined) return known;
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-  await writeSecret(path, pem);
+  replaceFile(path, pem);
   return pem;
 }
 
@@ -106,15 +107,9 @@ async function make(
 ): Promise<KeyPair> {
   // The library is large, and only needed when something has to be made.
   const pair = await create(await import('./certificates.ts'));
-  await writeSecret(join(dir, `${name}.key`), pair.key);
-  await writeSecret(join(dir, `${name}.crt`), pair.cert);
+  replaceFile(join(dir, `${name}.key`), pair.key);
+  replaceFile(join(dir, `${name}.crt`), pair.cert);
   return pair;
-}
-
-async function writeSecret(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, text, { mode: 0o600 });
-  await chmod(`${path}.new`, 0o600);
-  await rename(`${path}.new`, path);
 }
 
 async function readPair(dir: string, name: string): Promise<KeyPair | undefined> {

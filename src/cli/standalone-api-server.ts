@@ -9,7 +9,7 @@ import { writeKubeconfig } from '../client/kubeconfig.ts';
 export async function runStandaloneApiServer(value: unknown, kubeconfig: string, signal: AbortSignal): Promise<void> {
   const { config, administrator } = await parseStandaloneConfig(value);
   await runApiServer(config, signal, async ([url = '']) => {
-    await writeKubeconfig(kubeconfig, {
+    writeKubeconfig(kubeconfig, {
       name: 'signalbox',
       server: reachable(url),
       certificateAuthority: config.pki.caCert,

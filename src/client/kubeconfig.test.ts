@@ -55,7 +55,7 @@ describe('writeKubeconfig', () => {
 
   test('writeKubeconfig writes what loadKubeconfig reads', async () => {
     const path = join(folder, 'new/folder/config');
-    await writeKubeconfig(path, { ...entry, namespace: 'team' });
+    writeKubeconfig(path, { ...entry, namespace: 'team' });
     const { name: _, ...rest } = entry;
     expect(await loadKubeconfig(path)).toEqual({ ...rest, namespace: 'team' });
   });
@@ -65,7 +65,7 @@ describe('writeKubeconfig', () => {
     await chmod(path, 0o644);
     await file(`config.${process.pid}.tmp`, 'left by a killed process');
     await chmod(`${path}.${process.pid}.tmp`, 0o666);
-    await writeKubeconfig(path, entry);
+    writeKubeconfig(path, entry);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
     expect(await readdir(folder)).toEqual(['config']);
   });

@@ -1,6 +1,7 @@
-import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { delimiter, dirname, join, resolve } from 'node:path';
+import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { type ExecPlugin, execCredentials } from './exec-credential.ts';
 import { inClusterConfig, tokenFromFile } from './service-account.ts';
@@ -91,7 +92,7 @@ export interface KubeconfigEntry {
  * Writes a kubeconfig that only its owner can read (mode 0600), as JSON, which is YAML. Readers see the old file or the
  * whole new one. The folder is made if it is missing.
  */
-export async function writeKubeconfig(path: string, entry: KubeconfigEntry): Promise<void> {
+export function writeKubeconfig(path: string, entry: KubeconfigEntry): void {
   const { name } = entry;
   const base64 = (text: string) => Buffer.from(text).toString('base64');
   const kubeconfig = {
@@ -121,17 +122,7 @@ export async function writeKubeconfig(path: string, entry: KubeconfigEntry): Pro
       },
     ],
   };
-  await mkdir(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
-  try {
-    await writeFile(temporary, `${JSON.stringify(kubeconfig, null, 2)}\n`, { mode: 0o600 });
-    // The mode above counts for a new file only, and a file of that name may be left from a process that was killed.
-    await chmod(temporary, 0o600);
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+  replaceFile(path, `${JSON.stringify(kubeconfig, null, 2)}\n`);
 }
 
 async function readFiles(path: string | undefined): Promise<From<Kubeconfig>[]> {

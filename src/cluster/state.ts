@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { identify, isAlive, listChildren, type ProcessIdentity } from '../kernel/process.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
@@ -104,14 +105,7 @@ export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
 
 /** Replaces the record in one step, so that no reader sees half of it. */
 export function writeRecord(paths: ClusterPaths, record: ClusterRecord): void {
-  writePrivately(paths.record, `${JSON.stringify(record, null, 2)}\n`);
-}
-
-/** Writes a file only its owner can read, in one step. */
-export function writePrivately(path: string, text: string): void {
-  const temporary = `${path}.${process.pid}.tmp`;
-  writeFileSync(temporary, text, { mode: 0o600 });
-  renameSync(temporary, path);
+  replaceFile(paths.record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** Makes the cluster's folders, for its owner only. */

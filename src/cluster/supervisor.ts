@@ -4,6 +4,7 @@ import { issueClientCertificate } from '../apiserver/pki.ts';
 import { connect } from '../client/client.ts';
 import { loadKubeconfig, writeKubeconfig } from '../client/kubeconfig.ts';
 import { createLogger, type Logger } from '../component/log.ts';
+import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { mountTmpfs, unmount } from '../kernel/mounts.ts';
@@ -32,7 +33,7 @@ import { failureMessage, inheritedFds, type SupervisorMessage } from './launch.t
 import { buildNetwork } from './network.ts';
 import { type ClusterFamilies, type ClusterPlan, planCluster } from './plan.ts';
 import { ProxyModeSwitch } from './proxy-mode-switch.ts';
-import { type ClusterPaths, pathsIn, writePrivately } from './state.ts';
+import { type ClusterPaths, pathsIn } from './state.ts';
 
 /** The options of `signalbox supervisor`, as parsed. */
 export interface SupervisorOptions {
@@ -163,7 +164,7 @@ async function prepareComponent(
   { access, program, apiSockets }: Surroundings,
 ): Promise<ComponentSpec> {
   const base = join(access.paths.components, planned.name);
-  writePrivately(`${base}.json`, JSON.stringify(planned.config, null, 2));
+  replaceFile(`${base}.json`, JSON.stringify(planned.config, null, 2));
   const kubeconfig = planned.identity === undefined ? [] : ['--kubeconfig', `${base}.kubeconfig`];
   if (planned.identity !== undefined) await writeAccess(`${base}.kubeconfig`, planned.identity, access);
   return {
@@ -191,7 +192,7 @@ async function writeAccess(
   access: Access & { readonly from?: 'host' },
 ): Promise<void> {
   const { cert, key } = await issueClientCertificate(access.paths.pki, identity);
-  await writeKubeconfig(path, {
+  writeKubeconfig(path, {
     name: 'signalbox',
     server:
       access.from === 'host'

@@ -1,5 +1,5 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { type Cidr, cidrAddress, cidrContains, cidrSize, formatCidr } from '../net/cidr.ts';
 import { familyOf, type Ip, ipToBigInt, tryParseIp } from '../net/ip.ts';
@@ -57,11 +57,7 @@ export interface Ipam {
 export function openIpam(cidrs: readonly Cidr[], file: string): Ipam {
   const assignments = new Map<string, readonly Ip[]>();
   for (const [uid, ips] of readAssignments(file)) if (fits(ips, cidrs)) assignments.set(uid, ips);
-  const save = () => {
-    mkdirSync(dirname(file), { recursive: true });
-    writeFileSync(`${file}.new`, JSON.stringify(Object.fromEntries(assignments)));
-    renameSync(`${file}.new`, file);
-  };
+  const save = () => replaceFile(file, JSON.stringify(Object.fromEntries(assignments)));
   return {
     assignments,
     assign: (uid, from = 'start') => {

@@ -1,7 +1,7 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname } from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { Node } from '../api/generated/types.ts';
 import type { Logger } from '../component/log.ts';
+import { replaceFile } from '../component/replace-file.ts';
 import type { Routes } from '../kernel/links.ts';
 import { formatCidr, parseCidr } from '../net/cidr.ts';
 import { familyOf, type Ip, tryParseIp } from '../net/ip.ts';
@@ -76,7 +76,5 @@ function readRoutes(file: string): string[] {
 }
 
 function writeRoutes(file: string, cidrs: readonly string[]): void {
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(`${file}.new`, JSON.stringify(cidrs));
-  renameSync(`${file}.new`, file);
+  replaceFile(file, JSON.stringify(cidrs));
 }

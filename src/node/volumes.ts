@@ -1,5 +1,5 @@
-import { mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
+import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { isAbsolute, join, normalize, sep } from 'node:path';
 import type {
   ConfigMap,
   Container,
@@ -10,6 +10,7 @@ import type {
   ServiceAccountTokenProjection,
   Volume,
 } from '../api/generated/types.ts';
+import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { ContainerMount } from '../kernel/container-mounts.ts';
 import { decode, findConfigMap, findSecret, missingKey, type PodConfiguration } from './container-environment.ts';
@@ -150,13 +151,7 @@ export function prepareVolumes(folder: string, source: VolumeSource): void {
  * @throws SignalboxError `MOUNT_FAILED` for a path that leaves the volume
  */
 export function writeVolumeFile(at: string, path: string, { content, mode }: Omit<VolumeFile, 'path'>): void {
-  const file = join(at, inside(path));
-  mkdirSync(dirname(file), { recursive: true });
-  // Readers see the old or the new.
-  const draft = `${file}.new`;
-  rmSync(draft, { force: true });
-  writeFileSync(draft, content, { mode });
-  renameSync(draft, file);
+  replaceFile(join(at, inside(path)), content, mode);
 }
 
 const hostPathKinds: Readonly<Record<string, (path: string) => boolean>> = {

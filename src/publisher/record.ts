@@ -1,4 +1,5 @@
-import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
+import { replaceFile } from '../component/replace-file.ts';
 import { type Ip, tryParseIp } from '../net/ip.ts';
 import type { RelayTarget } from '../relay/relay.ts';
 import { addressText } from './choices.ts';
@@ -45,9 +46,7 @@ export function readPublished(path: string): PublishedRecord {
 
 /** Replaces the record in one step, readable by its owner only. */
 export function writePublished(path: string, record: PublishedRecord): void {
-  const temporary = `${path}.tmp`;
-  writeFileSync(temporary, `${JSON.stringify(record, null, 2)}\n`, { mode: 0o600 });
-  renameSync(temporary, path);
+  replaceFile(path, `${JSON.stringify(record, null, 2)}\n`);
 }
 
 /** Says that nothing is published (yet), and keeps what was chosen. */
