@@ -1,3 +1,4 @@
+import { backoffDelay } from '../../component/backoff.ts';
 import type { Logger } from '../../component/log.ts';
 import { type MetricValues, sumOfMetrics } from '../../component/metrics.ts';
 import { type WorkerExit, type WorkerParts, WorkerProcess } from './process.ts';
@@ -101,7 +102,7 @@ export class WorkerPool {
     this.#counted = sumOfMetrics([this.#counted, counted]);
     if (this.#isClosed) return;
     seat.failures = livedMs > steadyMs ? 0 : seat.failures;
-    const delay = Math.min(backoff.max, backoff.initial * 2 ** seat.failures++);
+    const delay = Math.round(backoffDelay(seat.failures++, backoff));
     this.#parts.log.error({ reason, againInMs: delay }, 'a worker has ended; the others serve on');
     this.#parts.onLost();
     seat.timer = setTimeout(() => this.#fill(seat), delay);
