@@ -84,6 +84,7 @@ type NativeNumber = (...args: readonly unknown[]) => number;
 const c = {
   socket: libc.func('int socket(int, int, int)') as NativeNumber,
   bind: libc.func('int bind(int, void *, int)') as NativeNumber,
+  getsockname: libc.func('int getsockname(int, void *, void *)') as NativeNumber,
   listen: libc.func('int listen(int, int)') as NativeNumber,
   connect: libc.func('int connect(int, void *, int)') as NativeNumber,
   send: libc.func('long send(int, void *, size_t, int)') as NativeNumber,
@@ -124,6 +125,13 @@ const SOCK_CLOEXEC = 0o2000000;
 /** bind(2); `address` is the whole sockaddr. */
 export function bind(fd: number, address: Uint8Array): void {
   checked('bind', () => c.bind(fd, address, address.length));
+}
+
+/** getsockname(2): the address a socket is bound to, in a sockaddr of so many octets. */
+export function socketName(fd: number, size: number): Uint8Array {
+  const name = new Uint8Array(size);
+  checked('getsockname', () => c.getsockname(fd, name, Int32Array.of(size)));
+  return name;
 }
 
 /** listen(2). */
@@ -200,6 +208,37 @@ export function receiveMessages(fd: number, headers: Uint8Array, count: number):
 export function sendMessages(fd: number, headers: Uint8Array, count: number): number {
   const sent = c.sendmmsg(fd, headers, count, MSG_DONTWAIT);
   return sent === -1 ? -koffi.errno() : sent;
+}
+
+/** What a socket is ready for; for nothing, where it has an error to tell. */
+export interface Readiness {
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/** Tells of a socket, on the thread it was made on. What follows `close` is an error that ends the process. */
+export interface ReadinessPoll {
+  /** Tells from now on, as long as it holds, that the socket is ready for one of these; after an error it must be called again. */
+  start(wanted: Readiness): void;
+  /** Does not keep the process alive. */
+  unref(): void;
+  /** To be called before the socket is closed. */
+  close(): void;
+}
+
+/**
+ * Has the event loop wait for a socket, which must be in nobody else's care (uv_poll_t of libuv). `onReady` is called
+ * from outside of what Node runs: it must not throw, and promises that it settles wait for something else to happen.
+ */
+export function pollReadiness(fd: number, onReady: (ready: Readiness) => void): ReadinessPoll {
+  // Its declaration leaves the first of the two arguments out, libuv's status.
+  const told = (...given: readonly unknown[]) => onReady(given.at(-1) as Readiness);
+  const handle = koffi.node.poll(fd, told);
+  return {
+    start: (wanted) => handle.start(wanted, told),
+    unref: () => handle.unref(),
+    close: () => handle.close(),
+  };
 }
 
 /** Where bytes lie in memory. Of a buffer's own memory, which does not move while the buffer is held. */

@@ -1,6 +1,6 @@
 import { closeSync } from 'node:fs';
 import { errnoNumber, KernelError } from '../kernel/ffi.ts';
-import { watchReadable } from '../kernel/readable.ts';
+import { type SocketWatch, watchReadable } from '../kernel/readable.ts';
 import { receiveOnChannel, sendOnChannel } from '../kernel/socket-passing.ts';
 import type { RelayTarget } from '../relay/relay.ts';
 import { type BindRequest, type PublishedProtocol, parseBindAnswer } from './channel.ts';
@@ -16,7 +16,7 @@ interface Pending {
 /** Sockets of the host, by way of the binder there. */
 export class HostSockets {
   readonly #channel: number;
-  readonly #unwatch: () => void;
+  readonly #watch: SocketWatch;
   readonly #pending = new Map<number, Pending>();
   /** Whether nothing is under way that nobody waits for, of a publisher that ran before or from before a time-out. */
   #isSettled = false;
@@ -26,8 +26,7 @@ export class HostSockets {
   /** @param channel an end of the channel to the binder */
   constructor(channel: number) {
     this.#channel = channel;
-    this.#unwatch = watchReadable(channel, 'the channel to the host', () => this.#drain());
-    this.#drain();
+    this.#watch = watchReadable(channel, () => this.#drain());
   }
 
   /**
@@ -45,7 +44,7 @@ export class HostSockets {
   }
 
   close(): void {
-    this.#unwatch();
+    this.#watch.close();
     for (const { timer, take } of this.#pending.values()) {
       clearTimeout(timer);
       take({ errno: errnoNumber.EPIPE, fd: undefined });
@@ -65,15 +64,15 @@ export class HostSockets {
         timer,
         take: ({ errno, fd }) => (errno === undefined ? resolve(fd) : failed(errno)),
       });
-      // The answer may have come before the signal was asked for.
-      this.#drain();
     });
   }
 
   #drain(): void {
     for (;;) {
       const message = receiveOnChannel(this.#channel, 'now');
-      if (message === undefined || message === 'end') return;
+      if (message === undefined) return;
+      // Nothing will come any more, and the end would be told of again and again.
+      if (message === 'end') return this.#watch.close();
       const answer = parseBindAnswer(message.text);
       const pending = answer && this.#pending.get(answer.id);
       if (answer === undefined || pending === undefined) {

@@ -13,7 +13,7 @@ import {
   socket,
 } from '../ffi.ts';
 import { littleEndian } from '../netlink/attributes.ts';
-import { watchReadable } from '../readable.ts';
+import { type SocketWatch, watchReadable } from '../readable.ts';
 import { arpFilter, encodeFilter, type FilterInstruction, ndpFilter } from './filter.ts';
 
 /** Whole frames of ARP and neighbour discovery on one device, about chosen addresses. */
@@ -111,7 +111,7 @@ class PacketSockets implements LinkSocket {
     try {
       attachFilter(fd, encodeFilter(filter));
       bind(fd, sockaddrLl(protocol, this.#link));
-      return { fd, unwatch: watchReadable(fd, 'a link', () => this.#drain(fd)) };
+      return { fd, watch: watchReadable(fd, () => this.#drain(fd)) };
     } catch (error) {
       close(fd);
       throw error;
@@ -128,11 +128,10 @@ class PacketSockets implements LinkSocket {
       if (length < 0) return;
       this.#onFrame(received.subarray(0, length));
     }
-    setImmediate(() => this.#drain(fd));
   }
 
-  #shut({ fd, unwatch }: Watched): void {
-    unwatch();
+  #shut({ fd, watch }: Watched): void {
+    watch.close();
     close(fd);
   }
 
@@ -152,7 +151,7 @@ class PacketSockets implements LinkSocket {
 
 interface Watched {
   readonly fd: number;
-  readonly unwatch: () => void;
+  readonly watch: SocketWatch;
 }
 
 function openMember(): number | undefined {

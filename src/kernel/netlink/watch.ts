@@ -1,5 +1,5 @@
 import { close, errnoNumber, KernelError, setSocketOption } from '../ffi.ts';
-import { watchReadable } from '../readable.ts';
+import { type SocketWatch, watchReadable } from '../readable.ts';
 import { type NetlinkReply, NLMSG_NOOP } from './message.ts';
 import { messagesIn, receive, receiveCapacity, replyOf } from './receive.ts';
 import { type NetlinkProtocol, openSocket } from './socket.ts';
@@ -39,7 +39,7 @@ export function watchNetlink(
   const fd = openSocket(protocol);
   let watch: Watch;
   try {
-    watch = new Watch(fd, protocol, listener);
+    watch = new Watch(fd, listener);
   } catch (error) {
     close(fd);
     throw error;
@@ -56,17 +56,17 @@ export function watchNetlink(
 class Watch implements NetlinkWatch {
   readonly #fd: number;
   readonly #listener: NetlinkListener;
-  readonly #unwatch: () => void;
+  readonly #watch: SocketWatch;
   #closed = false;
 
-  constructor(fd: number, protocol: NetlinkProtocol, listener: NetlinkListener) {
+  constructor(fd: number, listener: NetlinkListener) {
     this.#fd = fd;
     this.#listener = listener;
-    this.#unwatch = watchReadable(fd, `${protocol} netlink`, () => this.drain());
+    this.#watch = watchReadable(fd, () => this.#drain());
   }
 
-  /** Takes what has come. A long queue is left to further turns, so that it does not hold up everything else. */
-  drain(): void {
+  /** Takes what has come. The rest of a long queue is left to further turns, so that it does not hold up everything else. */
+  #drain(): void {
     for (let taken = 0; taken < turnLimit; taken++) {
       // The listener may have closed the watch, and its descriptor may be another's by now.
       if (this.#closed) return;
@@ -74,13 +74,12 @@ class Watch implements NetlinkWatch {
       if (length === -errnoNumber.EAGAIN) return;
       this.#tell(length);
     }
-    setImmediate(() => this.drain());
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#unwatch();
+    this.#watch.close();
     close(this.#fd);
   }
 
