@@ -11,7 +11,6 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { pino } from 'pino';
 import { Responder } from '../src/dns/answer.ts';
 import { kubernetesDefaults, reverseZones } from '../src/dns/config/defaults.ts';
 import { lookupNothing } from '../src/dns/forward/address.ts';
@@ -25,6 +24,7 @@ import { bindSocket } from '../src/kernel/bound-sockets.ts';
 import { DatagramBatch } from '../src/kernel/datagrams.ts';
 import { bind, close, setSocketOption, socket } from '../src/kernel/ffi.ts';
 import { openRoutes } from '../src/kernel/links.ts';
+import { watchReadable } from '../src/kernel/readable.ts';
 import { socketAddress } from '../src/kernel/socket-address.ts';
 import { parseIp } from '../src/net/ip.ts';
 
@@ -53,14 +53,11 @@ function echoByNode(fd: number): void {
 
 function echoByBatches(fd: number): void {
   const batch = new DatagramBatch(fd, { family: 'IPv4', count: 64, received: 4096, sent: 4096 });
-  const own = createSocket({ type: 'udp4', lookup: lookupNothing });
-  own.on('message', (packet, { port: to, address }) => {
-    own.send(echo(packet), to, address);
+  watchReadable(fd, () => {
     const count = batch.receive();
     for (let i = 0; i < count; i++) batch.queue(batch.peer(i), echo(batch.packet(i)));
     batch.flush(() => undefined);
   });
-  own.bind({ fd });
 }
 
 async function serve(fd: number, services: number): Promise<void> {
@@ -82,7 +79,7 @@ async function serve(fd: number, services: number): Promise<void> {
       throw error;
     },
   });
-  await serveUdp(fd, { ip, responder, log: pino({ level: 'silent' }) });
+  serveUdp(fd, { ip, responder });
 }
 
 const SOL_SOCKET = 1;

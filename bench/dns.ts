@@ -11,7 +11,6 @@ import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { pino } from 'pino';
 import { Responder } from '../src/dns/answer.ts';
 import { kubernetesDefaults, reverseZones } from '../src/dns/config/defaults.ts';
 import { lookupNothing } from '../src/dns/forward/address.ts';
@@ -84,10 +83,7 @@ async function serve(services: number): Promise<void> {
       throw error;
     },
   });
-  const listener = await listenUdp(
-    { ip: parseIp('127.0.0.1'), port: 0 },
-    { responder, log: pino({ level: 'silent' }) },
-  );
+  const listener = listenUdp({ ip: parseIp('127.0.0.1'), port: 0 }, { responder });
   process.on('message', () => process.send?.(usage()));
   process.on('disconnect', () => process.exit());
   process.send?.(listener.address.port);

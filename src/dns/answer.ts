@@ -56,8 +56,7 @@ export class Responder {
 
   /**
    * Answers a packet by one call of `send`, perhaps before this returns; `false` when there will be none, because the
-   * packet is no query. The packet is not looked at after this has returned. The reply is valid during that call only,
-   * unless `keepReply` is called in it.
+   * packet is no query. The packet is not looked at after this has returned. The reply is valid during that call only.
    */
   answer(packet: Buffer, client: Client, send: Incoming['send']): boolean {
     const query = parseQuery(packet);
@@ -77,11 +76,6 @@ export class Responder {
   crashed(exchange: Exchange, error: unknown): void {
     this.#options.onCrash(error);
     exchange.fail(rcode.SERVFAIL, '');
-  }
-
-  /** Keeps the reply last sent valid: the next one gets memory of its own. */
-  keepReply(): void {
-    this.#writer.release();
   }
 
   /** Has the exchange's name answered by whoever has it. */

@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import type { Logger } from '../component/log.ts';
-import { type Ip, parseIp } from '../net/ip.ts';
+import { type Ip, isUnspecified, parseIp } from '../net/ip.ts';
 import type { DnsConfig, ForwardSettings, HostsSettings, ListenAddress, ServerBlock } from './config/types.ts';
 import type { Feed, OpenFeed } from './feed.ts';
 import { AnswerCache } from './forward/cache.ts';
@@ -143,10 +143,6 @@ function ownIps(listen: readonly ListenAddress[]): Ip[] {
     .flatMap((addresses = []) => addresses)
     .filter(({ internal, scopeid = 0 }) => !internal && scopeid === 0)
     .map(({ address }) => parseIp(address));
-}
-
-function isUnspecified(ip: Ip): boolean {
-  return ip === '0.0.0.0' || ip === '::';
 }
 
 function openHosts(hosts: HostsSettings | undefined, { log, metrics }: BlockParts): Promise<HostsFile> | undefined {

@@ -83,7 +83,7 @@ describe('DatagramBatch', () => {
     batch.receive();
     const [family, ...host] = batch.peer(0).words;
     // Nothing can be sent to port 0.
-    const nobody = new DatagramPeer('IPv4', 0, [(family ?? 0) & 0xffff, ...host]);
+    const nobody = new DatagramPeer('IPv4', [(family ?? 0) & 0xffff, ...host]);
     const answers = heard(client, 2);
     for (const peer of [nobody, batch.peer(0), nobody, batch.peer(0)]) batch.queue(peer, Buffer.from('hello'));
     batch.flush(refused);

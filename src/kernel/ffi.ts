@@ -127,11 +127,12 @@ export function bind(fd: number, address: Uint8Array): void {
   checked('bind', () => c.bind(fd, address, address.length));
 }
 
-/** getsockname(2): the address a socket is bound to, in a sockaddr of so many octets. */
-export function socketName(fd: number, size: number): Uint8Array {
-  const name = new Uint8Array(size);
-  checked('getsockname', () => c.getsockname(fd, name, Int32Array.of(size)));
-  return name;
+/** getsockname(2): the sockaddr a socket is bound to, of an internet family. */
+export function socketName(fd: number): Uint8Array {
+  const name = new Uint8Array(28);
+  const length = Int32Array.of(name.length);
+  checked('getsockname', () => c.getsockname(fd, name, length));
+  return name.subarray(0, length[0]);
 }
 
 /** listen(2). */

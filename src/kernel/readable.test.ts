@@ -4,8 +4,8 @@ import { Worker } from 'node:worker_threads';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { bundleTypeScript, runTypeScript } from '../../test/run-typescript.ts';
 import { parseIp } from '../net/ip.ts';
-import { bindSocket } from './bound-sockets.ts';
-import { close, connect, errnoNumber, MSG_DONTWAIT, recv, send, socketName } from './ffi.ts';
+import { bindSocket, boundPort } from './bound-sockets.ts';
+import { close, connect, errnoNumber, MSG_DONTWAIT, recv, send } from './ffi.ts';
 import { type SocketWatch, watchReadable } from './readable.ts';
 import { socketAddress } from './socket-address.ts';
 
@@ -18,8 +18,7 @@ afterEach(() => {
 function bound(): { readonly fd: number; readonly port: number } {
   const fd = bindSocket('udp', loopback, 0);
   closers.push(() => close(fd));
-  const name = socketName(fd, 16);
-  return { fd, port: new DataView(name.buffer).getUint16(2) };
+  return { fd, port: boundPort(fd) };
 }
 
 function watched(fd: number, drain: (taken: Buffer, length: number) => void): SocketWatch {
@@ -73,8 +72,8 @@ describe('watchReadable', () => {
   test('what is thrown while it drains is an uncaught exception, and promises settle', async () => {
     const program = `
       import { createSocket } from 'node:dgram';
-      import { MSG_DONTWAIT, recv, socketName } from './src/kernel/ffi.ts';
-      import { bindSocket } from './src/kernel/bound-sockets.ts';
+      import { MSG_DONTWAIT, recv } from './src/kernel/ffi.ts';
+      import { bindSocket, boundPort } from './src/kernel/bound-sockets.ts';
       import { watchReadable } from './src/kernel/readable.ts';
       const fd = bindSocket('udp', '127.0.0.1', 0);
       const watch = watchReadable(fd, () => {
@@ -87,8 +86,7 @@ describe('watchReadable', () => {
         watch.close();
       });
       const from = createSocket('udp4');
-      const port = Buffer.from(socketName(fd, 16)).readUInt16BE(2);
-      from.send('x', port, '127.0.0.1', () => from.close());
+      from.send('x', boundPort(fd), '127.0.0.1', () => from.close());
       setTimeout(() => {}, 300);
     `;
     expect((await runTypeScript(program)).stdout.trim().split('\n').sort()).toEqual(['from drain', 'settled']);
@@ -101,7 +99,7 @@ describe('watchReadable', () => {
       import { watchReadable } from './src/kernel/readable.ts';
       const fd = bindSocket('udp', '127.0.0.1', 0);
       watchReadable(fd, () => {});
-      connect(fd, socketName(fd, 16));
+      connect(fd, socketName(fd));
       send(fd, Buffer.from('to itself'), 0);
       process.stdout.write('done');
     `;

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import ipaddr from 'ipaddr.js';
 import { describe, expect, it } from 'vitest';
-import { ipFromBigInt, ipFromBytes, ipToBigInt, ipToBytes, parseIp, tryParseIp } from './ip.ts';
+import { ipFromBigInt, ipFromBytes, ipToBigInt, ipToBytes, isUnspecified, parseIp, tryParseIp } from './ip.ts';
 
 describe('tryParseIp', () => {
   it.each(['0.0.0.0', '10.0.0.1', '255.255.255.255', '127.0.0.1'])('reads %s', (text) => {
@@ -64,5 +64,15 @@ describe('ipToBigInt', () => {
         expect(ipFromBigInt(ipToBigInt(ip), bytes.length === 4 ? 'IPv4' : 'IPv6')).toBe(ip);
       }),
     );
+  });
+});
+
+describe('isUnspecified', () => {
+  it.each(['0.0.0.0', '::', '0:0:0:0:0:0:0:0', '0::'])('%s means all', (text) => {
+    expect(isUnspecified(parseIp(text))).toBe(true);
+  });
+
+  it.each(['0.0.0.1', '::1', '::ffff:0.0.0.0'])('%s does not', (text) => {
+    expect(isUnspecified(parseIp(text))).toBe(false);
   });
 });

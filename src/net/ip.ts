@@ -117,6 +117,11 @@ export function isLoopback(ip: Ip): boolean {
   return ip === '::1' || ip.startsWith('127.');
 }
 
+/** Whether the address is the one that means all of a machine's (0.0.0.0, ::). */
+export function isUnspecified(ip: Ip): boolean {
+  return ip === '0.0.0.0' || ip === '::';
+}
+
 /** A host as it stands before a port, in a URL or alone: IPv6 addresses in brackets (RFC 3986). */
 export function urlHost(host: string): string {
   return host.includes(':') ? `[${host}]` : host;

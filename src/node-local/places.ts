@@ -1,6 +1,6 @@
 import type { DnsConfig, ListenAddress, ServerBlock } from '../dns/config/types.ts';
 import { SignalboxError } from '../errors/error.ts';
-import { type Ip, isLoopback, parseIp, tryParseIp } from '../net/ip.ts';
+import { type Ip, isLoopback, isUnspecified, parseIp, tryParseIp } from '../net/ip.ts';
 
 /** Where node-local DNS is unless it is told otherwise: NodeLocal DNSCache's address, which is in many kubelets' settings. */
 export const defaultAddresses: readonly Ip[] = [parseIp('169.254.20.10')];
@@ -33,7 +33,7 @@ function cannotBeHeld(ip: Ip): boolean {
 }
 
 function isEverywhere(ip: Ip | undefined): boolean {
-  return ip === undefined || ip === '0.0.0.0' || ip === '::';
+  return ip === undefined || isUnspecified(ip);
 }
 
 /**

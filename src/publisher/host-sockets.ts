@@ -71,8 +71,11 @@ export class HostSockets {
     for (;;) {
       const message = receiveOnChannel(this.#channel, 'now');
       if (message === undefined) return;
-      // Nothing will come any more, and the end would be told of again and again.
-      if (message === 'end') return this.#watch.close();
+      if (message === 'end') {
+        // Nothing will come any more, and it would be told of again and again.
+        this.#watch.close();
+        return;
+      }
       const answer = parseBindAnswer(message.text);
       const pending = answer && this.#pending.get(answer.id);
       if (answer === undefined || pending === undefined) {

@@ -1,5 +1,5 @@
 import { cidrContains, parseCidr } from '../../net/cidr.ts';
-import { isLoopback, tryParseIp } from '../../net/ip.ts';
+import { isLoopback, isUnspecified, tryParseIp } from '../../net/ip.ts';
 import type { FieldErrors } from '../field-error.ts';
 import { ipText } from './address-text.ts';
 
@@ -15,7 +15,7 @@ export function validateReachableIp(text: string, field: string, errors: FieldEr
   const problems = ipText(text);
   const ip = tryParseIp(text);
   if (problems.length > 0 || ip === undefined) errors.invalidEach(field, text, problems);
-  else if (ip === '0.0.0.0' || ip === '::') errors.invalid(field, text, `may not be unspecified (${text})`);
+  else if (isUnspecified(ip)) errors.invalid(field, text, `may not be unspecified (${text})`);
   else if (isLoopback(ip)) errors.invalid(field, text, 'may not be in the loopback range (127.0.0.0/8, ::1/128)');
   else if (linkLocal.some((block) => cidrContains(block, ip)))
     errors.invalid(field, text, 'may not be in the link-local range (169.254.0.0/16, fe80::/10)');

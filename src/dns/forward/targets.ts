@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
 import { SignalboxError } from '../../errors/error.ts';
-import { type Ip, isLoopback, tryParseIp } from '../../net/ip.ts';
+import { type Ip, isLoopback, isUnspecified, tryParseIp } from '../../net/ip.ts';
 import { parseResolvConf, resolverAddresses } from '../../net/resolv-conf.ts';
 import type { DnsTransport, ForwardTarget, ListenAddress } from '../config/types.ts';
 import type { ServerAddress } from './address.ts';
@@ -41,7 +41,7 @@ export async function readTargets(
 }
 
 function isAny(ip: Ip | undefined): boolean {
-  return ip === undefined || ip === '0.0.0.0' || ip === '::';
+  return ip === undefined || isUnspecified(ip);
 }
 
 /** The servers that a resolv.conf names, in its order. */

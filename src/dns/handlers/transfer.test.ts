@@ -27,7 +27,7 @@ afterEach(async () => {
 
 async function serve(responder: Responder): Promise<number> {
   const tcp = await listenTcp(anyPort, { responder, limits, log: silent });
-  const udp = await listenUdp(tcp.address, { responder, log: silent });
+  const udp = listenUdp(tcp.address, { responder });
   opened.push(tcp, udp);
   return tcp.address.port;
 }

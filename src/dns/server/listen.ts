@@ -37,7 +37,7 @@ export async function listenAt(
       streams.push(tcp);
       // The same port for all, where the system chose one.
       port = tcp.address.port;
-      if (tls === undefined) opened.push(await listenUdp({ ip, port }, { ...parts, bind }));
+      if (tls === undefined) opened.push(listenUdp({ ip, port }, { ...parts, bind }));
     }
   } catch (error) {
     await closeAll(opened);
@@ -57,7 +57,7 @@ export async function serveAt(
 ): Promise<() => Promise<void>> {
   const opened: Listener[] = [];
   for (const { type, ip, fd } of sockets) {
-    if (type === 'udp') opened.push(await serveUdp(fd, { ip, responder, log }));
+    if (type === 'udp') opened.push(serveUdp(fd, { ip, responder }));
     else opened.push(await serveTcp(fd, ip, { responder, limits: defaultTcpLimits, log, tls }));
   }
   return () => closeAll(opened);

@@ -1,12 +1,11 @@
-import { createSocket, type Socket } from 'node:dgram';
-import { once } from 'node:events';
-import type { Logger } from '../../component/log.ts';
 import { portTaken } from '../../component/port-taken.ts';
-import { type BindSocket, bindSocket } from '../../kernel/bound-sockets.ts';
+import { type BindSocket, bindSocket, boundPort } from '../../kernel/bound-sockets.ts';
 import { DatagramBatch, type DatagramPeer } from '../../kernel/datagrams.ts';
+import { close, setSocketOption } from '../../kernel/ffi.ts';
+import { type SocketWatch, watchReadable } from '../../kernel/readable.ts';
 import { familyOf, type Ip } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
-import { formatServerAddress, lookupNothing, type ServerAddress, socketType } from '../forward/address.ts';
+import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
 
 /** A socket that is bound to an address of this machine, as a file descriptor. */
 export interface BoundSocket {
@@ -23,8 +22,12 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+// include/uapi/asm-generic/socket.h
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+
 /** Octets waiting to be sent, from which on answers are dropped: their clients will ask again. */
-const maxQueued = 4 << 20;
+const maxUnsent = 4 << 20;
 /** Room for queries that come while we are busy, in octets; the kernel gives what its own bound allows. */
 const receiveBuffer = 4 << 20;
 /** Octets of a query: one name, and an OPT record with its options, are far below. What is beyond is not looked at. */
@@ -39,121 +42,129 @@ const batchesInARow = 4;
  * Serves DNS over UDP. Port 0 takes a free one.
  * @throws SignalboxError `PORT_TAKEN`
  */
-export async function listenUdp(
+export function listenUdp(
   address: ServerAddress,
-  { responder, log, bind = bindSocket }: Omit<UdpService, 'ip'> & { readonly bind?: BindSocket },
-): Promise<Listener> {
+  { responder, bind = bindSocket }: Omit<UdpService, 'ip'> & { readonly bind?: BindSocket },
+): Listener {
+  let fd: number;
   try {
-    return await serveUdp(bind('udp', address.ip, address.port), { ip: address.ip, responder, log });
+    fd = bind('udp', address.ip, address.port);
   } catch (cause) {
     throw portTaken(`${formatServerAddress(address)} UDP`, cause);
   }
+  return serveUdp(fd, { ip: address.ip, responder });
 }
 
 /** What answers at a socket, and the address it is bound to. */
 export interface UdpService {
   readonly ip: ServerAddress['ip'];
   readonly responder: Responder;
-  readonly log: Logger;
 }
 
 /** Serves DNS at a socket that is bound; it is the listener's from now on. */
-export async function serveUdp(fd: number, service: UdpService): Promise<Listener> {
-  const socket = createSocket({ type: socketType(familyOf(service.ip)), lookup: lookupNothing });
-  const listening = once(socket, 'listening');
-  socket.bind({ fd });
-  await listening;
-  socket.on('error', (err) => service.log.warn({ err }, 'udp socket'));
-  widen(socket);
-  const port = new Port(socket, fd, service);
+export function serveUdp(fd: number, service: UdpService): Listener {
   const { ip } = service;
+  // Not all of it may be given; what is serves as well, up to a smaller burst.
+  setSocketOption(fd, SOL_SOCKET, SO_RCVBUF, receiveBuffer);
+  const port = new Port(fd, service);
   return {
-    address: { ip, port: socket.address().port },
+    address: { ip, port: boundPort(fd) },
     sockets: [{ type: 'udp', ip, fd }],
     close: () => port.close(),
   };
 }
 
-/**
- * Queries of one socket, and the answers to them. Node says when one has come, and hands it over; those that came with
- * it are taken, and answered, by batches. That halves the cost of a query under load: see `bench/dns-sockets.ts`.
- */
+/** Queries of one socket, and the answers to them: what has come is taken, and answered, by batches. */
 class Port {
-  readonly #socket: Socket;
+  readonly #fd: number;
   readonly #responder: Responder;
   readonly #batch: DatagramBatch;
+  readonly #watch: SocketWatch;
+  /** Answers the kernel had no room for, and their octets. */
+  #unsent: { readonly peer: DatagramPeer; readonly octets: Buffer }[] = [];
+  #unsentOctets = 0;
   /** Whether answers are gathered, to be sent together. */
   #isGathering = false;
-  /** Whether batches have been taken since others were last let to work. */
-  #hasDrained = false;
   #isClosed = false;
 
-  constructor(socket: Socket, fd: number, { ip, responder }: UdpService) {
-    const family = familyOf(ip);
-    this.#socket = socket;
+  constructor(fd: number, { ip, responder }: UdpService) {
+    this.#fd = fd;
     this.#responder = responder;
-    this.#batch = new DatagramBatch(fd, { family, count: batchSize, received: maxQuery, sent: maxReply });
-    socket.on('message', (packet, { port, address }) => {
-      // Nobody sends from port 0; answering it is an error of the socket.
-      if (port !== 0)
-        responder.answer(packet.subarray(0, maxQuery), { transport: 'udp', family, address, port }, (reply) =>
-          this.#send(reply, port, address),
-        );
-      if (!this.#hasDrained) this.#drain();
+    this.#batch = new DatagramBatch(fd, {
+      family: familyOf(ip),
+      count: batchSize,
+      received: maxQuery,
+      sent: maxReply,
     });
+    this.#watch = watchReadable(fd, () => this.#drain());
   }
 
   /** What has come is answered; it would be lost with the socket, and somebody else may be there for what comes next. */
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
     this.#drain();
     this.#isClosed = true;
-    return new Promise((resolve) => this.#socket.close(() => resolve()));
+    this.#watch.close();
+    close(this.#fd);
   }
 
   #drain(): void {
-    this.#hasDrained = true;
-    setImmediate(() => {
-      this.#hasDrained = false;
-    });
     for (let i = 0; i < batchesInARow && !this.#isClosed; i++) {
       const count = this.#batch.receive();
       if (count === 0) return;
-      this.#isGathering = true;
-      try {
+      this.#gather(() => {
         for (let index = 0; index < count; index++) this.#answer(this.#batch.packet(index), this.#batch.peer(index));
-      } finally {
-        this.#isGathering = false;
-        this.#flush();
-      }
+      });
       if (count < batchSize) return;
     }
   }
 
   #answer(packet: Buffer, peer: DatagramPeer): void {
+    // Nobody sends from port 0; answering it is an error of the socket.
     if (peer.port === 0) return;
-    this.#responder.answer(packet, new UdpClient(peer), (reply) => this.#queue(reply, peer));
+    this.#responder.answer(packet, new UdpClient(peer), (reply) => this.#send(peer, reply));
   }
 
-  #queue(reply: Buffer, peer: DatagramPeer): void {
+  /** Sends what is sent meanwhile together. */
+  #gather(work: () => void): void {
+    this.#isGathering = true;
+    try {
+      work();
+    } finally {
+      this.#isGathering = false;
+      this.#flush();
+    }
+  }
+
+  #send(peer: DatagramPeer, reply: Buffer): void {
     // An answer from elsewhere may come when nobody is left to send it.
     if (this.#isClosed) return;
     if (!this.#batch.queue(peer, reply)) {
-      this.#send(reply, peer.port, peer.address);
-      return;
+      this.#flush();
+      this.#batch.queue(peer, reply);
     }
     if (!this.#isGathering) this.#flush();
   }
 
   #flush(): void {
-    // What is sent later must not lie where the next batch will.
-    this.#batch.flush((peer, octets) => this.#send(Buffer.from(octets), peer.port, peer.address));
+    this.#batch.flush((peer, octets) => this.#keep(peer, octets));
   }
 
-  #send(reply: Buffer, port: number, address: string): void {
-    if (this.#isClosed || this.#socket.getSendQueueSize() > maxQueued) return;
-    this.#socket.send(reply, port, address);
-    // What the kernel did not take at once is sent later, from the same memory.
-    if (this.#socket.getSendQueueCount() > 0) this.#responder.keepReply();
+  /** For when there is room. The octets will be something else's by then. */
+  #keep(peer: DatagramPeer, octets: Buffer): void {
+    if (this.#unsentOctets + octets.length > maxUnsent) return;
+    this.#unsent.push({ peer, octets: Buffer.from(octets) });
+    this.#unsentOctets += octets.length;
+    if (this.#unsent.length === 1) this.#watch.awaitRoom(() => this.#sendKept());
+  }
+
+  #sendKept(): void {
+    const kept = this.#unsent;
+    this.#unsent = [];
+    this.#unsentOctets = 0;
+    this.#gather(() => {
+      for (const { peer, octets } of kept) this.#send(peer, octets);
+    });
   }
 }
 
@@ -176,13 +187,5 @@ class UdpClient {
 
   get port() {
     return this.#peer.port;
-  }
-}
-
-function widen(socket: Socket): void {
-  try {
-    socket.setRecvBufferSize(receiveBuffer);
-  } catch {
-    // Not every system lets it be set; the default serves as well, up to a smaller burst.
   }
 }

@@ -21,13 +21,12 @@ const pointerLimit = 0x3fff;
 export const questionOffset = headerLength;
 
 /**
- * Writes one reply at a time, all into the same memory: what `finish` returns is valid until the next `begin`, unless
- * `release` gives it away. Records go in by section order; the one that no longer fits is left out whole, and
- * everything of its section after it.
+ * Writes one reply at a time, all into the same memory: what `finish` returns is valid until the next `begin`. Records go
+ * in by section order; the one that no longer fits is left out whole, and everything of its section after it.
  */
 export class ReplyWriter {
   readonly #ownUdpSize: number;
-  #out = Buffer.allocUnsafeSlow(messageLimit);
+  readonly #out = Buffer.allocUnsafeSlow(messageLimit);
   #at = 0;
   #limit = 0;
   #flags = 0;
@@ -158,11 +157,6 @@ export class ReplyWriter {
     this.overwriteShort(8, this.#counts.authority);
     this.overwriteShort(10, this.#counts.additional + (this.#edns === undefined ? 0 : 1));
     return out.subarray(0, end);
-  }
-
-  /** Gives the memory of the last reply away, to someone who has not done with it yet. */
-  release(): void {
-    this.#out = Buffer.allocUnsafeSlow(messageLimit);
   }
 
   #opt(code: number): number {
