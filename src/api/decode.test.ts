@@ -35,6 +35,13 @@ test.each([
   expect(() => decodeObject('Service', raw)).toThrow(new DecodeError(message));
 });
 
+test('decodeObject takes bytes as base64, and nothing else', () => {
+  expect(decodeObject('Secret', { data: { a: 'eA==\n', b: null } }).object).toEqual({ data: { a: 'eA==', b: '' } });
+  expect(() => decodeObject('Secret', { data: { a: 'not base64' } })).toThrow(
+    new DecodeError('illegal base64 data at input byte 3'),
+  );
+});
+
 test('decodeObject takes numbers as quantities', () => {
   const { object } = decodeObject('ResourceRequirements', { limits: { cpu: 2, memory: '1Gi' } });
   expect(object).toEqual({ limits: { cpu: '2', memory: '1Gi' } });

@@ -1,3 +1,4 @@
+import { Base64Error, canonicalBase64 } from './base64.ts';
 import { schema } from './generated/schema.ts';
 import { canonicalQuantity } from './quantity.ts';
 
@@ -14,7 +15,7 @@ export interface Decoded {
   readonly unknown: readonly string[];
 }
 
-/** The value of a field has the wrong JSON type. Worded as Kubernetes words it. */
+/** The value of a field has the wrong JSON type, or is no base64 where it should be. Worded as Kubernetes words it. */
 export class DecodeError extends Error {
   constructor(message: string) {
     super(message);
@@ -123,8 +124,10 @@ function checkScalar(name: string, raw: unknown, place: Place): unknown {
   switch (name) {
     case 'string':
     case 'time':
-    case 'bytes':
       if (kind === 'string') return raw;
+      break;
+    case 'bytes':
+      if (typeof raw === 'string') return readBytes(raw);
       break;
     case 'quantity':
       if (kind === 'string' || kind === 'number') return canonicalQuantity(String(raw));
@@ -147,6 +150,14 @@ function checkScalar(name: string, raw: unknown, place: Place): unknown {
       return structuredClone(raw);
   }
   throw mismatch(raw, place, goScalars[name] ?? name);
+}
+
+function readBytes(text: string): string {
+  try {
+    return canonicalBase64(text);
+  } catch (error) {
+    throw error instanceof Base64Error ? new DecodeError(error.message) : error;
+  }
 }
 
 /** Whether a number is whole and in range; of 64 bits those count that a double can tell apart. */
