@@ -92,6 +92,13 @@ describe('create and update', () => {
     expect([applied.code, applied.body.message]).toEqual([400, expect.stringContaining("'Kind' is missing")]);
   });
 
+  test('who does not say who he is has one entry of managed fields, however often he writes', async () => {
+    await post(configMaps, configMap('nobodys', { a: '1' }));
+    const { body } = await put(`${configMaps}/nobodys`, configMap('nobodys', { a: '1', b: '2' }));
+    const fieldsV1 = { 'f:data': { '.': {}, 'f:a': {}, 'f:b': {} } };
+    expect(body.metadata.managedFields).toEqual([expect.objectContaining({ manager: 'unknown', fieldsV1 })]);
+  });
+
   test('a fieldValidation that there is not is 422', async () => {
     expect(causes(await post(`${configMaps}?fieldValidation=Lax`, configMap('x')))).toEqual([
       422,

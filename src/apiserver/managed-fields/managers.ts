@@ -64,7 +64,7 @@ export function writeManagers(managers: Managers): ManagedFieldsEntry[] | undefi
 
 function writeEntry({ manager, operation, apiVersion, subresource, time, fields }: Manager): ManagedFieldsEntry {
   return {
-    manager: manager === '' ? 'unknown' : manager,
+    manager,
     operation,
     apiVersion,
     ...(time === undefined ? {} : { time }),
@@ -107,9 +107,9 @@ function withoutCrowd(sorted: readonly Manager[]): readonly Manager[] {
 
 const maxManagerLength = 128;
 
-/** The manager that a request speaks for: named, or else the first word of its user agent. */
+/** The manager that a request speaks for: named, or else the first word of its user agent, or else `unknown`. */
 export function managerName(named: string | null, userAgent: string | undefined): string {
   if (named !== null && named !== '') return named;
   const [agent = ''] = (userAgent ?? '').split('/', 1);
-  return agent.replaceAll(/[^ -~]/g, '').slice(0, maxManagerLength);
+  return agent.replaceAll(/[^ -~]/g, '').slice(0, maxManagerLength) || 'unknown';
 }

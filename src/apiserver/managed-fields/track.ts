@@ -102,7 +102,7 @@ function ownerOfNew(
   );
   if (Object.keys(fieldsV1).length === 0) return undefined;
   const { manager, operation, apiVersion, subresource } = writer;
-  const entry = { manager: manager === '' ? 'unknown' : manager, operation, apiVersion, time: now };
+  const entry = { manager, operation, apiVersion, time: now };
   const served = servedFieldSteps(apiVersion, fieldsV1);
   return [{ ...entry, fieldsType: 'FieldsV1', fieldsV1: served, ...(subresource === '' ? {} : { subresource }) }];
 }
