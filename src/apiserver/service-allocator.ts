@@ -175,7 +175,7 @@ export class ServiceAllocator {
   }
 
   #allocatePorts(request: Request): void {
-    const { spec, before } = request;
+    const { spec } = request;
     if (spec.type !== 'NodePort' && spec.type !== 'LoadBalancer') return;
     const wantsNodePorts = spec.type === 'NodePort' || spec.allocateLoadBalancerNodePorts !== false;
     const ports = spec.ports ?? [];
@@ -183,13 +183,25 @@ export class ServiceAllocator {
     for (const [i, port] of ports.entries()) {
       if (port.nodePort) this.#claimPort(port.nodePort, `spec.ports[${i}].nodePort`, request);
     }
+    const tellsHealth = spec.type === 'LoadBalancer' && spec.externalTrafficPolicy === 'Local';
+    if (tellsHealth && spec.healthCheckNodePort) this.#claimHealthPort(spec.healthCheckNodePort, request);
     if (wantsNodePorts)
       for (const port of ports) if (!port.nodePort) port.nodePort = this.#pickPort(port, ports, request);
-    if (spec.type !== 'LoadBalancer' || spec.externalTrafficPolicy !== 'Local') return;
+    if (tellsHealth) spec.healthCheckNodePort ??= this.#pickPort(undefined, ports, request);
+  }
+
+  /** The proxy itself listens on it, so that not even another port of the same Service can have it. */
+  #claimHealthPort(port: number, request: Request): void {
+    const { spec, before, errors } = request;
+    const same = (spec.ports ?? []).findIndex(({ nodePort }) => nodePort === port);
+    const field = 'spec.healthCheckNodePort';
+    if (same >= 0) {
+      const second = before?.healthCheckNodePort ? `spec.ports[${same}].nodePort` : field;
+      errors.invalid(second, port, 'provided port is already allocated');
+      return;
+    }
     // Another one in place of the one it has is for validation to refuse.
-    if (spec.healthCheckNodePort && before?.healthCheckNodePort) return;
-    if (spec.healthCheckNodePort) this.#claimPort(spec.healthCheckNodePort, 'spec.healthCheckNodePort', request);
-    else spec.healthCheckNodePort = this.#pickPort(undefined, ports, request);
+    if (!before?.healthCheckNodePort) this.#claimPort(port, field, request);
   }
 
   #claimPort(port: number, field: string, { key, errors, releases }: Request): void {

@@ -130,6 +130,18 @@ describe('Service', () => {
     expect(spec?.ports?.map(({ nodePort }) => nodePort)).toEqual([undefined, 30_001]);
   });
 
+  test('has no port for its health checks that is a node port of its own', async () => {
+    const local = { type: 'LoadBalancer', externalTrafficPolicy: 'Local' } as const;
+    const ports = (nodePort: number) => [{ port: 80, nodePort }];
+    const taken = 'Invalid value: 30040: provided port is already allocated';
+    const refused = await create(fresh(), { ...local, healthCheckNodePort: 30_040, ports: ports(30_040) });
+    expect(causes(refused)).toEqual([`spec.healthCheckNodePort: ${taken}`]);
+    const name = fresh();
+    await create(name, { ...local, healthCheckNodePort: 30_040, ports: ports(30_041) });
+    expect(causes(await patch(name, { ports: ports(30_040) }))).toEqual([`spec.ports[0].nodePort: ${taken}`]);
+    expect((await patch(name, { ports: ports(30_042) })).spec).toMatchObject({ healthCheckNodePort: 30_040 });
+  });
+
   test('tried with dryRun has an address, which it gives back', async () => {
     const asked = { clusterIP: '10.96.0.77', type: 'NodePort', ports: [{ port: 80, nodePort: 30_077 }] };
     for (let i = 0; i < 2; i++)
