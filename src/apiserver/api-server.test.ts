@@ -802,7 +802,7 @@ describe('services', () => {
 
 describe('paths', () => {
   test.each([
-    ['/', 404],
+    ['/nothing', 404],
     ['/api/v1/widgets', 404],
     ['/apis/apiextensions.k8s.io/v1/customresourcedefinitions', 404],
     ['/api/v1/namespaces/default/services/kubernetes/none', 404],

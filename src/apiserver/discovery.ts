@@ -3,7 +3,7 @@ import type { APIGroup, APIResource } from '../api/generated/types.ts';
 import { otherVersionOf } from '../api/other-versions.ts';
 import { apiVersionOf, type Resource, resources } from '../api/resources.ts';
 import { type ApiAnswer, type ApiRequest, jsonAnswer } from './requests.ts';
-import { servedResources, subresourceFacts, verbsOf } from './served.ts';
+import { servedResources, servedVersions, subresourceFacts, verbsOf } from './served.ts';
 
 /** Group and version of each group but the core one. */
 const groups = [...new Map(servedResources.filter((r) => r.group !== '').map((r) => [apiVersionOf(r), r])).values()];
@@ -16,6 +16,7 @@ function groupOf({ group, version }: Resource): APIGroup {
 /** Answers the paths by which clients learn what is served; nothing for any other path. */
 export function discover(request: ApiRequest, serverAddress: string): ApiAnswer | undefined {
   const path = request.path.replace(/\/$/, '');
+  if (path === '') return jsonAnswer(200, { paths: rootPaths });
   if (path === '/api' || path === '/apis') {
     const version = aggregatedVersion(request.headers.accept);
     if (version !== undefined) return aggregated(path === '/api', version, request.headers['if-none-match']);
@@ -30,6 +31,24 @@ export function discover(request: ApiRequest, serverAddress: string): ApiAnswer 
   }
   return path === `/apis/${first}/${second}` ? resourceList(`${first}/${second}`) : undefined;
 }
+
+/** What there is to read beside the objects themselves; `kubectl get --raw /` shows it. */
+const rootPaths = [
+  '/.well-known/openid-configuration',
+  '/api',
+  '/api/v1',
+  '/apis',
+  ...groups.flatMap(({ group, version }) => [`/apis/${group}`, `/apis/${group}/${version}`]),
+  ...['/healthz', '/livez', '/readyz'],
+  '/metrics',
+  ...[
+    '/openapi/v2',
+    '/openapi/v3',
+    ...servedVersions.map((one) => `/openapi/v3/${one === 'v1' ? 'api' : 'apis'}/${one}`),
+  ],
+  '/openid/v1/jwks',
+  '/version',
+].sort();
 
 function coreVersions(serverAddress: string): object {
   const serverAddressByClientCIDRs = [{ clientCIDR: '0.0.0.0/0', serverAddress }];

@@ -287,6 +287,12 @@ describe('discovery', () => {
     expect(await hashes('/apis/authorization.k8s.io/v1')).toEqual({});
   });
 
+  test('begins at the root, and each path there answers', async () => {
+    const { paths } = (await get('/')).body;
+    expect(paths).toEqual(expect.arrayContaining(['/api/v1', '/apis/apps/v1', '/openapi/v3/apis/apps/v1', '/version']));
+    for (const path of paths) expect([path, (await get(path)).code]).toEqual([path, 200]);
+  });
+
   test.each(['v2', 'v2beta1'])('aggregated as %s has an ETag', async (version) => {
     const accept = `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList,application/json`;
     const answer = await get('/apis', { accept });
