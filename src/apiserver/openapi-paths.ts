@@ -83,7 +83,11 @@ export function pathsOf(resource: Resource): readonly PathFacts[] {
     {
       path: base,
       parameters: common,
-      operations: [operation('get', 'list'), operation('post', 'create'), operation('delete', 'deletecollection')],
+      operations: [
+        operation('get', 'list'),
+        operation('post', 'create'),
+        ...(verbsOf(resource).includes('deletecollection') ? [operation('delete', 'deletecollection')] : []),
+      ],
     },
     {
       path: templateOf(resource, { name: '{name}' }),

@@ -16,6 +16,7 @@ import type { ResourceRequest } from './request-info.ts';
 import { isTrue } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, formattedAnswer, jsonAnswer, streamed } from './requests.ts';
 import { readSelection } from './selection.ts';
+import { verbsOf } from './served.ts';
 import { badRequest, deletedStatus, methodNotAllowed, StatusError } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
 import { bindPod } from './subresources/binding.ts';
@@ -312,7 +313,8 @@ async function remove(call: NamedCall): Promise<ApiAnswer> {
 
 async function deleteCollection(call: Call): Promise<ApiAnswer> {
   const { request, info, registry, environment } = call;
-  if (info.resource.namespaced && info.namespace === undefined) throw methodNotAllowed(info.resource);
+  const isEverywhere = info.resource.namespaced && info.namespace === undefined;
+  if (isEverywhere || !verbsOf(info.resource).includes('deletecollection')) throw methodNotAllowed(info.resource);
   const options = await readDeleteOptions(call.request);
   const matches = readSelection(request.query, info.resource, registry.strategy);
   const page = await listObjects(registry, environment.cache, {

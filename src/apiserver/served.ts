@@ -28,9 +28,12 @@ export const servedResources: readonly Resource[] = [
 export const servedVersions: readonly string[] = [...new Set(servedResources.map(apiVersionOf))];
 
 const objectVerbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+/** All namespaces at once are all there is: they are deleted one by one, in Kubernetes too. */
+const namespaceVerbs = objectVerbs.filter((verb) => verb !== 'deletecollection');
 
 /** What can be done with the objects of a resource; a review is only ever created. */
 export function verbsOf(resource: Resource): readonly string[] {
+  if (resource === resources.namespaces) return namespaceVerbs;
   return questions.includes(resource) ? ['create'] : objectVerbs;
 }
 

@@ -166,6 +166,18 @@ describe('delete options', () => {
   });
 });
 
+describe('deletecollection', () => {
+  test('is for one namespace at a time, and never for namespaces themselves', async () => {
+    const remove = async (path: string) => (await callServer(server, 'DELETE', path)).code;
+    await post(configMaps, configMap('one-of-many'));
+    expect([await remove('/api/v1/namespaces'), await remove('/api/v1/configmaps')]).toEqual([405, 405]);
+    expect((await get(`${configMaps}/one-of-many`)).code).toBe(200);
+    const { resources } = (await get('/api/v1')).body;
+    const verbs = resources.find(({ name }: { name: string }) => name === 'namespaces').verbs;
+    expect(verbs).toEqual(['create', 'delete', 'get', 'list', 'patch', 'update', 'watch']);
+  });
+});
+
 describe('watch by its old path', () => {
   test.each([
     '/api/v1/watch/configmaps',
