@@ -198,6 +198,8 @@ async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswe
   const { info, registry, place, request } = call;
   if (isApply(call)) {
     const applied = asStored(info.resource, await parseApplied(request.body, bodyTypeOf(info.resource)));
+    // What is applied may leave its name to the path.
+    applied.metadata.name ||= place.name;
     checkName(applied, place.name);
     namespaceFor(call, applied);
     const { code, stored } = await apply(call, applied, part);
@@ -396,7 +398,8 @@ function asServed(resource: Resource, object: ApiObject): ApiObject {
 }
 
 function checkName(object: ApiObject, name: string): void {
-  if (!object.metadata.name) object.metadata = { ...object.metadata, name };
+  if (!object.metadata.name)
+    throw badRequest(`the name of the object (${name} based on URL) was undeterminable: name must be provided`);
   if (object.metadata.name !== name) {
     throw badRequest(`the name of the object (${object.metadata.name}) does not match the name on the URL (${name})`);
   }

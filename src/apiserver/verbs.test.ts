@@ -130,6 +130,25 @@ describe('create and update', () => {
     ]);
   });
 
+  test('an update says whose it is, and a patch leaves that as it is', async () => {
+    await post(configMaps, configMap('named'));
+    const nameless = 'the name of the object (named based on URL) was undeterminable: name must be provided';
+    expect((await put(`${configMaps}/named`, { metadata: {}, data: {} })).body).toMatchObject({ message: nameless });
+    const headers = { 'content-type': 'application/json-patch+json' };
+    const body = [{ op: 'remove', path: '/metadata/name' }];
+    expect((await callServer(server, 'PATCH', `${configMaps}/named`, { headers, body })).code).toBe(400);
+  });
+
+  test('a binding is for the Pod of its path', async () => {
+    await post(pods, pod('bound'));
+    const binding = { metadata: { name: 'another' }, target: { kind: 'Node', name: 'node-1' } };
+    expect((await post(`${pods}/bound/binding`, binding)).body).toMatchObject({
+      code: 400,
+      message: 'name in URL does not match name in Binding object',
+    });
+    expect((await get(`${pods}/bound`)).body.spec.nodeName).toBeUndefined();
+  });
+
   test('a binding with dryRun binds nothing', async () => {
     await post(pods, pod('unbound'));
     const binding = { metadata: { name: 'unbound' }, target: { kind: 'Node', name: 'n' } };

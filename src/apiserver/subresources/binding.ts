@@ -15,6 +15,8 @@ export async function bindPod(
   { place, body, dryRun }: { place: ObjectPlace; body: ParsedBody; dryRun: boolean },
 ): Promise<ApiAnswer> {
   const binding: Binding = { target: {}, ...decodeBody(body, bodyType, 'Ignore').object };
+  const { name = '' } = binding.metadata ?? {};
+  if (name !== '' && name !== place.name) throw badRequest('name in URL does not match name in Binding object');
   const node = binding.target?.name ?? '';
   if (node === '') {
     const message = 'Required value';
