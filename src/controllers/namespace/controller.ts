@@ -1,8 +1,10 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { Namespace } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
 import { type ResourceKey, resources } from '../../api/resources.ts';
 import type { Controller, ControllerContext } from '../controller.ts';
 import { deletion, type Write } from '../write.ts';
+import { contentConditions, type Remaining } from './conditions.ts';
 
 const finalizer = 'kubernetes';
 /** How soon to look again whether what was deleted is gone: Pods take until their grace period is over. */
@@ -34,21 +36,36 @@ export function namespaceController({ client, caches }: ControllerContext): Cont
         }),
       );
       const left = content.flat();
-      if (left.length === 0) return round.apply([finalizeWrite(namespace)]);
-      round.requeueAfter(lookAgainMs);
-      await round.apply(
-        left
-          .filter(({ object }) => object.metadata.deletionTimestamp === undefined)
-          .map(({ resource, object }) => deletion(resource, object, { propagationPolicy: 'Background' })),
+      const isNew = ({ object }: Remaining) => object.metadata.deletionTimestamp === undefined;
+      const deletions = left
+        .filter(isNew)
+        .map(({ resource, object }) => deletion(resource, object, { propagationPolicy: 'Background' }));
+      const report = reportWrites(
+        namespace,
+        left.filter((one) => !isNew(one)),
+        round.now,
       );
-      // Most objects are gone at once: no need to wait for the next look.
-      if (left.every(({ resource }) => resource !== 'pods')) round.requeueAfter(0);
+      if (left.length === 0 && report.length === 0) return round.apply([finalizeWrite(namespace)]);
+      // Most objects are gone at once: no need to wait for the next look. What has been deleted before takes its time.
+      const isQuick = deletions.length > 0 && left.every(({ resource }) => resource !== 'pods');
+      round.requeueAfter(isQuick || left.length === 0 ? 0 : lookAgainMs);
+      await round.apply([...deletions, ...report]);
     },
   };
 }
 
 function isLeaving(namespace: Stored<Namespace> | undefined): namespace is Stored<Namespace> {
   return namespace?.metadata.deletionTimestamp !== undefined && (namespace.spec?.finalizers ?? []).includes(finalizer);
+}
+
+/** Tells what does not go, and, where that was told, that it is gone. */
+function reportWrites(namespace: Stored<Namespace>, held: readonly Remaining[], now: number): Write[] {
+  const before = namespace.status?.conditions ?? [];
+  if (held.length === 0 && before.length === 0) return [];
+  const conditions = contentConditions(held, before, now);
+  if (isDeepStrictEqual(conditions, before)) return [];
+  const object = { ...namespace, status: { ...namespace.status, conditions } };
+  return [{ verb: 'update', resource: 'namespaces', object, subresource: 'status' }];
 }
 
 function finalizeWrite(namespace: Stored<Namespace>): Write {
