@@ -111,6 +111,21 @@ describe('garbageController', () => {
     expect(replicaSet?.metadata.ownerReferences ?? []).toEqual([]);
   });
 
+  test('garbageController deletes an object whose owner is in another namespace, and says so', async () => {
+    await plane.client.create('namespaces', { metadata: { name: 'team' } });
+    const { uid } = (await plane.client.get('deployments', place)).metadata;
+    const owner = { apiVersion: 'apps/v1', kind: 'Deployment', name: place.name, uid };
+    const stray = { namespace: 'team', name: 'stray' };
+    await plane.client.create('configMaps', { metadata: { ...stray, ownerReferences: [owner] } });
+    await expect.poll(() => isGone(plane.client.get('configMaps', stray))).toBe(true);
+    await expect
+      .poll(async () => (await plane.client.list('events', { namespace: 'team' })).items.map(({ message }) => message))
+      .toContain(
+        `ownerRef [apps/v1/Deployment, namespace: team, name: d, uid: ${uid}] does not exist in namespace "team"`,
+      );
+    expect(await counts()).toEqual([1, 2]);
+  });
+
   test('garbageController deletes an object that comes after its owner has gone', async () => {
     const owner = { apiVersion: 'v1', kind: 'ConfigMap', name: 'never', uid: '00000000-0000-0000-0000-000000000001' };
     await plane.client.create('configMaps', {

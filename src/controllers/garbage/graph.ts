@@ -16,8 +16,8 @@ export interface OwnerGraph {
     previous: Stored<KubernetesObject> | undefined,
     current: Stored<KubernetesObject> | undefined,
   ): void;
-  /** What the graph knows of the object with this uid; undefined when it does not know it. */
-  stateOf(uid: string): OwnerState | undefined;
+  /** What the graph knows of the object with this uid; undefined when it does not know it under that key. */
+  stateOf(uid: string, key: string): OwnerState | undefined;
 }
 
 /** An empty graph over the objects of the caches. */
@@ -44,8 +44,8 @@ export function createOwnerGraph(caches: Caches): OwnerGraph {
       for (const { uid } of current?.metadata.ownerReferences ?? [])
         dependents.set(uid, (dependents.get(uid) ?? new Set()).add(key));
     },
-    stateOf(uid) {
-      const known = vertex(keysByUid.get(uid) ?? '');
+    stateOf(uid, key) {
+      const known = keysByUid.get(uid) === key ? vertex(key) : undefined;
       if (known === undefined) return undefined;
       const { deletionTimestamp, finalizers = [] } = known.object.metadata;
       return deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer) ? 'waiting' : 'there';
