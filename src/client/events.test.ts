@@ -98,7 +98,10 @@ describe('createEventRecorder', () => {
     for (let i = 0; i < 14; i++) recorder.record(pod, { ...event, message: `try ${i}` });
     await recorder.flush();
     expect(stored.size).toBe(11);
-    expect([...stored.values()].at(-1)).toMatchObject({ message: '(combined from similar events)', count: 4 });
+    expect([...stored.values()].at(-1)).toMatchObject({
+      message: '(combined from similar events): try 13',
+      count: 4,
+    });
   });
 
   test('createEventRecorder lets an object have 25 events at once and one more every five minutes', async () => {

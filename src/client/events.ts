@@ -63,8 +63,10 @@ class ApiEventRecorder implements EventRecorder {
     const now = this.#options.now?.() ?? Date.now();
     const of = about.metadata?.uid ?? objectKey(about);
     if (this.#waiting >= maxWaiting || !this.#allowed(of, now)) return;
-    const message = this.#combined(`${of} ${event.type} ${event.reason}`, event.message, now);
-    const key = `${of} ${event.type} ${event.reason} ${message}`;
+    const kind = `${of} ${event.type} ${event.reason}`;
+    const isCombined = this.#isCombined(kind, event.message, now);
+    const message = isCombined ? `(combined from similar events): ${event.message}` : event.message;
+    const key = isCombined ? kind : `${kind} ${message}`;
     this.#waiting++;
     // One after the other: the second of two equal events has to find the first.
     this.#last = this.#last
@@ -86,14 +88,14 @@ class ApiEventRecorder implements EventRecorder {
     return refilled >= 1;
   }
 
-  /** The message, or one for all of this kind when there are too many different ones. */
-  #combined(kind: string, message: string, now: number): string {
+  /** Whether there are so many different messages of this kind that further ones share one event. */
+  #isCombined(kind: string, message: string, now: number): boolean {
     const known = this.#similar.get(kind);
     const similar =
       known === undefined || now - known.since > similarMs ? { messages: new Set<string>(), since: now } : known;
     if (similar.messages.size < maxSimilar) similar.messages.add(message);
     remember(this.#similar, kind, similar);
-    return similar.messages.has(message) ? message : '(combined from similar events)';
+    return !similar.messages.has(message);
   }
 
   async #write(key: string, event: CoreEvent): Promise<void> {
@@ -106,7 +108,7 @@ class ApiEventRecorder implements EventRecorder {
 
   /** False when the event is gone: events live for an hour only. */
   async #countUp(written: Written, event: CoreEvent): Promise<boolean> {
-    const body = { count: written.count + 1, lastTimestamp: event.lastTimestamp };
+    const body = { count: written.count + 1, lastTimestamp: event.lastTimestamp, message: event.message };
     try {
       await this.#client.patch('events', written, { type: 'merge', body });
       written.count++;
