@@ -58,7 +58,7 @@ describe('readDnsConfig', () => {
 
   test('says what it cannot read, and where', async () => {
     await expect(readDnsConfig(join(folder, 'gone'))).rejects.toThrow(/gone cannot be read \(ENOENT\).*INVALID_CONFIG/);
-    await expect(read('{"ttl": }', 'dns.json')).rejects.toThrow(/dns\.json cannot be read/);
+    await expect(read('{"ttl": ]', 'dns.json')).rejects.toThrow(/dns\.json cannot be read/);
     await expect(read('. {\n  nosuch\n}', 'Corefile')).rejects.toThrow(/Corefile:2 plugin nosuch is not supported/);
   });
 });

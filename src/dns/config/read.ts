@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { parseConfigText } from '../../component/config-file.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import { parseCorefileConfig } from './corefile/config.ts';
 import { parseDnsConfig } from './fields.ts';
@@ -31,11 +32,12 @@ export async function readDnsConfig(path: string): Promise<ReadConfig> {
   const config =
     marked || isCorefile(file, text)
       ? parseCorefileConfig(text, file, { readFile: read, listFolder: readdirSync, environment: process.env })
-      : parseDnsConfig(await parseObject(file, text));
+      : parseDnsConfig(await parseConfigText(text, { file, remedy }));
   return { config, digest: hash.digest('hex') };
 }
 
 const corefileMark = 'corefile:';
+const remedy = 'give a file of JSON or YAML, or a Corefile';
 
 function isCorefile(file: string, text: string): boolean {
   if (/^corefile(\.|$)|\.corefile$/i.test(basename(file))) return true;
@@ -55,23 +57,7 @@ function readOrRefuse(file: string, read: (name: string) => string): string {
     throw new SignalboxError('INVALID_CONFIG', {
       object: file,
       problem: `cannot be read (${code ?? 'unknown'})`,
-      remedy: 'give a file of JSON or YAML, or a Corefile',
-      cause,
-    });
-  }
-}
-
-async function parseObject(file: string, text: string): Promise<unknown> {
-  try {
-    // JSON is what clusters of ours are told, and the parser of YAML takes time to load.
-    return text.trimStart().startsWith('{')
-      ? JSON.parse(text)
-      : (await import('../../component/yaml.ts')).yaml.parse(text);
-  } catch (cause) {
-    throw new SignalboxError('INVALID_CONFIG', {
-      object: file,
-      problem: `cannot be read (${(cause as Error).message.split('\n')[0]})`,
-      remedy: 'give a file of JSON or YAML, or a Corefile',
+      remedy,
       cause,
     });
   }
