@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
+import { parseConfigText } from '../component/config-file.ts';
 import { ownSuccession, tellNotReady } from '../component/handover.ts';
 import { createLogger } from '../component/log.ts';
 import { SignalboxError } from '../errors/error.ts';
 
-/** What is said on the command line beside the configuration's path. */
+/** What is said on the command line beside the configuration's path, and holds before what stands there. */
 interface Overrides {
+  readonly kubeconfig?: string;
   readonly hostnameOverride?: string;
   /** Of the DNS server. */
   readonly workers?: number;
@@ -23,7 +25,9 @@ const components = {
   controllers: async () => {
     const { parseControllersConfig } = await import('../controllers/config.ts');
     const { runControllers } = await import('../controllers/run.ts');
-    return byFields((config, signal) => runControllers(parseControllersConfig(config), signal));
+    return byFields((config, signal, { kubeconfig }) =>
+      runControllers({ ...parseControllersConfig(config), ...(kubeconfig && { kubeconfig }) }, signal),
+    );
   },
   node: async () => {
     const { parseNodeConfig } = await import('../node/config.ts');
@@ -33,15 +37,18 @@ const components = {
   proxy: async () => {
     const { parseProxyConfig } = await import('../proxy/config.ts');
     const { runProxy } = await import('../proxy/run.ts');
-    return byFields((config, signal, { hostnameOverride }) => {
+    return byFields((config, signal, { hostnameOverride, kubeconfig }) => {
       const parsed = parseProxyConfig(config);
-      return runProxy({ ...parsed, ...(hostnameOverride && { hostnameOverride }) }, signal, ownSuccession());
+      const client = { ...parsed.client, ...(kubeconfig && { kubeconfig }) };
+      return runProxy({ ...parsed, client, ...(hostnameOverride && { hostnameOverride }) }, signal, ownSuccession());
     });
   },
   speaker: async () => {
     const { parseSpeakerConfig } = await import('../speaker/config.ts');
     const { runSpeaker } = await import('../speaker/run.ts');
-    return byFields((config, signal) => runSpeaker(parseSpeakerConfig(config), signal));
+    return byFields((config, signal, { kubeconfig }) =>
+      runSpeaker({ ...parseSpeakerConfig(config), ...(kubeconfig && { kubeconfig }) }, signal),
+    );
   },
   publisher: async () => {
     const { parsePublisherConfig } = await import('../publisher/config.ts');
@@ -58,7 +65,7 @@ const components = {
 /** Runs one component until SIGTERM or SIGINT, then lets it finish. */
 export async function runComponent(
   name: keyof typeof components,
-  options: Overrides & { readonly kubeconfig?: string; readonly config: string },
+  options: Overrides & { readonly config: string },
 ): Promise<void> {
   const stop = toldToStop();
   if (name === 'apiserver' && options.kubeconfig !== undefined) {
@@ -90,8 +97,8 @@ export async function runNodeLocal(options: {
   const { runNodeLocalDns } = await import('../node-local/run.ts');
   const { readNodeLocalConfig } = await import('../node-local/config.ts');
   const addresses = options.nodeLocal === true ? undefined : parseAddresses(options.nodeLocal);
-  const { withWorkers } = await import('../dns/run.ts');
-  const read = async () => withWorkers(await readNodeLocalConfig(options.config, addresses), options.workers);
+  const { withOverrides } = await import('../dns/run.ts');
+  const read = async () => withOverrides(await readNodeLocalConfig(options.config, addresses), options);
   await runNodeLocalDns({ read, addresses, log: createLogger('dns') }, stop);
 }
 
@@ -112,18 +119,16 @@ function byFields(run: (config: unknown, signal: AbortSignal, overrides: Overrid
 }
 
 async function readConfig(path: string): Promise<unknown> {
+  let text: string;
   try {
-    const text = readFileSync(path, 'utf8');
-    // JSON is what clusters of ours are told, and the parser of YAML takes time to load.
-    return text.trimStart().startsWith('{')
-      ? JSON.parse(text)
-      : (await import('../component/yaml.ts')).yaml.parse(text);
+    text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new SignalboxError('INVALID_CONFIG', {
       object: path,
-      problem: `cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message.split('\n')[0]})`,
+      problem: `cannot be read (${(error as NodeJS.ErrnoException).code ?? (error as Error).message})`,
       remedy: 'give a file of JSON or YAML',
       cause: error,
     });
   }
+  return parseConfigText(text, { file: path });
 }

@@ -13,7 +13,7 @@ import { parseCidr } from '../net/cidr.ts';
 import { parseIp } from '../net/ip.ts';
 import { parseDnsConfig } from './config/fields.ts';
 import { formatServerAddress } from './forward/address.ts';
-import { runDns } from './run.ts';
+import { type Overrides, runDns } from './run.ts';
 import { DnsServer } from './server.ts';
 import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
 import { name, service, slice } from './testing/objects.ts';
@@ -287,9 +287,9 @@ describe('runDns', () => {
     await rm(folder, { recursive: true });
   });
 
-  async function run(text: string, file = 'Corefile'): Promise<void> {
+  async function run(text: string, file = 'Corefile', overrides: Overrides = {}): Promise<void> {
     await writeFile(join(folder, file), text);
-    running = runDns(join(folder, file), stop.signal);
+    running = runDns(join(folder, file), stop.signal, overrides);
     await expect.poll(() => code('hello.default.svc.cluster.local'), { timeout: 8_000 }).toBe('NOERROR');
   }
 
@@ -300,6 +300,12 @@ describe('runDns', () => {
     await run(JSON.stringify({ ...settings, listen, kubeconfig: join(folder, 'kubeconfig') }), 'dns.json');
     stop.abort();
     await running;
+  }, 10_000);
+
+  test('goes by the kubeconfig of the command line, whatever its file names', async () => {
+    const listen = [{ address: '127.0.0.1', port }];
+    const overrides = { kubeconfig: join(folder, 'kubeconfig') };
+    await run(JSON.stringify({ ...settings, listen, kubeconfig: '/elsewhere' }), 'dns.json', overrides);
   }, 10_000);
 
   const corefile = (health: number, more = '') => `.:${port} {

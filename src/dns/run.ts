@@ -8,8 +8,10 @@ import { type ReadConfig, readDnsConfig } from './config/read.ts';
 import { followConfig } from './reload.ts';
 import { DnsServer } from './server.ts';
 
-/** What is said on the command line beside the configuration. */
+/** What is said on the command line beside the configuration, and holds before it. */
 export interface Overrides {
+  /** Path. */
+  readonly kubeconfig?: string;
   /** Processes that answer. */
   readonly workers?: number;
 }
@@ -20,9 +22,9 @@ export interface Overrides {
  * seen all objects once, and goes on with what it has while the API is away.
  * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, and those of `loadKubeconfig`
  */
-export async function runDns(path: string, signal: AbortSignal, { workers }: Overrides = {}): Promise<void> {
+export async function runDns(path: string, signal: AbortSignal, overrides: Overrides = {}): Promise<void> {
   const log = createLogger('dns');
-  const read = async () => withWorkers(await readDnsConfig(path), workers);
+  const read = async () => withOverrides(await readDnsConfig(path), overrides);
   const { config, digest } = await read();
   const api = apiOf(config.kubeconfig, log);
   try {
@@ -39,17 +41,18 @@ export async function runDns(path: string, signal: AbortSignal, { workers }: Ove
 }
 
 /**
- * The configuration with as many processes as the command line says, where it does.
+ * The configuration as the command line wants it.
  * @throws SignalboxError `INVALID_CONFIG`
  */
-export function withWorkers(read: ReadConfig, workers: number | undefined): ReadConfig {
-  if (workers === undefined) return read;
-  if (workers >= 1 && workers <= maxWorkers) return { ...read, config: { ...read.config, workers } };
-  throw new SignalboxError('INVALID_CONFIG', {
-    object: '--workers',
-    problem: `is ${workers}`,
-    remedy: `give a number from 1 to ${maxWorkers}`,
-  });
+export function withOverrides(read: ReadConfig, { kubeconfig, workers }: Overrides): ReadConfig {
+  if (workers !== undefined && (workers < 1 || workers > maxWorkers))
+    throw new SignalboxError('INVALID_CONFIG', {
+      object: '--workers',
+      problem: `is ${workers}`,
+      remedy: `give a number from 1 to ${maxWorkers}`,
+    });
+  const told = { ...(kubeconfig && { kubeconfig }), ...(workers && { workers }) };
+  return { ...read, config: { ...read.config, ...told } };
 }
 
 /** Clients and load balancers are given time to turn elsewhere, and are served meanwhile. */
