@@ -85,6 +85,7 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
       return new Map();
     },
   });
+  proxy.node({ metadata: { name: 'node-1' } });
   proxies.push(proxy);
   return { proxy, lines, reviews, events, checks };
 }
@@ -114,6 +115,20 @@ describe('NodeProxy', () => {
     proxy.begin();
     await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
     expect(kernel.applied.map(({ family }) => family)).toEqual(['ip']);
+  });
+
+  it('says once when there is no Node of its name, and when it goes', async () => {
+    const { proxy, lines } = newProxy(new MoodyNftables(tableName));
+    const warnings = () => lines.filter(({ message }) => message.startsWith('there is no Node of this name'));
+    proxy.node(undefined);
+    proxy.begin();
+    await proxy.synced;
+    expect(warnings()).toMatchObject([{ level: 'warn', details: { node: 'node-1' } }]);
+    proxy.node({ metadata: { name: 'node-1' } });
+    tell(proxy, ...hello());
+    expect(warnings()).toHaveLength(1);
+    proxy.node(undefined);
+    expect(warnings()).toHaveLength(2);
   });
 
   it('puts all events of one moment in one transaction, of elements only', async () => {

@@ -96,6 +96,7 @@ export class NodeProxy implements EventSink {
 
   node(node: Node | undefined): void {
     this.#node = node;
+    if (this.#begun) this.#tellIfUnknown();
     if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
   }
 
@@ -110,6 +111,7 @@ export class NodeProxy implements EventSink {
   /** Begins to write Services, and to check: to be called when all that there is has been told. */
   begin(): void {
     this.#begun = true;
+    this.#tellIfUnknown();
     this.#request();
     this.#loop.startChecks();
   }
@@ -278,6 +280,15 @@ export class NodeProxy implements EventSink {
       );
     }
     return this.#refused.size === 0;
+  }
+
+  /** Mostly it is the name that is wrong: Services work all the same, but for what is about this node. */
+  #tellIfUnknown(): void {
+    if (this.#node !== undefined) return;
+    this.#options.log.warn(
+      { node: this.#options.nodeName },
+      'there is no Node of this name (hostnameOverride gives another): its addresses and its zone are not known, and no endpoint is local',
+    );
   }
 
   #failed(error: unknown): void {
