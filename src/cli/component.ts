@@ -8,6 +8,8 @@ import { SignalboxError } from '../errors/error.ts';
 interface Overrides {
   readonly kubeconfig?: string;
   readonly hostnameOverride?: string;
+  /** Of the speaker. */
+  readonly nodeName?: string;
   /** Of the DNS server. */
   readonly workers?: number;
 }
@@ -46,9 +48,10 @@ const components = {
   speaker: async () => {
     const { parseSpeakerConfig } = await import('../speaker/config.ts');
     const { runSpeaker } = await import('../speaker/run.ts');
-    return byFields((config, signal, { kubeconfig }) =>
-      runSpeaker({ ...parseSpeakerConfig(config), ...(kubeconfig && { kubeconfig }) }, signal),
-    );
+    return byFields((config, signal, { nodeName, kubeconfig }) => {
+      const told = { ...(nodeName && { nodeName }), ...(kubeconfig && { kubeconfig }) };
+      return runSpeaker({ ...parseSpeakerConfig(config), ...told }, signal);
+    });
   },
   publisher: async () => {
     const { parsePublisherConfig } = await import('../publisher/config.ts');

@@ -112,12 +112,16 @@ function addComponents(program: Command, entry: string): void {
     ['apiserver', 'the API server'],
     ['controllers', 'the controllers'],
     ['node', 'the node agent, inside the network namespace of its node'],
-    ['speaker', "announces load balancers' addresses, inside the network namespace of its node"],
   ] as const) {
     componentCommand(program, component, description)
       .requiredOption('--config <file>', configHelp)
       .action(async (options) => (await import('./component.ts')).runComponent(component, options));
   }
+  componentCommand(program, 'speaker', "announces load balancers' addresses, inside the network namespace of its node")
+    .requiredOption('--config <file>', configHelp)
+    .option('--node-name <name>', 'name of the own Node object, in place of what the configuration says')
+    .action(async (options) => (await import('./component.ts')).runComponent('speaker', options));
+
   componentCommand(program, 'proxy', 'the node proxy, inside the network namespace of its node')
     .addOption(new Option('--config <file>', configHelp).conflicts('cleanup'))
     .option('--hostname-override <name>', 'name of the own Node object, in place of what the configuration says')

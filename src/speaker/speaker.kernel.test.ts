@@ -1,6 +1,7 @@
 import { closeSync } from 'node:fs';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Logger } from '../component/log.ts';
 import { type LinkSocket, openLinkSocket } from '../kernel/link-layer/socket.ts';
 import { openRoutes, type Routes } from '../kernel/links.ts';
 import { inFreshNetns, inNetns, openNetns } from '../kernel/netns.ts';
@@ -197,4 +198,18 @@ describe.each([ipv4, ipv6])('Speaker, of %s', (address) => {
     );
     expect(holders(address)).toEqual([]);
   });
+});
+
+test('Speaker says once that there is no Node of its name', () => {
+  const warnings: unknown[] = [];
+  const log = { warn: (details: unknown) => warnings.push(details) } as unknown as Logger;
+  const speaker = new Speaker({ nodeName: 'ip-192-0-2-7', log, onEvent: () => {}, serves: () => true });
+  const picture = (names: readonly string[]) => ({
+    claims: new Map(),
+    nodes: names.map((name) => ({ name, eligible: true, addresses: [] })),
+    isCurrent: true,
+  });
+  for (const all of [names, names, [...names, 'ip-192-0-2-7'], names]) speaker.update(picture(all));
+  speaker.stop();
+  expect(warnings).toEqual([{ node: 'ip-192-0-2-7' }, { node: 'ip-192-0-2-7' }]);
 });

@@ -61,6 +61,7 @@ export class Speaker {
   #answeredByKernel = new Set<string>();
   #picture: Picture = { claims: new Map(), nodes: [], isCurrent: false };
   #timer: NodeJS.Timeout | undefined;
+  #isUnknown = false;
   #wakesAt = Number.POSITIVE_INFINITY;
   #pending: NodeJS.Immediate | undefined;
 
@@ -78,6 +79,7 @@ export class Speaker {
   /** From now on this is the picture. */
   update(picture: Picture): void {
     this.#picture = picture;
+    this.#tellIfUnknown();
     this.review();
   }
 
@@ -102,6 +104,15 @@ export class Speaker {
   /** Ends as if the process had been killed. */
   abandon(): void {
     this.#end((speaker) => speaker.abandon());
+  }
+
+  /** Mostly it is the name that is wrong: nothing else would say why this node never has its turn. */
+  #tellIfUnknown(): void {
+    const { nodeName: node, log } = this.#options;
+    const isUnknown = !this.#picture.nodes.some(({ name }) => name === node);
+    if (isUnknown && !this.#isUnknown)
+      log.warn({ node }, 'there is no Node of this name (nodeName gives another): nothing is announced here');
+    this.#isUnknown = isUnknown;
   }
 
   #end(how: (speaker: LinkSpeaker) => void): void {
