@@ -12,6 +12,7 @@ import type { ProxyMode } from '../proxy-mode.ts';
 import { FamilyRules, type RuleSettings } from './rules.ts';
 
 const families: readonly IpFamily[] = ['IPv4', 'IPv6'];
+const loopbackRouting = 'net.ipv4.conf.all.route_localnet';
 
 /** Modes that have some chains of the same names. */
 const sharingModes: readonly (string | undefined)[] = ['ipvs'];
@@ -45,7 +46,6 @@ export class IptablesBackend implements Backend {
 
   async prepare(node: NodeFacts): Promise<void> {
     this.#log.info({ variant: this.#iptables.variant }, 'rules go to this variant of iptables');
-    this.#routeLoopback(node);
     for (const rules of this.#rules) await rules.prepare(node, this.#ruleSettings());
   }
 
@@ -54,10 +54,11 @@ export class IptablesBackend implements Backend {
     updates: ServicePortUpdates,
     healthChecks: ReadonlyMap<string, HealthCheck> = new Map(),
   ): Promise<SyncResult> {
-    this.#routeLoopback(node);
     const settings = this.#ruleSettings();
     const results: SyncResult[] = [];
     for (const rules of this.#rules) results.push(await rules.sync({ node, settings, updates, healthChecks }));
+    // Not before the rule is in that keeps neighbours out.
+    this.#routeLoopback(node);
     return withTables(results);
   }
 
@@ -69,12 +70,12 @@ export class IptablesBackend implements Backend {
 
   async cleanup(current?: ProxyMode): Promise<readonly string[]> {
     const isOurs = sharingModes.includes(current) ? isOfNoOtherMode : isOwnChain;
-    const removed: string[] = [];
-    for (const rules of this.#rules) removed.push(...(await rules.remove(isOurs)));
+    const removed = await this.#removeRules(this.#rules, isOurs);
     for (const variant of await variantsInUse()) {
       if (variant === this.#iptables.variant) continue;
       const iptables = await openIptables({ variant });
-      for (const family of families) removed.push(...(await new FamilyRules(iptables, family).remove(isOurs)));
+      const rules = families.map((family) => new FamilyRules(iptables, family));
+      removed.push(...(await this.#removeRules(rules, isOurs)));
       iptables.close();
     }
     return removed;
@@ -89,16 +90,44 @@ export class IptablesBackend implements Backend {
     return { ...this.#settings, dropInvalid: !placesEveryPacket() };
   }
 
+  async #removeRules(all: readonly FamilyRules[], isOurs: typeof isOwnChain): Promise<string[]> {
+    const removed: string[] = [];
+    if (isLoopbackRouted() && (await guardsLoopback(all)) && this.#unrouteLoopback())
+      removed.push(`the routing of loopback addresses (${loopbackRouting})`);
+    for (const rules of all) removed.push(...(await rules.remove(isOurs)));
+    return removed;
+  }
+
+  /** Without the rule that guards them, neighbours could come to what listens on loopback addresses. */
+  #unrouteLoopback(): boolean {
+    try {
+      writeSysctl(loopbackRouting, 0);
+      return true;
+    } catch (error) {
+      this.#log.warn({ err: error }, 'neighbours may reach what listens on 127.0.0.1');
+      return false;
+    }
+  }
+
   /** Answers to 127.0.0.1 come from Pods, and the kernel drops what comes for that network from elsewhere unless told. */
   #routeLoopback(node: NodeFacts): void {
     if (this.#routesLoopback || !servesLoopback({ ...this.#settings, family: 'IPv4', node, dropInvalid: true })) return;
     this.#routesLoopback = true;
     try {
-      writeSysctl('net.ipv4.conf.all.route_localnet', 1);
+      writeSysctl(loopbackRouting, 1);
     } catch (error) {
       this.#log.warn({ err: error }, 'node ports are not served on 127.0.0.1');
     }
   }
+}
+
+function isLoopbackRouted(): boolean {
+  return readSysctl(loopbackRouting) !== '0';
+}
+
+async function guardsLoopback(all: readonly FamilyRules[]): Promise<boolean> {
+  for (const rules of all) if (await rules.guardsLoopback()) return true;
+  return false;
 }
 
 function placesEveryPacket(): boolean {

@@ -139,6 +139,12 @@ export class FamilyRules {
       .map((table) => `rules in ${toolName(this.#iptables, this.#family)} table ${table}`);
   }
 
+  /** Whether the kernel has the rule that keeps others than this node from its loopback addresses. */
+  async guardsLoopback(): Promise<boolean> {
+    const guards = (await this.#list()).get('filter')?.get(chainNames.firewall) ?? [];
+    return guards.some((rule) => rule.includes('127.0.0.0/8'));
+  }
+
   /** Takes the rules in as they are compiled now; whether they are other than before. */
   #recompile(node: NodeFacts, settings: RuleSettings): boolean {
     const context = { ...settings, family: this.#family, node };
