@@ -20,6 +20,7 @@ export function createProgram(entry: string): Command {
   addInspection(program);
   addComponents(program, entry);
   addPublishing(program);
+  for (const command of program.commands) command.showHelpAfterError(`(see \`signalbox ${command.name()} --help\`)`);
   return program;
 }
 

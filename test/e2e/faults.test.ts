@@ -205,7 +205,7 @@ describe('up', () => {
     [['--proxy-mode', 'ebpf'], 1, 'INVALID_CONFIG'],
     [['--name', 'No Name'], 1, 'INVALID_CONFIG'],
     [['--wait', 'soon'], 2, 'It is a number with a unit'],
-    [['--no-such-option'], 2, 'unknown option'],
+    [['--no-such-option'], 2, "unknown option '--no-such-option'\n(see `signalbox up --help`)"],
   ])('refuses %j', async (args, status, text) => {
     const outcome = await box.run('up', ...args);
     expect(outcome).toMatchObject({ status, stderr: expect.stringContaining(text) });
