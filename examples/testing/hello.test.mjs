@@ -2,12 +2,14 @@
 // is the same, with signalbox among its devDependencies.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { startCluster } from 'signalbox/testing';
 
+const manifest = fileURLToPath(new URL('../hello.yaml', import.meta.url));
 let cluster;
 before(async () => {
   cluster = await startCluster({ nodes: 2 });
-  await cluster.apply('examples/hello.yaml');
+  await cluster.apply(manifest);
 });
 after(() => cluster?.stop());
 

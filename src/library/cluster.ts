@@ -9,13 +9,14 @@ import type { ApiClient } from '../client/types.ts';
 import { applyDocuments } from '../cluster/apply.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type ManifestDocument, parseManifests, readManifests } from '../cluster/manifests.ts';
-import { type ClusterFamilies, planCluster } from '../cluster/plan.ts';
+import { type ClusterFamilies, clusterFamilies, maxNodes, planCluster } from '../cluster/plan.ts';
 import { waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { sleep } from '../component/backoff.ts';
+import { readBoolean, readConfig, readInteger, readOneOf } from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
-import type { ProxyMode } from '../proxy/proxy-mode.ts';
+import { type ProxyMode, proxyModes } from '../proxy/proxy-mode.ts';
 import { type PublishedRecord, readPublished } from '../publisher/record.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
 
@@ -50,6 +51,8 @@ export interface WaitOptions {
 }
 
 const defaultPatienceMs = 60_000;
+/** Timers go no further. */
+const longestWaitMs = 2 ** 31 - 1;
 const program = fileURLToPath(new URL('../../bin/signalbox', import.meta.url));
 
 /**
@@ -62,13 +65,13 @@ const program = fileURLToPath(new URL('../../bin/signalbox', import.meta.url));
  * const { stdout } = await cluster.exec('client', ['curl', '-s', 'http://hello-service/']);
  * await cluster.stop();
  *
- * @throws SignalboxError `USER_NAMESPACES_FORBIDDEN`, `CLUSTER_START_FAILED`, `CLUSTER_NOT_READY`, …
+ * @throws SignalboxError `INVALID_CONFIG`, `USER_NAMESPACES_FORBIDDEN`, `CLUSTER_START_FAILED`, `CLUSTER_NOT_READY`, …
  */
 export async function startCluster(options: StartOptions = {}): Promise<TestCluster> {
+  const { nodes: nodeCount, proxyMode, ipFamily, publish, timeoutMs } = readOptions(options);
   const since = new Date().toISOString();
   const home = mkdtempSync(join(tmpdir(), 'signalbox-'));
   const paths = clusterPaths('default', home);
-  const { nodes: nodeCount = 1, proxyMode = 'nftables', ipFamily = 'ipv4', publish = false } = options;
   try {
     const plan = planCluster(nodeCount, ipFamily);
     const record = await launchCluster(
@@ -83,11 +86,7 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
     const cluster = new TestCluster({ home, paths, record, client, since });
     try {
       const nodes = plan.nodes.map(({ name }) => name);
-      await waitUntilReady(
-        client,
-        { nodes, documents: [], since },
-        { timeoutMs: options.timeoutMs ?? defaultPatienceMs, onProgress: () => {} },
-      );
+      await waitUntilReady(client, { nodes, documents: [], since }, { timeoutMs, onProgress: () => {} });
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -97,6 +96,17 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
     rmSync(home, { recursive: true, force: true });
     throw error;
   }
+}
+
+/** Who writes JavaScript has no compiler that knows the names. */
+function readOptions(options: StartOptions): Required<StartOptions> {
+  return readConfig(options, { name: 'the options of startCluster' }, (fields) => ({
+    nodes: fields.optional('nodes', readInteger(1, maxNodes)) ?? 1,
+    proxyMode: fields.optional('proxyMode', readOneOf(proxyModes)) ?? 'nftables',
+    ipFamily: fields.optional('ipFamily', readOneOf(clusterFamilies)) ?? 'ipv4',
+    publish: fields.optional('publish', readBoolean) ?? false,
+    timeoutMs: fields.optional('timeoutMs', readInteger(1, longestWaitMs)) ?? defaultPatienceMs,
+  }));
 }
 
 interface Started {

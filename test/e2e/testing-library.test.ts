@@ -44,6 +44,16 @@ describe('startCluster', () => {
     expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringMatching(/^# pass 2$/m) });
   });
 
+  test.each([
+    [{ proxymode: 'ipvs' }, 'proxymode is no field of the options of startCluster: did you mean proxyMode?'],
+    [{ proxyMode: 'ebpf' }, 'proxyMode "ebpf" is not among what there is'],
+    [{ nodes: 0 }, 'nodes 0 is not a whole number from 1 to 64'],
+  ])('refuses %j', async (options, said) => {
+    const start = startCluster(options as object);
+    await expect(start).rejects.toThrow(said);
+    await expect(start).rejects.toMatchObject({ code: 'INVALID_CONFIG' });
+  });
+
   test('gives clusters that know nothing of each other', async () => {
     const other = await startCluster({ publish: true });
     try {
