@@ -79,6 +79,20 @@ describe('Upstream: transports', () => {
     expect(await code('example.com', { transport: 'tcp' })).toBe(noerror);
   });
 
+  test.each([
+    ['silent', () => undefined],
+    ['too small for the answer', cut],
+  ])('gives a server that is slow over TCP all the time there is, where UDP is %s', async (_what, overUdp: Reply) => {
+    const other = await serverWith(async (query, transport) => {
+      if (transport === 'udp') return overUdp(query, transport);
+      await new Promise((resolve) => setTimeout(resolve, 600));
+      return address(query, transport);
+    });
+    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 1_000, deadlineMs: 1_000 });
+    expect(await code('example.com', { transport: 'tcp' })).toBe(noerror);
+    expect(other.asked.map((each) => each.transport)).toEqual(['tcp', 'udp']);
+  });
+
   test('uses a connection again until it expires, and another when the server closed it', async () => {
     const other = await serverWith(address);
     const settings = { forceTcp: true, expireMs: 700 };

@@ -116,15 +116,11 @@ export class Upstream {
     const deadline = performance.now() + timeoutMs;
     const left = () => Math.max(1, deadline - performance.now());
     if (server.transport === 'tls' || settings.forceTcp) return await this.#stream.ask(question, { timeoutMs, edns });
-    if (question.transport === 'tcp' && !settings.preferUdp) {
-      try {
-        return await this.#stream.ask(question, { timeoutMs: timeoutMs / 2, edns });
-      } catch {
-        // There are servers, and relays, without TCP.
-      }
-    }
-    const response = await this.#udp.ask(question, { timeoutMs: left(), edns });
-    if ((response.flags & flag.TC) === 0) return response;
+    const response =
+      question.transport === 'tcp' && !settings.preferUdp
+        ? await this.#askAsClient(question, { timeoutMs, edns })
+        : await this.#udp.ask(question, { timeoutMs, edns });
+    if (!isCut(response)) return response;
     try {
       return await this.#stream.ask(question, { timeoutMs: left(), edns });
     } catch {
@@ -132,4 +128,27 @@ export class Upstream {
       return response;
     }
   }
+
+  /**
+   * Asks over TCP, and over UDP too once half of the time is over, or TCP has failed: there are servers, and relays,
+   * without TCP, and servers that are slow. The first answer counts, a whole one before one that was cut.
+   */
+  async #askAsClient(question: Question, { timeoutMs, edns }: AskOptions): Promise<Response> {
+    const deadline = performance.now() + timeoutMs;
+    const overTcp = this.#stream.ask(question, { timeoutMs, edns });
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<undefined>((resolve) => {
+      timer = setTimeout(() => resolve(undefined), timeoutMs / 2);
+    });
+    const soon = await Promise.race([overTcp.catch(() => undefined), late]);
+    clearTimeout(timer);
+    if (soon !== undefined) return soon;
+    const overUdp = this.#udp.ask(question, { timeoutMs: Math.max(1, deadline - performance.now()), edns });
+    const whole = overUdp.then((response) => (isCut(response) ? overTcp.catch(() => response) : response));
+    return await Promise.any([overTcp, whole]).catch(() => overUdp);
+  }
+}
+
+function isCut({ flags }: Response): boolean {
+  return (flags & flag.TC) !== 0;
 }

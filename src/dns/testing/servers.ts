@@ -13,8 +13,10 @@ export const silent = pino({ level: 'silent' });
 /** For tests: an address of this machine at which the system chooses the port. */
 export const anyPort: ServerAddress = { ip: parseIp('127.0.0.1'), port: 0 };
 
-/** For tests: what a made-up server answers; `undefined` for silence, octets to say just that. */
-export type Reply = (query: DecodedPacket, transport: 'udp' | 'tcp') => Packet | Buffer | undefined;
+type Made = Packet | Buffer | undefined;
+
+/** For tests: what a made-up server answers, at once or later; `undefined` for silence, octets to say just that. */
+export type Reply = (query: DecodedPacket, transport: 'udp' | 'tcp') => Made | Promise<Made>;
 
 /** For tests: another DNS server, and what it has been asked. */
 export interface OtherServer {
@@ -31,18 +33,18 @@ export interface OtherServer {
  */
 export async function otherServer(reply: Reply, tls?: TlsOptions, ip = anyPort.ip): Promise<OtherServer> {
   const asked: OtherServer['asked'] = [];
-  const answer = (packet: Buffer, transport: 'udp' | 'tcp', port: number): Buffer | undefined => {
+  const answer = async (packet: Buffer, transport: 'udp' | 'tcp', port: number): Promise<Buffer | undefined> => {
     const query = decode(packet);
     asked.push({ name: query.questions?.[0]?.name ?? '', transport, port });
-    const made = reply(query, transport);
+    const made = await reply(query, transport);
     if (made === undefined || Buffer.isBuffer(made)) return made;
     return encode({ type: 'response', id: query.id ?? 0, questions: query.questions ?? [], ...made });
   };
   const resumed: boolean[] = [];
   const serve = (socket: Socket) => {
     if (socket instanceof TLSSocket) resumed.push(socket.isSessionReused());
-    socket.on('data', (chunk) => {
-      const message = answer(chunk.subarray(2), 'tcp', socket.remotePort ?? 0);
+    socket.on('data', async (chunk) => {
+      const message = await answer(chunk.subarray(2), 'tcp', socket.remotePort ?? 0);
       if (message === undefined) return;
       const length = Buffer.alloc(2);
       length.writeUInt16BE(message.length);
@@ -55,8 +57,8 @@ export async function otherServer(reply: Reply, tls?: TlsOptions, ip = anyPort.i
   await once(tcp, 'listening');
   const { port } = tcp.address() as { port: number };
   const udp = createSocket(socketType(familyOf(ip)));
-  udp.on('message', (packet, from) => {
-    const message = answer(packet, 'udp', from.port);
+  udp.on('message', async (packet, from) => {
+    const message = await answer(packet, 'udp', from.port);
     if (message !== undefined) udp.send(message, from.port, from.address);
   });
   udp.bind(port, ip);
