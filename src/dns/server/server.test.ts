@@ -170,6 +170,17 @@ describe('listenTcp', () => {
     expect(await readAnswers(socket, 1)).toHaveLength(1);
   });
 
+  test('answers who closes its side after asking, however long that takes', async () => {
+    const patient = newForwarder({ upstreams: [upstream.address], timeoutMs: 1_300, deadlineMs: 1_300 });
+    const responder = responderOf({ zone: exampleZone(), forwarder: patient });
+    const listener = await listenTcp(anyPort, { responder, limits, log: silent });
+    const socket = connect(listener.address.port, '127.0.0.1');
+    socket.end(framed(questionPacket({ name: 'silent.net', type: 'A' })));
+    expect(await readAnswers(socket, 1)).toHaveLength(1);
+    patient.close();
+    await listener.close();
+  });
+
   test('cuts an idle connection, and one that trickles', async () => {
     const idle = await open();
     const slow = await open();

@@ -28,7 +28,7 @@ export const defaultTcpLimits: TcpLimits = { connections: 1000, idleMs: 10_000, 
 const maxUnread = 1 << 20;
 /** Octets of a query. One name, an OPT record with its options and a signature are far below. */
 const maxQuery = 4096;
-/** Time for the last answers of a connection that ends, in milliseconds. */
+/** Time for the last answers when the server ends, in milliseconds. */
 const finishMs = 1000;
 
 /** What a connection is served with. */
@@ -143,18 +143,23 @@ class Connection {
       clearTimeout(this.#deadline);
       for (const messages of this.#streams) messages.return();
     });
-    socket.on('end', () => this.finish());
+    socket.on('end', () => this.#takeNoMore());
     socket.on('data', (chunk) => {
       this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
       this.#takeQueries();
     });
   }
 
-  /** Lets answers under way go out, takes no more queries. */
+  /** Lets answers under way go out, for a short time, and takes no more queries. */
   finish(): void {
+    this.#takeNoMore();
+    setTimeout(() => this.#socket.destroy(), finishMs).unref();
+  }
+
+  /** Ends when all answers are out. A client that has closed its side may still be waiting for them. */
+  #takeNoMore(): void {
     this.#isFinishing = true;
     this.#socket.pause();
-    setTimeout(() => this.#socket.destroy(), finishMs).unref();
     if (this.#waiting === 0) this.#socket.end();
   }
 
