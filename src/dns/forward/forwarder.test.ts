@@ -3,7 +3,7 @@ import { afterEach, describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
 import type { Responder } from '../answer.ts';
 import { DnsMetrics } from '../metrics.ts';
-import { ask, lines, rcodeOf } from '../testing/ask.ts';
+import { answerTo, ask, lines, questionPacket, rcodeOf } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
 import { type ForwardingParts, newForwarder } from '../testing/forwarding.ts';
 import { responderOf } from '../testing/responder.ts';
@@ -43,6 +43,28 @@ describe('Forwarder', () => {
     expect(lines(reply.answers)).toEqual(['WWW.Example.com A 192.0.2.1']);
     expect(reply).toMatchObject({ id: 4711, flag_aa: false, flag_ra: true, flag_rd: true });
     expect(upstream.asked).toMatchObject([{ name: 'www.example.com', transport: 'udp' }]);
+  });
+
+  test('passes on that signatures were checked, from the cache too, to clients that ask', async () => {
+    const upstream = await serverWith(
+      (query) =>
+        ({
+          ...address(query, 'udp'),
+          // A server that checks says so to those who set the flag themselves.
+          flags: query.flag_ad ? 0x0020 : 0,
+        }) as never,
+    );
+    const { responder } = forwarding([upstream.address]);
+    const says = async (packet: Buffer) =>
+      ((await answerTo(responder, packet)) ?? expect.fail()).readUInt16BE(2) & 0x0020;
+    const question = { name: 'www.example.com', type: 'A' };
+    expect(await says(questionPacket(question))).toBe(0);
+    expect(await says(questionPacket(question, { flags: 0x0120 }))).toBe(0x0020);
+    const dnssecOk = { type: 'OPT', name: '.', udpPayloadSize: 1232, flags: 0x8000, options: [] };
+    expect(await says(questionPacket(question, { additionals: [dnssecOk as never] }))).toBe(0x0020);
+    const alias = { name: 'search-engine.shop.svc.cluster.local', type: 'A' };
+    expect(await says(questionPacket(alias, { flags: 0x0120 }))).toBe(0);
+    expect(upstream.asked).toHaveLength(3);
   });
 
   test('passes records on with compressed names, whatever their type', async () => {

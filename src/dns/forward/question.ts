@@ -35,7 +35,8 @@ export function questionKey({ name, type, flags, dnssecOk }: Question): string {
 export function writeQuestion({ name, type, flags, dnssecOk }: Question, id: number, edns: boolean): Buffer {
   const message = Buffer.alloc(headerLength + name.length + 4 + (edns ? 11 : 0));
   message.writeUInt16BE(id, 0);
-  message.writeUInt16BE(flags & (flag.RD | flag.CD), 2);
+  // AD: whoever checks signatures is to say whether it did (RFC 6840 §5.7). Not every client wants to know.
+  message.writeUInt16BE((flags & (flag.RD | flag.CD)) | flag.AD, 2);
   message.writeUInt16BE(1, 4);
   message.writeUInt16BE(edns ? 1 : 0, 10);
   let at = headerLength + message.write(name, headerLength, 'latin1');

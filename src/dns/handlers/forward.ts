@@ -62,7 +62,10 @@ function pass(exchange: Exchange, forwarded: Forwarded, turn: number): void {
     // The name that was asked for is the cluster's own, and so is the answer's first part.
     exchange.writer.setFlags(flag.AA);
     writeContinued(exchange, forwarded, owner);
-  } else writeMessage(exchange, forwarded, turn);
+  } else {
+    writeMessage(exchange, forwarded, turn);
+    if (asksForAd(exchange)) exchange.writer.setFlags(forwarded.response.flags & flag.AD);
+  }
   exchange.writer.setFlags(forwarded.response.flags & flag.TC);
   exchange.finish(forwarded.response.rcode, forwarded.cached ? 'cache' : 'forward');
 }
@@ -79,6 +82,11 @@ function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer, 
   rotate(writer, response, turn);
   if (ttl === undefined) return;
   for (const section of [answer, authority, additional]) for (const { ttlAt } of section) writer.overwrite(ttlAt, ttl);
+}
+
+/** Whether a client wants to know that signatures were checked (RFC 6840 §5.8); others may stumble over a flag they do not know. */
+function asksForAd({ query }: Exchange): boolean {
+  return (query.flags & flag.AD) !== 0 || query.edns?.dnssecOk === true;
 }
 
 /** What another server says of the name that aliases of ours led to, which stands at `owner`. */
