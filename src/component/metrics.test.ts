@@ -9,6 +9,8 @@ describe('MetricRegistry', () => {
     const histograms = registry.histograms({ name: 'took_seconds', help: 'Took.', labels: ['by'] }, [0.1, 1]);
     registry.readGauge({ name: 'names', help: 'Names.' }, () => 7);
     registry.readGauges({ name: 'objects', help: 'Objects.', label: 'kind' }, () => new Map([['pods', 3]]));
+    const version = { name: 'version', help: 'Version.', label: 'value', constant: { hash: 'sha512' } };
+    registry.readGauges(version, () => new Map([['abc', 1]]));
     const gauges = registry.gauges({ name: 'open', help: 'Open.', labels: ['by'] });
     counters.of('A', 'x').add();
     counters.of('A', 'x').add();
@@ -34,6 +36,9 @@ describe('MetricRegistry', () => {
       '# HELP objects Objects.',
       '# TYPE objects gauge',
       'objects{kind="pods"} 3',
+      '# HELP version Version.',
+      '# TYPE version gauge',
+      'version{hash="sha512",value="abc"} 1',
       '# HELP open Open.',
       '# TYPE open gauge',
       'open{by="x"} 1',

@@ -19,6 +19,13 @@ export interface LabelledName extends MetricName {
   readonly labels: readonly string[];
 }
 
+/** As `MetricName`, of a metric that is told apart by the values of one label. */
+export interface ReadName extends MetricName {
+  readonly label: string;
+  /** Labels of all samples. */
+  readonly constant?: { readonly [label: string]: string };
+}
+
 /** What stands behind a metric's name, such as `{zone="."}` or `_sum`, and its number. */
 type Value = readonly [key: string, value: number];
 
@@ -201,11 +208,11 @@ export class MetricRegistry {
   }
 
   /** Gauges by the values of one label, asked for when they are written. */
-  readGauges(
-    { label, ...name }: MetricName & { readonly label: string },
-    read: () => ReadonlyMap<string, number>,
-  ): void {
-    this.#add(name, 'gauge', () => [...read()].map(([value, n]) => [`{${label}="${escapeLabel(value)}"}`, n]));
+  readGauges({ label, constant = {}, ...name }: ReadName, read: () => ReadonlyMap<string, number>): void {
+    const before = Object.entries(constant).map(([known, value]) => `${known}="${escapeLabel(value)}",`);
+    this.#add(name, 'gauge', () =>
+      [...read()].map(([value, n]) => [`{${before.join('')}${label}="${escapeLabel(value)}"}`, n]),
+    );
   }
 
   /** `bounds` in ascending order, in the unit of the name. */

@@ -34,7 +34,16 @@ export interface Exchange {
   readonly seconds: number;
 }
 
-const typeNames = new Map<number, string>(Object.entries(recordType).map(([name, type]) => [type, name]));
+const countedNames = new Set([
+  ...['A', 'AAAA', 'MX', 'SOA', 'CNAME', 'PTR', 'TXT', 'NS', 'SRV', 'HTTPS'],
+  ...['DS', 'DNSKEY', 'RRSIG', 'NSEC', 'NSEC3', 'IXFR', 'AXFR', 'ANY'],
+]);
+/** The types that are counted by their names; all others are one. */
+const countedTypes: ReadonlyMap<number, string> = new Map(
+  Object.entries(recordType)
+    .filter(([name]) => countedNames.has(name))
+    .map(([name, type]) => [type, name]),
+);
 
 /** 0.25 ms, doubled fifteen times. */
 const secondsBounds = Array.from({ length: 16 }, (_, i) => 0.00025 * 2 ** i);
@@ -109,7 +118,12 @@ export class DnsMetrics {
       help: 'Changed configurations that could not be used.',
     });
     registry.readGauges(
-      { name: 'coredns_reload_version_info', help: 'SHA-256 of the configuration followed.', label: 'value' },
+      {
+        name: 'coredns_reload_version_info',
+        help: 'Hash of the configuration followed.',
+        constant: { hash: 'sha512' },
+        label: 'value',
+      },
       () => new Map([[this.#configDigest, 1]]),
     );
     addProcessMetrics(registry);
@@ -146,7 +160,7 @@ export class DnsMetrics {
     this.#panics.add();
   }
 
-  /** Notes which configuration is followed. */
+  /** Notes which configuration is followed, by its SHA-512. */
   noteConfig(digest: string): void {
     this.#configDigest = digest;
   }
@@ -237,7 +251,7 @@ export class QueryMetrics {
   }
 
   #requestSamplesOf({ client, type }: Exchange): RequestSamples {
-    const known = typeNames.has(type) ? type : 0;
+    const known = countedTypes.has(type) ? type : 0;
     const key = (known << 2) | (client.transport === 'udp' ? 0 : 2) | (client.family === 'IPv4' ? 0 : 1);
     let samples = this.#requestSamples.get(key);
     if (samples === undefined) {
@@ -245,7 +259,7 @@ export class QueryMetrics {
       const { requests, dnssecRequests, requestSize, responseSize } = this.#families;
       const labels = [...this.#labels, client.transport] as const;
       samples = {
-        requests: requests.of(...labels, family, typeNames.get(known) ?? 'other'),
+        requests: requests.of(...labels, family, countedTypes.get(known) ?? 'other'),
         dnssecRequests: dnssecRequests.of(...this.#labels),
         requestSize: requestSize.of(...labels),
         responseSize: responseSize.of(...labels),

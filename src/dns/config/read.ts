@@ -22,7 +22,7 @@ export interface ReadConfig {
 export async function readDnsConfig(path: string): Promise<ReadConfig> {
   const marked = path.startsWith(corefileMark);
   const file = marked ? path.slice(corefileMark.length) : path;
-  const hash = createHash('sha256');
+  const hash = createHash('sha512');
   const read = (name: string) => {
     const text = readFileSync(name, 'utf8');
     hash.update(`${name}\0${text}\0`);

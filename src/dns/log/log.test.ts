@@ -9,6 +9,7 @@ import { type Asked, ask, rcodeOf } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
 import { name } from '../testing/objects.ts';
 import { rcode, recordType } from '../wire/constants.ts';
+import { rcodeName } from '../wire/mnemonics.ts';
 import { rootName } from '../wire/name.ts';
 import { ErrorLog } from './error-log.ts';
 import { logFormats, unknownReplacer } from './format.ts';
@@ -84,6 +85,14 @@ describe('QueryLog', () => {
     const rule: LogRule = { ...every, format: '{name}', classes };
     const lines = await linesOf([rule], hello, gone, empty, strange);
     expect(lines.map((line) => /^info ([a-z]+)/.exec(line)?.[1])).toEqual(names);
+  });
+
+  test('names types and codes as others do', async () => {
+    const rule: LogRule = { ...every, format: '{type} {rcode}' };
+    const asked = [65, 257, 65280].map((type) => ({ ...hello, type: `UNKNOWN_${type}` }));
+    const lines = await linesOf([rule], ...asked);
+    expect(lines).toEqual(['info HTTPS NOERROR', 'info CAA NOERROR', 'info TYPE65280 NOERROR']);
+    expect([9, 16, 12].map(rcodeName)).toEqual(['NOTAUTH', 'BADVERS', 'RCODE12']);
   });
 
   test('goes by the first rule that has the name in a zone, even if its classes leave the query out', async () => {

@@ -314,7 +314,8 @@ describe.skipIf(!hasIpv6)('over IPv6 (skipped where ::1 is not up)', () => {
   });
 });
 
-test('metrics count what was asked, and nothing was lost', () => {
+test('metrics count what was asked, and nothing was lost', async () => {
+  await overUdp([65, 65280, 13].map((type) => questionPacket({ ...hello, type: `UNKNOWN_${type}` })));
   const text = metrics.registry.text();
   const sum = (name: string) =>
     [...text.matchAll(new RegExp(`^${name}\\{[^}]*\\} (\\d+)$`, 'gm'))].reduce(
@@ -326,6 +327,8 @@ test('metrics count what was asked, and nothing was lost', () => {
   expect(text).toMatch(
     /coredns_dns_requests_total\{server="dns:\/\/:53",zone="\.",view="",proto="tcp",family="1",type="A"\} \d+/,
   );
+  expect(text).toMatch(/coredns_dns_requests_total\{[^}]*,type="HTTPS"\} 1\n/);
+  expect(text).toMatch(/coredns_dns_requests_total\{[^}]*,proto="udp",family="1",type="other"\} 2\n/);
 });
 
 function hasDig(): boolean {
