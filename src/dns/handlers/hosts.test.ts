@@ -139,6 +139,20 @@ describe('HostsFile', () => {
     expect(metrics.registry.text()).toMatch(/^coredns_hosts_entries 0$/m);
   });
 
+  test('reads a long list of names for one address a piece at a time, and answers with what fits', async () => {
+    const file = join(folder, 'unwanted');
+    await writeFile(file, Array.from({ length: 50_000 }, (_, i) => `0.0.0.0 n${i}.test\n`).join(''));
+    let turns = 0;
+    const timer = setInterval(() => turns++, 0);
+    const { answer } = await serving({ file });
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(10);
+    expect(await answer('n49999.test')).toEqual(['NOERROR', 'n49999.test A 0.0.0.0']);
+    const [code, ...names] = await answer('0.0.0.0.in-addr.arpa', 'PTR');
+    expect([code, names[0]]).toEqual(['NOERROR', '0.0.0.0.in-addr.arpa PTR n0.test']);
+    expect(names.length).toBeLessThan(50);
+  });
+
   test('serves its own lines where there is no file', async () => {
     for (const file of [join(folder, 'gone'), folder]) {
       const { answer } = await serving({ file, inline });

@@ -39,7 +39,7 @@ export class HostsHandler implements Handler {
     if (isReverse && settings.reverse) {
       const found = names.get(name);
       if (found !== undefined) {
-        this.#write(exchange, found.map(nameRdata));
+        this.#write(exchange, found, nameRdata);
         return true;
       }
     }
@@ -50,16 +50,19 @@ export class HostsHandler implements Handler {
       exchange.fail(rcode.SERVFAIL, 'hosts', 'the hosts file has no such name');
       return true;
     }
-    this.#write(exchange, this.#turned(known.filter((ip) => typeOf(ip) === query.type)).map(addressRdata));
+    this.#write(exchange, this.#turned(known.filter((ip) => typeOf(ip) === query.type)), addressRdata);
     return true;
   }
 
-  #write(exchange: Exchange, records: readonly Rdata[]): void {
+  #write<T>(exchange: Exchange, found: readonly T[], rdataOf: (one: T) => Rdata): void {
     const owner = exchange.begin();
     exchange.writer.setFlags(flag.AA);
     const { type } = exchange.query;
     const { ttl } = this.#options.settings;
-    for (const rdata of records) exchange.writer.record('answer', owner, { type, ttl, rdata });
+    for (const one of found) {
+      // An address may have more names than any message can hold.
+      if (exchange.writer.record('answer', owner, { type, ttl, rdata: rdataOf(one) }) === 0) break;
+    }
     exchange.finish(rcode.NOERROR, 'hosts');
   }
 

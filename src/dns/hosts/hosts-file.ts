@@ -1,8 +1,9 @@
 import { readFile, stat } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import type { Logger } from '../../component/log.ts';
 import type { HostsSettings } from '../config/types.ts';
 import type { HostsMetrics } from './hosts-metrics.ts';
-import { type HostsTable, parseHosts } from './hosts-table.ts';
+import { type HostsTable, parseHosts, readHosts } from './hosts-table.ts';
 
 /** What the names of a hosts file are kept with. */
 export interface HostsFileOptions {
@@ -64,7 +65,7 @@ export class HostsFile {
   }
 
   async #read(path: string): Promise<void> {
-    const { settings, metrics, log } = this.#options;
+    const { metrics, log } = this.#options;
     const found = await stat(path);
     // Reading from a pipe would wait for ever.
     if (!found.isFile()) throw new Error('it is not a file');
@@ -72,14 +73,24 @@ export class HostsFile {
     const seen = [mtimeMs, ctimeMs, ino, size].join(' ');
     if (seen === this.#seen) return;
     if (size > maxFileBytes) throw new Error(`it has ${size} octets, more than ${maxFileBytes}`);
-    const lines = (await readFile(path, 'latin1')).split('\n');
-    const table = parseHosts([...settings.inline, ...lines], settings.zones);
+    const table = await this.#parse((await readFile(path, 'latin1')).split('\n'));
     this.#seen = seen;
     if (this.#isClosed) return;
     metrics.addEntries(sizeOf(table) - sizeOf(this.#table));
     metrics.noteReload(mtimeMs / 1000);
     this.#table = table;
     log.info({ file: path, names: table.addresses.size }, 'hosts file read');
+  }
+
+  /** Queries are answered meanwhile. */
+  async #parse(lines: readonly string[]): Promise<HostsTable> {
+    const { inline, zones } = this.#options.settings;
+    const reading = readHosts([...inline, ...lines], zones);
+    for (;;) {
+      const { done, value } = reading.next();
+      if (done === true) return value;
+      await setImmediate();
+    }
   }
 }
 

@@ -13,32 +13,51 @@ export interface HostsTable {
 /** Pairs of name and address in one table: what is beyond is left out. */
 const maxPairs = 1_000_000;
 
+/** Lines that are read before others have their turn. */
+const linesAtOnce = 1_000;
+
 /**
  * Reads lines `ADDRESS NAME…`, with `#` before comments. As every resolver does, it passes over what is no address or
  * no name, and over names outside `zones`. An IPv6 address may have a zone behind `%`, which says nothing to others.
+ * Yields now and then, so that whoever has other things to do need not wait for the end of a long list.
  */
-export function parseHosts(lines: Iterable<string>, zones: readonly Name[]): HostsTable {
+export function* readHosts(lines: Iterable<string>, zones: readonly Name[]): Generator<void, HostsTable> {
   const addresses = new Map<Name, Ip[]>();
   const names = new Map<Name, Name[]>();
-  let pairs = 0;
+  // Lists of unwanted names lead a hundred thousand of them to one address: none of them is looked for among the others.
+  const pairs = new Set<string>();
+  let count = 0;
   for (const line of lines) {
+    if (++count % linesAtOnce === 0) yield;
     const [address = '', ...words] = line.replace(/#.*/s, '').trim().split(/\s+/);
     const ip = tryParseIp(address.replace(/%.*/s, ''));
     if (ip === undefined) continue;
+    const reverse = reverseName(ip);
     for (const word of words) {
       const name = parseName(word);
       if (name === undefined || !zones.some((zone) => isWithin(name, zone))) continue;
-      if (pairs === maxPairs) return { addresses, names };
-      pairs++;
-      addOnce(addresses, name, ip);
-      addOnce(names, reverseName(ip), name);
+      if (pairs.size === maxPairs) return { addresses, names };
+      const pair = `${ip} ${name}`;
+      if (pairs.has(pair)) continue;
+      pairs.add(pair);
+      add(addresses, name, ip);
+      add(names, reverse, name);
     }
   }
   return { addresses, names };
 }
 
-function addOnce<V>(map: Map<Name, V[]>, key: Name, value: V): void {
+/** As `readHosts`, to the end. */
+export function parseHosts(lines: Iterable<string>, zones: readonly Name[]): HostsTable {
+  const reading = readHosts(lines, zones);
+  for (;;) {
+    const { done, value } = reading.next();
+    if (done === true) return value;
+  }
+}
+
+function add<V>(map: Map<Name, V[]>, key: Name, value: V): void {
   const values = map.get(key);
   if (values === undefined) map.set(key, [value]);
-  else if (!values.includes(value)) values.push(value);
+  else values.push(value);
 }
