@@ -71,17 +71,15 @@ function pass(exchange: Exchange, forwarded: Forwarded, turn: number): void {
 }
 
 function writeMessage({ writer }: Exchange, { response, ttl }: ForwardedAnswer, turn: number): void {
-  const { answer, authority, additional, message, end } = response;
-  writer.sectionsOf(message, end, {
-    answer: answer.length,
-    authority: authority.length,
-    additional: additional.length,
-  });
-  if (writer.isTruncated) return;
-  for (const { owner, ownerAt } of answer) if (owner === response.question.name) writer.repeatCase(ownerAt);
+  const { answer, authority, additional, message } = response;
+  writer.recordsOf(message, { answer, authority, additional });
+  const isWritten = ({ dataEnd }: PlacedRecord) => dataEnd <= writer.offset;
+  for (const placed of answer)
+    if (placed.owner === response.question.name && isWritten(placed)) writer.repeatCase(placed.ownerAt);
   rotate(writer, response, turn);
   if (ttl === undefined) return;
-  for (const section of [answer, authority, additional]) for (const { ttlAt } of section) writer.overwrite(ttlAt, ttl);
+  for (const section of [answer, authority, additional])
+    for (const placed of section) if (isWritten(placed)) writer.overwrite(placed.ttlAt, ttl);
 }
 
 /** Whether a client wants to know that signatures were checked (RFC 6840 §5.8); others may stumble over a flag they do not know. */
@@ -103,7 +101,7 @@ function writeContinued({ writer }: Exchange, { response, ttl }: ForwardedAnswer
   }
 }
 
-/** Has the addresses of one name trade their places: their data are of one length. */
+/** Has the addresses of one name trade their places, also with those that did not fit: their data are of one length. */
 function rotate(writer: ReplyWriter, { answer, message, question }: Response, turn: number): void {
   if (question.type !== recordType.A && question.type !== recordType.AAAA) return;
   const addresses = answer.filter(({ type }) => type === question.type);
@@ -112,7 +110,8 @@ function rotate(writer: ReplyWriter, { answer, message, question }: Response, tu
   const isAlike = ({ owner, dataAt, dataEnd }: PlacedRecord) =>
     owner === first.owner && dataEnd - dataAt === first.dataEnd - first.dataAt;
   if (!addresses.every(isAlike)) return;
-  for (const [i, { dataAt }] of addresses.entries()) {
+  for (const [i, { dataAt, dataEnd }] of addresses.entries()) {
+    if (dataEnd > writer.offset) break;
     const from = addresses[(i + turn) % addresses.length] ?? first;
     writer.overwriteOctets(dataAt, message, { start: from.dataAt, end: from.dataEnd });
   }

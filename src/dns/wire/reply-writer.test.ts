@@ -2,12 +2,13 @@ import { decode, encode } from 'dns-packet';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
-import { lines } from '../testing/ask.ts';
+import { line, lines } from '../testing/ask.ts';
 import { name } from '../testing/objects.ts';
 import { recordType } from './constants.ts';
 import { parseQuery, type Query } from './query.ts';
 import { addressRdata, nameRdata, soaRdata, srvRdata, textRdata } from './rdata.ts';
 import { questionOffset, type RecordBody, ReplyWriter } from './reply-writer.ts';
+import { readResponse } from './response.ts';
 
 const packet = encode({ type: 'query', id: 3, questions: [{ name: 'Q.Example.com', type: 'A' }] });
 const query = parseQuery(packet) as Query;
@@ -73,6 +74,39 @@ describe('ReplyWriter', () => {
           const counts = [decoded.answers?.length ?? 0, decoded.authorities?.length ?? 0];
           const wanted = order.map((one) => all.filter(([where]) => where === one).length);
           expect(decoded.flag_tc).toBe(counts[0] !== wanted[0] || counts[1] !== wanted[1]);
+        },
+      ),
+    );
+  });
+
+  test('takes over as many records of another message as fit, the first ones', () => {
+    const record = fc.record({
+      name: fc.constantFrom('Q.Example.com', 'long.owner.name.example.org'),
+      data: fc.ipV4(),
+    });
+    const section = fc.array(
+      record.map((one) => ({ ...one, type: 'A' as const, ttl: 9 })),
+      { maxLength: 12 },
+    );
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 40, max: 900 }),
+        section,
+        section,
+        section,
+        (limit, answers, authorities, additionals) => {
+          const all = { answers, authorities, additionals };
+          const questions = [{ name: 'q.example.com', type: 'A' as const }];
+          const response = readResponse(encode({ type: 'response', questions, ...all })) ?? expect.fail();
+          const reply = written(limit, (writer) => writer.recordsOf(response.message, response));
+          expect(reply.length).toBeLessThanOrEqual(limit);
+          const { questions: asked, flag_tc, ...decoded } = decode(reply);
+          expect(asked).toMatchObject([{ name: 'Q.Example.com' }]);
+          const there = (['answers', 'authorities', 'additionals'] as const).flatMap((one) => decoded[one] ?? []);
+          expect(there.map(line)).toEqual(
+            [...answers, ...authorities, ...additionals].slice(0, there.length).map(line),
+          );
+          expect(flag_tc).toBe(there.length < answers.length + authorities.length);
         },
       ),
     );

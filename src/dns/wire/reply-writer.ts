@@ -11,7 +11,14 @@ export interface RecordBody {
 }
 
 /** The sections after the question, in their order on the wire. */
-export type Section = 'answer' | 'authority' | 'additional';
+const sections = ['answer', 'authority', 'additional'] as const;
+export type Section = (typeof sections)[number];
+
+/** A record where it stands in another message. */
+interface Placed {
+  /** Offset of what follows it. */
+  readonly dataEnd: number;
+}
 
 /** The size of the OPT record every answer to an EDNS query ends with. */
 const optLength = 11;
@@ -65,11 +72,6 @@ export class ReplyWriter {
     return this.#at;
   }
 
-  /** Whether something of the answer was left out for want of room. */
-  get isTruncated(): boolean {
-    return this.#full;
-  }
-
   /**
    * Adds a record. The owner is a name, or the offset of one that stands in the message already. Returns the offset of
    * its data, 0 if it did not fit.
@@ -96,17 +98,22 @@ export class ReplyWriter {
   }
 
   /**
-   * Takes over the records of another server's message to the same question, which end at `end`: copied as they stand,
-   * so that its compression pointers hold. Left out whole if they do not fit.
+   * Takes over records of another server's message to the same question, which follow each other from its question on:
+   * copied as they stand, so that its compression pointers hold. As many as fit, the first ones.
    */
-  sectionsOf(message: Buffer, end: number, counts: { readonly [S in Section]: number }): void {
-    if (end > this.#limit) {
-      this.#full = true;
-      return;
+  recordsOf(message: Buffer, records: { readonly [S in Section]: readonly Placed[] }): void {
+    const start = this.#at;
+    for (const section of sections) {
+      const all = records[section];
+      const beyond = all.findIndex(({ dataEnd }) => dataEnd > this.#limit);
+      const count = beyond < 0 ? all.length : beyond;
+      this.#counts[section] = count;
+      this.#at = all[count - 1]?.dataEnd ?? this.#at;
+      if (count === all.length) continue;
+      if (section !== 'additional') this.#full = true;
+      break;
     }
-    message.copy(this.#out, this.#at, this.#at, end);
-    this.#at = end;
-    Object.assign(this.#counts, counts);
+    message.copy(this.#out, start, start, this.#at);
   }
 
   /** Writes 32 bits over what stands at an offset: the life that is left to a record taken over. */

@@ -29,8 +29,6 @@ export interface Response {
   readonly authority: readonly PlacedRecord[];
   /** Without OPT, which is between that server and us, and without what comes after it. */
   readonly additional: readonly PlacedRecord[];
-  /** Where the last of these records ends. */
-  readonly end: number;
 }
 
 /**
@@ -64,7 +62,6 @@ export function readResponse(message: Buffer): Response | undefined {
     answer: answer.records,
     authority: authority.records,
     additional: kept,
-    end: kept.at(-1)?.dataEnd ?? authority.end,
   };
 }
 
