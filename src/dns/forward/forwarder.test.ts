@@ -215,8 +215,12 @@ describe('Forwarder', () => {
 
   test('passes the refusal on when all refuse', async () => {
     const upstream = await serverWith(() => ({ flags: 5 }));
-    const { responder } = forwarding([upstream.address]);
-    expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('REFUSED');
+    for (const upstreams of [[upstream.address], [upstream.address, upstream.address]]) {
+      const before = upstream.asked.length;
+      const { responder } = forwarding(upstreams);
+      expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('REFUSED');
+      expect(upstream.asked).toHaveLength(before + upstreams.length);
+    }
   });
 
   test('refuses at once when there is nobody to ask', async () => {

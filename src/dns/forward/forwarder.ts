@@ -169,8 +169,8 @@ export class Forwarder {
   async #askAll(question: Question): Promise<Response | undefined> {
     const deadline = performance.now() + this.#options.deadlineMs;
     let refusal: Response | undefined;
-    // A single upstream is asked twice: datagrams get lost.
     const order = this.#order();
+    // A single upstream that says nothing is asked twice: datagrams get lost.
     for (const upstream of order.length === 1 ? [...order, ...order] : order) {
       const timeout = Math.min(this.#options.timeoutMs, deadline - performance.now());
       if (timeout <= 0 || this.#isClosed) break;
@@ -178,6 +178,7 @@ export class Forwarder {
       if (response === undefined) continue;
       if (isGood(response)) return response;
       refusal = response;
+      if (order.length === 1) break;
     }
     return refusal;
   }
