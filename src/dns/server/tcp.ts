@@ -10,10 +10,12 @@ import { formatServerAddress, type ServerAddress } from '../forward/address.ts';
 import type { Client } from '../metrics.ts';
 import type { ServerTls } from '../tls-files.ts';
 import { headerLength } from '../wire/constants.ts';
+import { Places } from './places.ts';
 import type { Listener } from './udp.ts';
 
 /** Bounds of connections; times in milliseconds. */
 export interface TcpLimits {
+  /** Those of whom one has to go for the next who comes: see `Places`. */
   readonly connections: number;
   /** How long a client may take from one whole query to the next. A part of a query does not extend it. */
   readonly idleMs: number;
@@ -28,6 +30,8 @@ export const defaultTcpLimits: TcpLimits = { connections: 1000, idleMs: 10_000, 
 const maxUnread = 1 << 20;
 /** Octets of a query. One name, an OPT record with its options and a signature are far below. */
 const maxQuery = 4096;
+/** Sockets beyond the bound of connections: those of clients that shake hands, and of those that are just going. */
+const maxUnseated = 100;
 /** Time for the last answers when the server ends, in milliseconds. */
 const finishMs = 1000;
 
@@ -64,20 +68,20 @@ export async function listenTcp(
 /** Serves DNS at a socket that is bound, and listens; it is the listener's from now on. */
 export async function serveTcp(fd: number, ip: Ip, service: Service): Promise<StreamListener> {
   const family = familyOf(ip);
-  const connections = new Set<Connection>();
+  const connections = new Places<Connection>(service.limits.connections);
   const sockets = new Set<Socket>();
   const { server, secure } = serverOf(service, (socket) => {
     const { remoteAddress: from = '', remotePort = 0 } = socket;
     const client = { transport: 'tcp' as const, family, address: from, port: remotePort };
     const connection = new Connection(socket, client, service);
-    connections.add(connection);
-    socket.on('close', () => connections.delete(connection));
+    connections.enter(connection);
+    socket.on('close', () => connections.leave(connection));
   });
   server.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
   });
-  server.maxConnections = service.limits.connections;
+  server.maxConnections = service.limits.connections + maxUnseated;
   server.listen({ fd });
   await once(server, 'listening');
   server.on('error', (err) => service.log.warn({ err }, 'tcp socket'));
@@ -148,6 +152,19 @@ class Connection {
       this.#received = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk]);
       this.#takeQueries();
     });
+  }
+
+  get address(): string {
+    return this.#client.address;
+  }
+
+  /** Whether it is owed no answer; part of a query deserves none. */
+  get isIdle(): boolean {
+    return this.#waiting === 0;
+  }
+
+  cut(): void {
+    this.#socket.destroy();
   }
 
   /** Lets answers under way go out, for a short time, and takes no more queries. */
