@@ -189,8 +189,8 @@ export class Forwarder {
       const response = await upstream.ask(question, timeoutMs);
       this.#options.metrics.countAnswer(upstream.name, response.rcode, (performance.now() - started) / 1000);
       return response;
-    } catch (error) {
-      upstream.noteFailure(error);
+    } catch {
+      upstream.noteFailure();
       return undefined;
     }
   }

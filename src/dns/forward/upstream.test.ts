@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import { type DecodedPacket, encode } from 'dns-packet';
+import { pino } from 'pino';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
 import { DnsMetrics } from '../metrics.ts';
@@ -211,6 +212,26 @@ describe('Forwarder: policies and health', () => {
     expect(await code()).toBe(noerror);
     await expect.poll(() => queries.length, { timeout: 5_000 }).toBeGreaterThan(1);
     expect(queries[1]).toMatchObject({ flag_rd: true, questions: [{ name: '.', type: 'NS' }] });
+  });
+
+  test('tells of a server that is not there, not of one that has no answer to a question', async () => {
+    const told: string[] = [];
+    const log = pino({}, { write: (text) => void told.push((JSON.parse(text) as { msg: string }).msg) });
+    let isAway = false;
+    const other = await serverWith((query) =>
+      isAway || query.questions?.[0]?.name === 'hopeless.com' ? undefined : address(query, 'udp'),
+    );
+    const { code } = forwarding({ upstreams: [other.address], settings: { healthCheckMs: 10 }, timeoutMs: 50, log });
+    const checks = () => other.asked.filter(({ name }) => name === '.').length;
+    expect(await code('hopeless.com')).toBe(servfail);
+    await expect.poll(checks, { timeout: 5_000 }).toBeGreaterThan(0);
+    expect(await code('fine.com')).toBe(noerror);
+    expect(told).toEqual([]);
+    isAway = true;
+    expect(await code('gone.com')).toBe(servfail);
+    await expect.poll(() => told, { timeout: 10_000, interval: 1 }).toEqual(['upstream does not answer']);
+    isAway = false;
+    await expect.poll(() => told, { timeout: 10_000 }).toEqual(['upstream does not answer', 'upstream answers again']);
   });
 
   test('passes over who failed too many checks, and asks anyone when all did', async () => {

@@ -77,10 +77,9 @@ export class Upstream {
   }
 
   /** Notes that it did not answer: from now on it is asked by ourselves, until it does. */
-  noteFailure(error: unknown): void {
-    const { settings, log } = this.#options;
+  noteFailure(): void {
+    const { settings } = this.#options;
     if (this.#isChecked || this.#isClosed || settings.maxFails === 0) return;
-    log.warn({ upstream: this.name, err: error }, 'upstream failed');
     this.#isChecked = true;
     void this.#check();
   }
@@ -101,10 +100,12 @@ export class Upstream {
       // Any answer will do: it is about being there.
       await this.ask({ ...question, transport: 'udp' }, checkTimeoutMs);
       this.#isChecked = false;
+      if (this.#failedChecks > 0) log.info({ upstream: this.name }, 'upstream answers again');
       this.#failedChecks = 0;
-      log.info({ upstream: this.name }, 'upstream answers again');
-    } catch {
+    } catch (err) {
       if (this.#isClosed) return;
+      // Told of now and not before: a question without answer may well be due to servers that are asked for it in turn.
+      if (this.#failedChecks === 0) log.warn({ upstream: this.name, err }, 'upstream does not answer');
       this.#failedChecks++;
       metrics.countFailedCheck(this.name);
       this.#timer = setTimeout(() => void this.#check(), settings.healthCheckMs).unref();

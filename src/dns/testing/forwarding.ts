@@ -9,7 +9,7 @@ import { silent } from './servers.ts';
 
 /** For tests: a forwarder's parts. Its upstreams are asked in the order given, and are DNS in the clear unless they say. */
 export interface ForwardingParts
-  extends Partial<Pick<ForwarderOptions, 'tls' | 'timeoutMs' | 'deadlineMs' | 'maxInFlight'>> {
+  extends Partial<Pick<ForwarderOptions, 'tls' | 'timeoutMs' | 'deadlineMs' | 'maxInFlight' | 'log'>> {
   readonly upstreams: readonly (Omit<TargetServer, 'transport'> & Partial<TargetServer>)[];
   readonly settings?: Partial<ForwardSettings>;
   /** `false` for none. */
