@@ -49,7 +49,7 @@ export interface OpenBlock {
 
 /** Bounds of asking other servers. A client's own time-out is 5 s as a rule: an answer after that is for nobody. */
 const forwardBounds = { timeoutMs: 2_000, deadlineMs: 4_500, maxInFlight: 1_000 };
-const cacheBytes = 16 << 20;
+const cacheBytes = 32 << 20;
 /** When upstreams are probed for loops, in milliseconds after the start: some are not up when we are. */
 const probeTimes = [0, 2_000, 10_000, 30_000];
 

@@ -189,6 +189,14 @@ describe('AnswerCache', () => {
     );
   });
 
+  test('bounds what records take in memory, which is more than their octets', () => {
+    const many = answered(...Array.from({ length: 40 }, (_, i) => a('example.com', `192.0.2.${i}`)));
+    const cache = newCache({ bytes: 128 * many.message.length });
+    for (let i = 0; i < 32; i++) cache.keep(asking(`k${i}`), many);
+    expect(cache.size).toBeGreaterThan(5);
+    expect(cache.size).toBeLessThan(20);
+  });
+
   test('does not take one answer that fills a large part of it', () => {
     const cache = newCache({ bytes: 500 });
     cache.keep(question, answered(a('example.com', '192.0.2.1')));

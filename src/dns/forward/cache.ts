@@ -8,7 +8,7 @@ import { type Question, questionKey } from './question.ts';
 /** How a cache is made. */
 export interface CacheOptions {
   readonly settings: CacheSettings;
-  /** Octets of messages, all together. */
+  /** Octets of memory that answers take, all together. */
   readonly bytes: number;
   readonly metrics: CacheMetrics;
 }
@@ -190,9 +190,9 @@ class Store {
     const { capacity, bytes, metrics } = this.#options;
     this.drop(key);
     // One answer must not push out a large part of the others.
-    if (entry.response.message.length > bytes / 8) return;
+    if (octetsOf(entry) > bytes / 8) return;
     this.#entries.set(key, entry);
-    this.#bytes += entry.response.message.length;
+    this.#bytes += octetsOf(entry);
     metrics.addEntries(this.#kind, 1);
     for (const oldest of this.#entries.keys()) {
       if (this.#entries.size <= capacity && this.#bytes <= bytes) break;
@@ -205,13 +205,21 @@ class Store {
     const entry = this.#entries.get(key);
     if (entry === undefined) return;
     this.#entries.delete(key);
-    this.#bytes -= entry.response.message.length;
+    this.#bytes -= octetsOf(entry);
     this.#options.metrics.addEntries(this.#kind, -1);
   }
 
   clear(): void {
     for (const key of [...this.#entries.keys()]) this.drop(key);
   }
+}
+
+/** Measured; what is noted of a record is many times as large as the record. */
+const octetsOfRecord = 130;
+
+/** The memory that an answer takes, as it was read. */
+function octetsOf({ response: { message, answer, authority, additional } }: Entry): number {
+  return message.length + octetsOfRecord * (answer.length + authority.length + additional.length);
 }
 
 function isIn(name: Name, zones: readonly Name[]): boolean {
