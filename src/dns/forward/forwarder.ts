@@ -34,6 +34,14 @@ export interface ForwarderOptions {
   readonly log: Logger;
 }
 
+/** That nobody answered. */
+export interface ForwardFailure {
+  readonly kind: 'failure';
+  readonly rcode: number;
+  /** Why, for the operator. */
+  readonly problem: string;
+}
+
 /** Another server's answer, as it is to be passed on. */
 export interface ForwardedAnswer {
   readonly kind: 'answer';
@@ -44,7 +52,7 @@ export interface ForwardedAnswer {
 }
 
 /** What came of asking: an answer, or a response code of ours. */
-export type Forwarded = ForwardedAnswer | { readonly kind: 'failure'; readonly rcode: number };
+export type Forwarded = ForwardedAnswer | ForwardFailure;
 
 /**
  * Asks upstreams for names that are not the cluster's: one by the policy, then the others. Equal questions under way
@@ -150,14 +158,14 @@ export class Forwarder {
     const underWay = this.#inFlight.get(key);
     if (underWay !== undefined) return underWay;
     // REFUSED lets a client go to its next server at once; it is what it would get from a server without upstreams.
-    if (this.#upstreams.length === 0) return { kind: 'failure', rcode: rcode.REFUSED };
+    if (this.#upstreams.length === 0) return refused('there is nobody to ask');
     if (this.#inFlight.size >= maxInFlight) {
       metrics.countReject();
-      return { kind: 'failure', rcode: rcode.REFUSED };
+      return refused(`${maxInFlight} questions are under way`);
     }
     const answer = this.#askAll(question).then((response): Forwarded => {
       this.#inFlight.delete(key);
-      if (response === undefined) return { kind: 'failure', rcode: rcode.SERVFAIL };
+      if ('kind' in response) return response;
       const ttl = cache?.covers(question.name) === true ? cache.keep(question, response) : undefined;
       return { kind: 'answer', response, ttl, cached: false };
     });
@@ -165,33 +173,37 @@ export class Forwarder {
     return answer;
   }
 
-  /** The first answer that says something; failing that, the last that says no; `undefined` when nobody answered. */
-  async #askAll(question: Question): Promise<Response | undefined> {
+  /** The first answer that says something; failing that, the last that says no. */
+  async #askAll(question: Question): Promise<Response | ForwardFailure> {
     const deadline = performance.now() + this.#options.deadlineMs;
     let refusal: Response | undefined;
+    let problem = 'no upstream answered';
     const order = this.#order();
     // A single upstream that says nothing is asked twice: datagrams get lost.
     for (const upstream of order.length === 1 ? [...order, ...order] : order) {
       const timeout = Math.min(this.#options.timeoutMs, deadline - performance.now());
       if (timeout <= 0 || this.#isClosed) break;
       const response = await this.#askOne(upstream, question, timeout);
-      if (response === undefined) continue;
-      if (isGood(response)) return response;
-      refusal = response;
-      if (order.length === 1) break;
+      if (typeof response === 'string') problem = `no upstream answered, ${upstream.name} last: ${response}`;
+      else if (isGood(response)) return response;
+      else {
+        refusal = response;
+        if (order.length === 1) break;
+      }
     }
-    return refusal;
+    return refusal ?? { kind: 'failure', rcode: rcode.SERVFAIL, problem };
   }
 
-  async #askOne(upstream: Upstream, question: Question, timeoutMs: number): Promise<Response | undefined> {
+  /** The answer, or what went wrong. */
+  async #askOne(upstream: Upstream, question: Question, timeoutMs: number): Promise<Response | string> {
     const started = performance.now();
     try {
       const response = await upstream.ask(question, timeoutMs);
       this.#options.metrics.countAnswer(upstream.name, response.rcode, (performance.now() - started) / 1000);
       return response;
-    } catch {
+    } catch (error) {
       upstream.noteFailure();
-      return undefined;
+      return reasonOf(error);
     }
   }
 
@@ -219,6 +231,16 @@ export class Forwarder {
 function isProbe(name: Name): boolean {
   const hex = /^[\da-f]{16}$/;
   return [1, 18].every((at) => name.charCodeAt(at - 1) === 16 && hex.test(name.slice(at, at + 16)));
+}
+
+function refused(problem: string): ForwardFailure {
+  return { kind: 'failure', rcode: rcode.REFUSED, problem };
+}
+
+/** In the words of CoreDNS' logs, by which its users tell such errors together (`consolidate 5m ".* i/o timeout$"`). */
+function reasonOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  return 'code' in error && error.code === 'ECONNREFUSED' ? 'connection refused' : error.message;
 }
 
 function isGood({ rcode: code }: Response): boolean {

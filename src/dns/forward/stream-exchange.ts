@@ -138,7 +138,7 @@ class StreamConnection {
           reject(result);
         }
       };
-      const timer = setTimeout(() => end(new Error('no answer in time')), timeoutMs);
+      const timer = setTimeout(() => end(new Error('i/o timeout')), timeoutMs);
       this.#onEnd = end;
       this.#onMessage = (message) => {
         const response = readResponse(message);

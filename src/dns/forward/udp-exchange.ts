@@ -47,7 +47,7 @@ class ExchangeSocket {
     let id = randomId();
     while (this.#pending.has(id)) id = randomId();
     return new Promise<Response>((resolve, reject) => {
-      const timer = setTimeout(() => this.#end(id)?.reject(new Error('no answer in time')), timeoutMs);
+      const timer = setTimeout(() => this.#end(id)?.reject(new Error('i/o timeout')), timeoutMs);
       const pending = { question, resolve, reject, timer };
       this.#pending.set(id, pending);
       this.#connected.then(

@@ -45,16 +45,10 @@ export class ForwardHandler implements Handler {
   }
 }
 
-function problemOf(code: number): string {
-  return code === rcode.REFUSED
-    ? 'too many questions are under way, or there is nobody to ask'
-    : 'no upstream answered';
-}
-
 /** Passes another server's answer on; its addresses, from the one whose turn it is. */
 function pass(exchange: Exchange, forwarded: Forwarded, turn: number): void {
   if (forwarded.kind === 'failure') {
-    exchange.fail(forwarded.rcode, 'forward', problemOf(forwarded.rcode));
+    exchange.fail(forwarded.rcode, 'forward', forwarded.problem);
     return;
   }
   const owner = exchange.begin();

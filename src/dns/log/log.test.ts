@@ -1,13 +1,17 @@
 import { type DestinationStream, type Logger, pino } from 'pino';
 import { describe, expect, test, vi } from 'vitest';
+import { parseIp } from '../../net/ip.ts';
 import { Responder } from '../answer.ts';
 import type { LogRule } from '../config/types.ts';
+import { ForwardHandler } from '../handlers/forward.ts';
 import { KubernetesHandler } from '../handlers/kubernetes.ts';
 import { type Handler, inOrder } from '../handlers/order.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { type Asked, ask, rcodeOf } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
+import { newForwarder } from '../testing/forwarding.ts';
 import { name } from '../testing/objects.ts';
+import { otherServer } from '../testing/servers.ts';
 import { rcode, recordType } from '../wire/constants.ts';
 import { rcodeName } from '../wire/mnemonics.ts';
 import { rootName } from '../wire/name.ts';
@@ -121,6 +125,23 @@ describe('ErrorLog', () => {
     const handler = new KubernetesHandler({ zone: exampleZone(), isReady: () => false, loadbalance: false });
     await ask(responderWith([handler], undefined, new ErrorLog({ consolidate: [] }, log)), hello);
     expect(lines).toEqual(['error 2 hello-service.default.svc.cluster.local. A: the zone is not whole yet']);
+  });
+
+  test.each([
+    ['says nothing', 'i/o timeout'],
+    ['is not there', 'connection refused'],
+  ])('tells of an upstream that %s as CoreDNS does', async (what, reason) => {
+    const { log, lines } = logged();
+    const silent = await otherServer(() => undefined);
+    const nobody = { ip: parseIp('127.0.0.1'), port: 1 };
+    const forwarder = newForwarder({ upstreams: [what === 'says nothing' ? silent.address : nobody] });
+    const handler = new ForwardHandler({ from: rootName, except: [], forwarder, loadbalance: false });
+    await ask(responderWith([handler], undefined, new ErrorLog({ consolidate: [] }, log)), strange);
+    forwarder.close();
+    await silent.close();
+    expect(lines).toHaveLength(1);
+    expect(lines[0]).toMatch(/^error 2 example\.com\. A: no upstream answered, 127\.0\.0\.1:\d+ last: /);
+    expect(lines[0]?.endsWith(`: ${reason}`)).toBe(true);
   });
 
   test('tells those that fit a pattern together, at the end of its interval', () => {
