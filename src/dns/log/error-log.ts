@@ -53,7 +53,9 @@ export class ErrorLog {
     const count = this.#counts.get(rule)?.count ?? 0;
     this.#counts.delete(rule);
     const { pattern, intervalMs, level } = rule;
-    this.#log[level](`${count} errors like '${pattern.source}' occurred in last ${intervalMs / 1000}s`);
+    // As it was written: slashes are escaped by nobody but JavaScript.
+    const text = pattern.source.replaceAll('\\/', '/');
+    this.#log[level](`${count} errors like '${text}' occurred in last ${intervalMs / 1000}s`);
   }
 
   #hasRoom(): boolean {
