@@ -41,7 +41,7 @@ describe('parseControllersConfig', () => {
 
   test('parseControllersConfig reads pools of balancers’ addresses', () => {
     const pools = [
-      { name: 'a', addresses: ['192.0.2.0/30', 'fd00::1-fd00::2'] },
+      { name: 'a', addresses: ['192.0.2.0/30', 'fd00::1-fd00::2', '192.0.2.9'] },
       { name: 'b', addresses: ['198.51.100.1-198.51.100.9'], namespaces: ['x'], autoAssign: false },
     ];
     const { loadBalancer } = parseControllersConfig({ loadBalancer: { pools, isDefault: false } });
@@ -52,7 +52,11 @@ describe('parseControllersConfig', () => {
         {
           name: 'a',
           autoAssign: true,
-          ranges: [{ family: 'IPv4' }, { family: 'IPv6', first: (0xfd00n << 112n) | 1n }],
+          ranges: [
+            { family: 'IPv4' },
+            { family: 'IPv6', first: (0xfd00n << 112n) | 1n },
+            { first: 0xc000_0209n, last: 0xc000_0209n },
+          ],
         },
         { name: 'b', autoAssign: false, namespaces: ['x'] },
       ],
@@ -69,7 +73,10 @@ describe('parseControllersConfig', () => {
     [[pool('a', '192.0.2.0/24'), pool('b', '192.0.2.9-192.0.3.1')], /loadBalancer\.pools .*in pool a and in pool b/],
     [[pool('a', '192.0.2.1/32'), pool('a', '192.0.2.2/32')], /loadBalancer\.pools .*two pools a/],
     [[pool('a', '192.0.2.9-192.0.2.1')], /loadBalancer\.pools\[0\]\.addresses\[0\] .*no range/],
-    [[pool('a', '192.0.2.0/40')], /192\.0\.2\.0\/40/],
+    [[pool('a', '192.0.2.0/40')], /loadBalancer\.pools\[0\]\.addresses\[0\] "192\.0\.2\.0\/40" is not a block/],
+    [[pool('a', '192.0.2.300')], /loadBalancer\.pools\[0\]\.addresses\[0\] "192\.0\.2\.300" is not an IP address/],
+    [[pool('a', '126.0.0.1-128.0.0.1')], /addresses\[0\] .* is of 127\.0\.0\.0\/8/],
+    [[pool('a', 'ff02::1')], /addresses\[0\] .* is of ff00::\/8/],
     [[pool('a')], /loadBalancer\.pools\[0\]\.addresses is empty/],
   ])('parseControllersConfig refuses pools %j', (pools, message) => {
     expect(() => parseControllersConfig({ loadBalancer: { pools } })).toThrow(message);

@@ -8,13 +8,14 @@ import {
   readInteger,
   readList,
   readOneOf,
+  readParsed,
   readSome,
   readText,
 } from '../component/config-fields.ts';
 import { bits, type Cidr, parseCidr } from '../net/cidr.ts';
 import type { IpFamily } from '../net/ip.ts';
 import type { LoadBalancerSettings } from './loadbalancer/controller.ts';
-import { type AddressPool, type AddressRange, overlapping, parseRange } from './loadbalancer/pools.ts';
+import { type AddressPool, type AddressRange, overlapping, parseRange, unreachableIn } from './loadbalancer/pools.ts';
 import type { PodNetwork } from './nodes/pod-cidr.ts';
 
 /** The controllers by the names that Kubernetes has for them. */
@@ -131,9 +132,15 @@ function readSelector(at: ConfigValue): LabelMatcher {
 }
 
 function readRange(at: ConfigValue): AddressRange {
-  const range = parseRange(readText(at));
-  if (range !== undefined) return range;
-  throw at.error('is no range of addresses', 'write the lower address, a dash and the higher one of the same family');
+  const range = readParsed(parseRange)(at);
+  if (range === undefined)
+    throw at.valueError(
+      'is no range of addresses',
+      'write the lower address, a dash and the higher one of the same family',
+    );
+  const block = unreachableIn(range);
+  if (block === undefined) return range;
+  throw at.valueError(`is of ${block}, where nobody is reached`, 'give addresses of the network that the nodes are on');
 }
 
 function readCidrs(at: ConfigValue): Cidr[] {

@@ -21,14 +21,14 @@ export interface AddressPool {
 }
 
 /**
- * Reads a block, `192.168.102.0/24`, or two addresses with a dash between them. Of a block of IPv4 the first and the last
+ * Reads an address, two with a dash between them, or a block, `192.168.102.0/24`. Of a block of IPv4 the first and the last
  * address are left out: hosts on the link have other uses for them.
  * @throws SignalboxError `INVALID_CIDR`, `INVALID_ADDRESS`
  */
 export function parseRange(text: string): AddressRange | undefined {
-  const [from = '', to, ...more] = text.split('-').map((part) => part.trim());
+  const [from = '', to = from, ...more] = text.split('-').map((part) => part.trim());
   if (more.length > 0) return undefined;
-  if (to !== undefined) {
+  if (to !== from || !from.includes('/')) {
     const [first, last] = [parseIp(from), parseIp(to)];
     const range = { family: familyOf(first), first: ipToBigInt(first), last: ipToBigInt(last) };
     return familyOf(last) === range.family && range.first <= range.last ? range : undefined;
@@ -40,13 +40,30 @@ export function parseRange(text: string): AddressRange | undefined {
   return { family: block.family, first: hasEnds ? first + 1n : first, last: hasEnds ? last - 1n : last };
 }
 
+/** Blocks whose addresses no host is reached at from elsewhere. */
+const unreachable = [
+  ...['0.0.0.0/8', '127.0.0.0/8', '169.254.0.0/16', '224.0.0.0/3'],
+  ...['::/127', 'fe80::/10', 'ff00::/8'],
+].map((text) => {
+  const block = parseCidr(text);
+  const first = ipToBigInt(block.base);
+  return { text, family: block.family, first, last: first + cidrSize(block) - 1n };
+});
+
+/** The first of the blocks that the range touches whose addresses no host is reached at from elsewhere. */
+export function unreachableIn(range: AddressRange): string | undefined {
+  return unreachable.find((block) => meet(block, range))?.text;
+}
+
+function meet(one: AddressRange, other: AddressRange): boolean {
+  return one.family === other.family && other.first <= one.last && one.first <= other.last;
+}
+
 /** Two pools that have an address in common, by their names. */
 export function overlapping(pools: readonly AddressPool[]): readonly [string, string] | undefined {
   const all = pools.flatMap(({ name, ranges }) => ranges.map((range) => ({ name, ...range })));
   for (const [i, one] of all.entries()) {
-    const other = all
-      .slice(i + 1)
-      .find((each) => each.family === one.family && each.first <= one.last && one.first <= each.last);
+    const other = all.slice(i + 1).find((each) => meet(one, each));
     if (other !== undefined) return [one.name, other.name];
   }
   return undefined;
