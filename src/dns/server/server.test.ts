@@ -38,8 +38,8 @@ beforeAll(async () => {
   });
   forwarder = newForwarder({
     upstreams: [upstream.address],
-    timeoutMs: 250,
-    deadlineMs: 500,
+    timeoutMs: 550,
+    deadlineMs: 600,
     maxInFlight: 100,
     metrics,
   });
