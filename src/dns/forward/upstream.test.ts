@@ -84,12 +84,19 @@ describe('Upstream: transports', () => {
     ['silent', () => undefined],
     ['too small for the answer', cut],
   ])('gives a server that is slow over TCP all the time there is, where UDP is %s', async (_what, overUdp: Reply) => {
+    let hurry: () => void = () => undefined;
+    const asked = new Promise<void>((resolve) => {
+      hurry = resolve;
+    });
     const other = await serverWith(async (query, transport) => {
-      if (transport === 'udp') return overUdp(query, transport);
-      await new Promise((resolve) => setTimeout(resolve, 600));
+      if (transport === 'udp') {
+        hurry();
+        return overUdp(query, transport);
+      }
+      await asked;
       return address(query, transport);
     });
-    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 1_000, deadlineMs: 1_000 });
+    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 1_400, deadlineMs: 1_400 });
     expect(await code('example.com', { transport: 'tcp' })).toBe(noerror);
     expect(other.asked.map((each) => each.transport)).toEqual(['tcp', 'udp']);
   });
