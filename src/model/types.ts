@@ -43,6 +43,8 @@ export interface NodeFacts {
   readonly nodePortAddresses: readonly Ip[];
   /** Families in which those are all addresses the node has now, and shall be all that it may have later. */
   readonly nodePortsEverywhere: readonly IpFamily[];
+  /** Addresses by which the cluster's other nodes are known; only where the mode has to leave these to them. */
+  readonly peerAddresses?: readonly Ip[];
   /** Which traffic comes from Pods of the cluster. */
   readonly localTraffic: LocalTraffic;
 }

@@ -1,4 +1,5 @@
 import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
+import type { Ip } from '../net/ip.ts';
 
 /** Who is told of the objects that concern one node's proxy. `undefined`: the object is gone. */
 export interface EventSink {
@@ -6,6 +7,8 @@ export interface EventSink {
   endpointSlice(key: string, slice: EndpointSlice | undefined): void;
   /** The node's own object. */
   node(node: Node | undefined): void;
+  /** Addresses of another node, where the source follows all of them. */
+  peer(name: string, addresses: readonly Ip[] | undefined): void;
 }
 
 /** Events on their way. */

@@ -5,6 +5,7 @@ import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import type { EventSink, EventSource } from './events.ts';
+import { nodeAddresses } from './node-facts.ts';
 
 /** Leaves out what no rule comes from: headless Services, and those that another proxy serves (KEP-2447). */
 const labelSelector = `!${headlessLabel},!${serviceProxyNameLabel}`;
@@ -13,16 +14,18 @@ const labelSelector = `!${headlessLabel},!${serviceProxyNameLabel}`;
 export interface InformerEventsOptions {
   readonly client: ApiClient;
   readonly nodeName: string;
+  /** Whether the addresses of other nodes are told, too; the objects of all nodes are followed then. */
+  readonly followsPeers: boolean;
   readonly log: Logger;
 }
 
 /** Hears of objects by list and watch of a Kubernetes API. */
-export function informerEvents({ client, nodeName, log }: InformerEventsOptions): InformerEvents {
+export function informerEvents(options: InformerEventsOptions): InformerEvents {
   let known: Informer<'services'> | undefined;
   return {
     serviceUid: (service) => known?.store.get(service)?.metadata.uid,
     follow: (sink) => {
-      const { services, informers } = startInformers({ client, nodeName, log }, sink);
+      const { services, informers } = startInformers(options, sink);
       known = services;
       return {
         synced: Promise.all(informers.map(({ synced }) => synced)).then(() => {}),
@@ -41,7 +44,8 @@ interface InformerEvents {
   readonly serviceUid: (service: string) => string | undefined;
 }
 
-function startInformers({ client, nodeName, log }: InformerEventsOptions, sink: EventSink) {
+function startInformers(options: InformerEventsOptions, sink: EventSink) {
+  const { client, log } = options;
   // Objects are told where the informer asks what to keep of them, so that nobody keeps more than a name and a
   // version: with 50,000 Services the objects would be most of the process.
   const services = createInformer(client, 'services', {
@@ -60,18 +64,34 @@ function startInformers({ client, nodeName, log }: InformerEventsOptions, sink: 
       return { metadata: identity(slice), addressType: slice.addressType };
     },
   });
-  const nodes = createInformer(client, 'nodes', { fieldSelector: `metadata.name=${nodeName}`, log });
+  const nodes = followNodes(options, sink);
   services.onChange(({ key, current }) => {
     if (current === undefined) sink.service(key, undefined);
   });
   slices.onChange(({ key, current }) => {
     if (current === undefined) sink.endpointSlice(key, undefined);
   });
-  nodes.onChange(({ current }) => sink.node(current));
   return { services, informers: [services, slices, nodes] };
 }
 
-type Followed = Stored<ResourceTypes['services' | 'endpointSlices']>;
+/** Of other nodes than this one, only the addresses are kept. */
+function followNodes({ client, nodeName, followsPeers, log }: InformerEventsOptions, sink: EventSink) {
+  const nodes = createInformer(client, 'nodes', {
+    ...(followsPeers ? {} : { fieldSelector: `metadata.name=${nodeName}` }),
+    log,
+    keep: (node) =>
+      node.metadata.name === nodeName
+        ? node
+        : { metadata: identity(node), status: { addresses: node.status?.addresses ?? [] } },
+  });
+  nodes.onChange(({ key, current }) => {
+    if (key === nodeName) sink.node(current);
+    else sink.peer(key, current && nodeAddresses(current));
+  });
+  return nodes;
+}
+
+type Followed = Stored<ResourceTypes['services' | 'endpointSlices' | 'nodes']>;
 
 function identity({ metadata }: Followed): Followed['metadata'] {
   const { name, namespace = '', uid, resourceVersion } = metadata;

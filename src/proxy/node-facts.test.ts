@@ -20,7 +20,7 @@ const node: Node = {
 const interfaceAddresses = () =>
   ['127.0.0.1', '192.168.101.3', '192.168.102.3', '10.244.1.1', '192.168.101.3'].map(parseIp);
 const facts = (config: object, of: Node | undefined = node) =>
-  nodeFacts({ name: 'node-1', node: of, interfaceAddresses }, parseProxyConfig(config));
+  nodeFacts({ name: 'node-1', node: of, peers: [], interfaceAddresses }, parseProxyConfig(config));
 
 describe('nodeFacts', () => {
   it('serves node ports on one address a family: internal before external', () => {
@@ -74,9 +74,15 @@ describe('nodeFacts', () => {
     });
   });
 
+  it('knows the addresses of other nodes, where they are told', () => {
+    const peers = [parseIp('192.168.101.4')];
+    const sources = { name: 'node-1', node: undefined, peers, interfaceAddresses };
+    expect(nodeFacts(sources, parseProxyConfig({ mode: 'ipvs' })).peerAddresses).toEqual(peers);
+  });
+
   it('goes on without a Node object', () => {
     const none = nodeFacts(
-      { name: 'node-1', node: undefined, interfaceAddresses },
+      { name: 'node-1', node: undefined, peers: [], interfaceAddresses },
       parseProxyConfig({ detectLocalMode: 'NodeCIDR' }),
     );
     expect(none).toEqual({

@@ -10,6 +10,8 @@ export interface NodeSources {
   readonly name: string;
   /** The node's own object; `undefined` as long as nobody has made it. */
   readonly node: Node | undefined;
+  /** Addresses of the cluster's other nodes, where they are followed. */
+  readonly peers: readonly Ip[];
   /** Addresses of the node's devices; asked for only when the configuration names blocks for node ports. */
   readonly interfaceAddresses: () => readonly Ip[];
 }
@@ -25,6 +27,7 @@ export function nodeFacts(sources: NodeSources, config: ProxyConfig): NodeFacts 
     addresses: primaryAddresses(sources.node, config.bindAddress),
     nodePortAddresses: nodePortAddresses(sources, config),
     nodePortsEverywhere: families.filter((family) => takesAll(config.nodePortAddresses, family)),
+    ...(sources.peers.length === 0 ? {} : { peerAddresses: sources.peers }),
     localTraffic: localTraffic(sources.node, config.localSources),
   };
 }
@@ -68,21 +71,21 @@ function servesLoopback({ mode, iptables }: ProxyConfig, ip: Ip): boolean {
   return mode === 'iptables' && iptables.localhostNodePorts && familyOf(ip) === 'IPv4';
 }
 
+/** Every address that the Node object has, in the order of their kinds: internal ones first. */
+export function nodeAddresses(node: Node | undefined): Ip[] {
+  const all = node?.status?.addresses ?? [];
+  return ['InternalIP', 'ExternalIP'].flatMap((kind) =>
+    all.filter(({ type }) => type === kind).flatMap(({ address }) => tryParseIp(address) ?? []),
+  );
+}
+
 /**
  * One address of each family: the first internal address of the Node object, else its first external one. What the
  * user set in their place counts for its family.
  */
 function primaryAddresses(node: Node | undefined, bindAddress: Ip | undefined): Ip[] {
-  const ofType = (type: string) =>
-    (node?.status?.addresses ?? [])
-      .filter((address) => address.type === type)
-      .flatMap((a) => tryParseIp(a.address) ?? []);
   const byFamily = new Map<IpFamily, Ip>();
-  for (const ip of [
-    ...(bindAddress === undefined ? [] : [bindAddress]),
-    ...ofType('InternalIP'),
-    ...ofType('ExternalIP'),
-  ]) {
+  for (const ip of [...(bindAddress === undefined ? [] : [bindAddress]), ...nodeAddresses(node)]) {
     if (!byFamily.has(familyOf(ip))) byFamily.set(familyOf(ip), ip);
   }
   return [...byFamily.values()];

@@ -53,6 +53,10 @@ export class NodeProxy implements EventSink {
   /** By slice, when the change happened that is on its way to the kernel; milliseconds since the epoch. */
   readonly #waiting = new Map<string, number>();
   #node: Node | undefined;
+  readonly #peers = new Map<string, readonly Ip[]>();
+  /** All addresses of `#peers`. */
+  #peerAddresses: readonly Ip[] = [];
+  #peersChanged = false;
   #syncedNode: NodeFacts | undefined;
   /** The node whose health checks are answered as they are now; none when they have changed. */
   #healthChecksOf: NodeFacts | undefined;
@@ -98,6 +102,14 @@ export class NodeProxy implements EventSink {
     this.#node = node;
     if (this.#begun) this.#tellIfUnknown();
     if (!sameValue(this.#nodeFacts(), this.#model.node)) this.#request();
+  }
+
+  peer(name: string, addresses: readonly Ip[] | undefined): void {
+    if (sameValue(this.#peers.get(name), addresses)) return;
+    if (addresses === undefined) this.#peers.delete(name);
+    else this.#peers.set(name, addresses);
+    this.#peersChanged = true;
+    this.#request();
   }
 
   /**
@@ -311,7 +323,9 @@ export class NodeProxy implements EventSink {
 
   #nodeFacts(): NodeFacts {
     const { nodeName: name, config, interfaceAddresses } = this.#options;
-    return nodeFacts({ name, node: this.#node, interfaceAddresses }, config);
+    if (this.#peersChanged) this.#peerAddresses = [...this.#peers.values()].flat();
+    this.#peersChanged = false;
+    return nodeFacts({ name, node: this.#node, peers: this.#peerAddresses, interfaceAddresses }, config);
   }
 }
 

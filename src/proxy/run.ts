@@ -41,7 +41,7 @@ export async function runProxy(
   const kernel = await openNodeKernel(config, log);
   applyNodeSettings(config, log);
   const client = connectApi(api, { config, metrics, log });
-  const source = informerEvents({ client, nodeName, log });
+  const source = informerEvents({ client, nodeName, followsPeers: config.mode === 'ipvs', log });
   const events = new ProxyEvents({
     recorder: createEventRecorder(client, { component: 'kube-proxy', host: nodeName, log }),
     nodeName,

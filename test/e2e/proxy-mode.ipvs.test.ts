@@ -82,6 +82,31 @@ test('signalbox speaker answers for what the node has on its dummy device, and t
   );
 });
 
+const named = `
+apiVersion: v1
+kind: Node
+metadata: {name: other}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: named}
+spec: {selector: {app: hello}, externalIPs: [192.0.2.77], ports: [{port: 80, targetPort: 8080}]}
+`;
+
+test('signalbox proxy leaves the address of another node to it, though a Service names it', {
+  timeout: 120_000,
+}, async () => {
+  const isBound = async () => (await onNode('ip -o address show dev kube-ipvs0')).includes(' 192.0.2.77/32 ');
+  await box.kubectlMust('apply', '-f', box.manifest('named.yaml', named));
+  await eventually('the address on the device', async () => (await isBound()) || undefined);
+  const addresses = { addresses: [{ type: 'InternalIP', address: '192.0.2.77' }] };
+  const patch = JSON.stringify({ status: addresses });
+  await box.kubectlMust('patch', 'node', 'other', '--subresource=status', '--type=merge', '-p', patch);
+  await eventually('the address off the device', async () => !(await isBound()) || undefined);
+  expect(await onNode('ipvsadm -Sn')).toContain('-A -t 192.0.2.77:80 ');
+  await box.kubectlMust('delete', 'node/other', 'service/named');
+});
+
 test('proxy-mode goes from ipvs and comes back to it, no new connection fails, and nothing stays', {
   timeout: 300_000,
 }, async () => {

@@ -376,8 +376,8 @@ async function serveNames(account: string, lines: string[]): Promise<{ server: D
 /** What of the proxy asks the API. */
 async function followAsProxy(client: ApiClient, met: () => Promise<unknown>): Promise<void> {
   const log = pino({ level: 'silent' });
-  const source = informerEvents({ client, nodeName: 'node-1', log });
-  const sink = { service: () => {}, endpointSlice: () => {}, node: () => {} };
+  const source = informerEvents({ client, nodeName: 'node-1', followsPeers: true, log });
+  const sink = { service: () => {}, endpointSlice: () => {}, node: () => {}, peer: () => {} };
   const stream = source.follow(sink);
   // It is stopped before.
   stream.synced.catch(() => {});

@@ -19,7 +19,7 @@ export function compileProgram(
   family: IpFamily,
   { scheduler, masqueradeBit }: ProgramSettings = { scheduler: 'rr', masqueradeBit: 14 },
 ): IpvsProgram {
-  const own = new Set([...node.addresses, ...node.nodePortAddresses]);
+  const withheld = new Set([...node.addresses, ...node.nodePortAddresses, ...(node.peerAddresses ?? [])]);
   const numbers = new Map<string, number>();
   const insideNumber = ({ protocol, ip, port }: InsideKey): number => {
     const key = `${protocol} ${ip} ${port}`;
@@ -30,7 +30,7 @@ export function compileProgram(
   const resources = new Map<string, Resource>();
   for (const port of servicePorts.values()) {
     for (const resource of compileServicePort(port, { scheduler, insideNumber })) {
-      if (resourceFamily(resource) === family && !isWithheld(resource, own))
+      if (resourceFamily(resource) === family && !isWithheld(resource, withheld))
         resources.set(resourceKey(resource), resource);
     }
   }
@@ -53,12 +53,13 @@ function resourceFamily(resource: Resource): IpFamily {
 }
 
 /**
- * Whether a resource is to stay out of the kernel: an address of the node's own is not put on the dummy device, nor
- * among the addresses at which nothing but Services is to be met, or the node would not be reached by it any more.
+ * Whether a resource is to stay out of the kernel: an address of this node's own, or of another's, is not put on the
+ * dummy device, nor among the addresses at which nothing but Services is to be met. This node would not be reached by
+ * it any more, nor that one from here.
  */
-export function isWithheld(resource: Resource, own: ReadonlySet<Ip>): boolean {
-  if (resource.kind === 'address') return own.has(resource.ip);
+export function isWithheld(resource: Resource, nodes: ReadonlySet<Ip>): boolean {
+  if (resource.kind === 'address') return nodes.has(resource.ip);
   if (resource.kind !== 'entry') return false;
   const { ip } = resource.entry;
-  return ip !== undefined && own.has(ip) && resource.set.name === setNameIn('KUBE-IPVS-IPS', familyOf(ip));
+  return ip !== undefined && nodes.has(ip) && resource.set.name === setNameIn('KUBE-IPVS-IPS', familyOf(ip));
 }

@@ -96,6 +96,7 @@ export class IpvsBackend implements Backend {
     for (const family of families) {
       if (isOfNode(family, node) || isOfServices(family, updates)) this.#prepareFamily(family);
     }
+    this.#table.setPeers(node.peerAddresses ?? []);
     const result = this.#table.sync(addressesOf(node), updates, healthChecks);
     // Last: they take the Services from the mode that was before.
     for (const family of this.#prepared) await this.#rules.get(family)?.write(node);

@@ -184,6 +184,24 @@ describe('ServiceTable', () => {
     expect(bed.entries.join()).not.toContain('KUBE-IPVS-IPS');
   });
 
+  test('an address of another node is left to it, whether it is so before or becomes so later', () => {
+    const bed = new Bed();
+    bed.table.setPeers([external]);
+    const wanted = port({ kind: 'external-ip', ip: external, masquerade: 'always' });
+    // The node whose address it is tells of it.
+    expect(bed.sync(wanted).notices).toBeUndefined();
+    expect(bed.addresses.list().size).toBe(0);
+    expect(bed.ipvs.dump()).toContain('-A -t 203.0.113.7:80');
+    bed.table.setPeers([]);
+    bed.sync();
+    expect([...bed.addresses.list()]).toEqual([external]);
+    expect(bed.entries.join()).toContain('KUBE-IPVS-IPS');
+    bed.table.setPeers([external]);
+    bed.sync();
+    expect(bed.addresses.list().size).toBe(0);
+    expect(bed.entries.join()).not.toContain('KUBE-IPVS-IPS');
+  });
+
   test('an address that the model says is the node’s is not bound either', () => {
     const bed = new Bed();
     const wanted = port({ kind: 'load-balancer-ip', ip: external, masquerade: 'always' });

@@ -48,6 +48,10 @@ export class ServiceTable {
   readonly #healthChecked = new Map<string, { readonly port: number; readonly families: number }>();
   /** Addresses of the node's own, which are not put on the dummy device. */
   #own: ReadonlySet<Ip> = new Set();
+  /** Addresses of other nodes, which are not put there either. */
+  #peers: ReadonlySet<Ip> = new Set();
+  /** Keys that the next sync looks at, whatever else has changed. */
+  readonly #reviewed = new Set<string>();
   /** Whether the kernel is known to have what `#present` says; not before the first sync, nor after a failure. */
   #certain = false;
   /** Service ports whose users have been told, by Service port and address. */
@@ -69,6 +73,13 @@ export class ServiceTable {
     );
     if (refusal !== undefined) throw refusal.error;
     this.#families.add(family);
+  }
+
+  /** From the next sync on these addresses are left to other nodes: with them on the device, none is reached from here. */
+  setPeers(addresses: readonly Ip[]): void {
+    const peers = new Set(addresses);
+    for (const key of addressKeys(differing(this.#peers, peers))) this.#reviewed.add(key);
+    this.#peers = peers;
   }
 
   /** Whether real servers are left that end their connections. */
@@ -95,7 +106,7 @@ export class ServiceTable {
   ): SyncResult {
     const keys = this.#replaceHealthChecks(healthChecks);
     if (!this.#certain) return this.compare(nodeAddresses, updates);
-    for (const key of this.#replace(updates)) keys.add(key);
+    for (const key of [...this.#replace(updates), ...this.#reviewed]) keys.add(key);
     if (this.#bindsAddress(keys) || nodeAddresses.some((ip) => !this.#own.has(ip)))
       for (const key of this.#readOwn(nodeAddresses)) keys.add(key);
     return this.#apply(keys);
@@ -193,15 +204,16 @@ export class ServiceTable {
   /** Reads which addresses are the node's own. Gives the keys that this concerns. */
   #readOwn(nodeAddresses: readonly Ip[]): string[] {
     const own = new Set([...nodeAddresses, ...this.#kernel.addresses.others()]);
-    const different = [...own].filter((ip) => !this.#own.has(ip)).concat([...this.#own].filter((ip) => !own.has(ip)));
+    const different = differing(this.#own, own);
     this.#own = own;
-    return different.flatMap((ip) => [ip, entryKey('KUBE-IPVS-IPS', ip)]);
+    return addressKeys(different);
   }
 
   /** What is to be in the kernel under a key. */
   #wanted(key: string): Resource | undefined {
     const resource = this.#store.get(key);
-    return resource === undefined || isWithheld(resource, this.#own) ? undefined : resource;
+    if (resource === undefined) return undefined;
+    return isWithheld(resource, this.#own) || isWithheld(resource, this.#peers) ? undefined : resource;
   }
 
   #apply(keys: ReadonlySet<string>): SyncResult {
@@ -211,6 +223,7 @@ export class ServiceTable {
     const refused = work.run(this.#kernel);
     for (const change of work.changes) this.#note(change, refused);
     this.#certain = refused.size === 0;
+    this.#reviewed.clear();
     const notices = this.#noticesAbout(keys);
     return { refused: this.#byOwner(refused), ...(notices.length === 0 ? {} : { notices }) };
   }
@@ -292,6 +305,15 @@ const words: { readonly [K in Resource['kind']]: string } = {
   entry: 'entries of ipsets',
   address: 'addresses of kube-ipvs0',
 };
+
+function differing(before: ReadonlySet<Ip>, now: ReadonlySet<Ip>): Ip[] {
+  return [...[...now].filter((ip) => !before.has(ip)), ...[...before].filter((ip) => !now.has(ip))];
+}
+
+/** Where it counts whether an address is withheld. */
+function addressKeys(addresses: readonly Ip[]): string[] {
+  return addresses.flatMap((ip) => [ip, entryKey('KUBE-IPVS-IPS', ip)]);
+}
 
 function entryKey(name: SetName, ip: Ip): string {
   return `${setNameIn(name, familyOf(ip))} ${printEntryKey({ ip })}`;
