@@ -23,6 +23,7 @@ import { bindPod } from './subresources/binding.ts';
 import { evictionBodyType, evictPod } from './subresources/eviction.ts';
 import { readScale, scaleBodyType, scaleFace, scaleOf, scaleOfStored, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
+import { openWatchAnswer } from './watch-answer.ts';
 import { WatchStream } from './watch-stream.ts';
 import { readDryRun, readForce, readWriter } from './write-options.ts';
 
@@ -146,8 +147,10 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
   if (revision === undefined) await cache.waitUntilFresh();
   else await cache.waitUntil(revision);
   const after = startsWithState(query, revision) ? undefined : (revision ?? cache.revision);
+  const answer = await openWatchAnswer(request);
+  if (answer === streamed) return streamed;
   await new WatchStream(
-    request.response,
+    answer,
     { all: cache, resource: registry.cache },
     {
       view,

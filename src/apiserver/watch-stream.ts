@@ -1,4 +1,4 @@
-import type { ServerResponse } from 'node:http';
+import type { Writable } from 'node:stream';
 import type { CacheEvent, ResourceCache } from './resource-cache.ts';
 import { expired, type StatusError } from './status.ts';
 import type { StoredObject } from './stored-object.ts';
@@ -24,7 +24,7 @@ export interface WatchRequest {
 
 /** Sends a watcher its events until its time is over, it leaves, or the server stops. */
 export class WatchStream {
-  readonly #response: ServerResponse;
+  readonly #answer: Writable;
   readonly #cache: ResourceCache;
   readonly #watchCache: WatchCache;
   readonly #request: WatchRequest;
@@ -33,8 +33,9 @@ export class WatchStream {
   #stopListening: () => void = () => {};
   #ended = false;
 
-  constructor(response: ServerResponse, caches: { all: WatchCache; resource: ResourceCache }, request: WatchRequest) {
-    this.#response = response;
+  /** To `answer` each write is one event. */
+  constructor(answer: Writable, caches: { all: WatchCache; resource: ResourceCache }, request: WatchRequest) {
+    this.#answer = answer;
     this.#cache = caches.resource;
     this.#watchCache = caches.all;
     this.#request = request;
@@ -43,9 +44,7 @@ export class WatchStream {
   /** Resolves when the watch is over. */
   async run(): Promise<void> {
     const { timeoutMs, bookmarks, after } = this.#request;
-    this.#response.writeHead(200, { 'content-type': 'application/json', 'cache-control': 'no-cache, private' });
-    this.#response.flushHeaders();
-    const over = new Promise<void>((resolve) => this.#response.once('close', resolve));
+    const over = new Promise<void>((resolve) => this.#answer.once('close', resolve));
     const deadline = setTimeout(() => this.#end(), timeoutMs);
     const bookmarkTimer = bookmarks ? setInterval(() => this.#bookmark(), bookmarkEveryMs) : undefined;
     try {
@@ -69,7 +68,7 @@ export class WatchStream {
       const text = view.event(object, object.revision, !this.#sentAny);
       if (!this.#write(frame('ADDED', text))) await this.#drained();
       // A connection that is gone never drains.
-      if (this.#ended || this.#response.destroyed) return revision;
+      if (this.#ended || this.#answer.destroyed) return revision;
     }
     if (marksInitialEnd) this.#bookmark(revision, { 'k8s.io/initial-events-end': 'true' });
     return revision;
@@ -131,31 +130,31 @@ export class WatchStream {
 
   /** Whether the client keeps up. Frames of one turn leave together. */
   #write(bytes: Buffer, counts = true): boolean {
-    if (this.#ended || this.#response.destroyed) return false;
+    if (this.#ended || this.#answer.destroyed) return false;
     if (counts) this.#sentAny = true;
     if (!this.#corked) {
       this.#corked = true;
-      this.#response.cork();
+      this.#answer.cork();
       setImmediate(() => {
         this.#corked = false;
-        this.#response.uncork();
+        this.#answer.uncork();
       });
     }
-    const keepsUp = this.#response.write(bytes);
-    if (this.#response.writableLength > maxBufferedBytes) this.#response.destroy();
+    const keepsUp = this.#answer.write(bytes);
+    if (this.#answer.writableLength > maxBufferedBytes) this.#answer.destroy();
     return keepsUp;
   }
 
   #drained(): Promise<void> {
-    if (this.#response.destroyed) return Promise.resolve();
+    if (this.#answer.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
       const done = () => {
-        this.#response.off('drain', done);
-        this.#response.off('close', done);
+        this.#answer.off('drain', done);
+        this.#answer.off('close', done);
         resolve();
       };
-      this.#response.on('drain', done);
-      this.#response.on('close', done);
+      this.#answer.on('drain', done);
+      this.#answer.on('close', done);
     });
   }
 
@@ -163,7 +162,7 @@ export class WatchStream {
     if (this.#ended) return;
     if (this.#request.bookmarks) this.#bookmark();
     this.#ended = true;
-    this.#response.end();
+    this.#answer.end();
   }
 }
 

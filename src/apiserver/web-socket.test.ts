@@ -1,0 +1,108 @@
+import { once } from 'node:events';
+import { request } from 'node:https';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import WebSocket, { type ClientOptions } from 'ws';
+import { startTestServer, type TestServer } from './test-server.ts';
+
+const maps = '/api/v1/namespaces/default/configmaps';
+let server: TestServer;
+let admin: { readonly ca: string; readonly cert: string; readonly key: string };
+let anybody: { readonly ca: string };
+beforeAll(async () => {
+  server = await startTestServer({ disabledAdmission: [] });
+  const { certificateAuthority: ca, clientCertificate: cert, clientKey: key } = server.admin;
+  admin = { ca, cert, key };
+  anybody = { ca };
+});
+afterAll(() => server.close());
+
+interface Event {
+  readonly type: string;
+  readonly object: { readonly kind: string; readonly metadata: { readonly name?: string } };
+}
+
+/** A watch by WebSocket: what has come so far, and why it was over. */
+function watch(query: string, options: ClientOptions, protocols: readonly string[] = []) {
+  const url = `${server.admin.server.replace('https', 'wss')}${maps}?watch=1&${query}`;
+  const socket = new WebSocket(url, [...protocols], options);
+  const events: Event[] = [];
+  socket.on('message', (data, isBinary) => {
+    expect(isBinary).toBe(false);
+    events.push(JSON.parse(String(data)) as Event);
+  });
+  const over = new Promise<number | string>((resolve) => {
+    socket.once('error', ({ message }) => resolve(message));
+    socket.once('close', resolve);
+  });
+  return { socket, events, over };
+}
+
+async function send(method: string, path: string, body?: object): Promise<{ status: { token: string } }> {
+  const headers = { 'content-type': 'application/json' };
+  const sent = request(`${server.admin.server}${path}`, { ...admin, method, headers });
+  sent.end(body && JSON.stringify(body));
+  const [answer] = await once(sent, 'response');
+  let text = '';
+  for await (const piece of answer) text += piece;
+  return JSON.parse(text);
+}
+const configMap = (name: string) => ({ metadata: { name } });
+
+describe('openTextMessages', () => {
+  test('sends a watcher each event as one message, and closes when its time is over', async () => {
+    await send('POST', maps, configMap('before'));
+    const { events, over, socket } = watch('timeoutSeconds=2&allowWatchBookmarks=1', admin, ['base64.binary.k8s.io']);
+    await once(socket, 'open');
+    expect(socket.protocol).toBe('base64.binary.k8s.io');
+    await send('POST', maps, configMap('after'));
+    await send('DELETE', `${maps}/before`);
+    expect(await over).toBe(1000);
+    expect(events.map(({ type, object }) => [type, object.metadata.name])).toEqual([
+      ['ADDED', 'before'],
+      ['ADDED', 'after'],
+      ['DELETED', 'before'],
+      ['BOOKMARK', undefined],
+    ]);
+  });
+
+  test('refuses as plain HTTP does, before the connection becomes another', async () => {
+    expect(await watch('resourceVersion=x', admin).over).toBe('Unexpected server response: 400');
+    expect(await watch('', anybody).over).toBe('Unexpected server response: 401');
+  });
+
+  test('tells a client that its handshake is wrong', async () => {
+    const headers = { connection: 'upgrade', upgrade: 'websocket' };
+    const sent = request(`${server.admin.server}${maps}?watch=1`, { ...admin, headers });
+    sent.on('error', () => {}).end();
+    const [answer] = await once(sent, 'response');
+    expect(answer.statusCode).toBe(400);
+    answer.resume();
+  });
+
+  test('is over when the client goes', async () => {
+    const { socket, over } = watch('', admin);
+    await once(socket, 'open');
+    socket.close();
+    expect(await over).toBe(1005);
+  });
+});
+
+describe('authenticateWith', () => {
+  test('takes a token from the protocols of a WebSocket, and does not send it back', async () => {
+    await send('POST', '/api/v1/namespaces/default/serviceaccounts', configMap('browser'));
+    const { status } = await send('POST', '/api/v1/namespaces/default/serviceaccounts/browser/token', {});
+    const token = `base64url.bearer.authorization.k8s.io.${Buffer.from(status.token).toString('base64url')}`;
+    // Known, but not allowed to watch.
+    expect(await watch('', anybody, [token, 'p']).over).toBe('Unexpected server response: 403');
+    await send('POST', '/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings', {
+      ...configMap('browser'),
+      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'view' },
+      subjects: [{ kind: 'ServiceAccount', name: 'browser', namespace: 'default' }],
+    });
+    const { socket } = watch('', anybody, [token, 'p']);
+    await once(socket, 'open');
+    expect(socket.protocol).toBe('p');
+    socket.terminate();
+    expect(await watch('', anybody, [token]).over).toBe('Unexpected server response: 401');
+  });
+});
