@@ -1,4 +1,4 @@
-import { networkInterfaces } from 'node:os';
+import { existsSync } from 'node:fs';
 import type { Logger } from '../../component/log.ts';
 import type { BindSocket } from '../../kernel/bound-sockets.ts';
 import { type Ip, parseIp } from '../../net/ip.ts';
@@ -17,7 +17,7 @@ interface ListenParts {
 }
 
 /**
- * Serves DNS at an address, UDP and TCP, or TLS alone; without an address, at all addresses of each family the machine has. The address of
+ * Serves DNS at an address, UDP and TCP, or TLS alone; without an address, at all addresses of each family the kernel has. The address of
  * the result is the first of them.
  * @throws SignalboxError `PORT_TAKEN`; nothing is left open then
  */
@@ -68,8 +68,7 @@ async function closeAll(opened: readonly Listener[]): Promise<void> {
 }
 
 function anyAddresses(): [Ip, ...Ip[]] {
-  const hasIpv6 = Object.values(networkInterfaces()).some((addresses = []) =>
-    addresses.some(({ family }) => family === 'IPv6'),
-  );
+  // There is such a list where the kernel has IPv6, be it empty now.
+  const hasIpv6 = existsSync('/proc/net/if_inet6');
   return [parseIp('0.0.0.0'), ...(hasIpv6 ? [parseIp('::')] : [])];
 }

@@ -20,7 +20,7 @@ import { newForwarder } from '../testing/forwarding.ts';
 import { responderOf } from '../testing/responder.ts';
 import { a, otherServer, silent } from '../testing/servers.ts';
 import { listenAt } from './listen.ts';
-import { serveUdp } from './udp.ts';
+import { type Listener, serveUdp } from './udp.ts';
 
 /**
  * A server here, which listens everywhere, and a client in a namespace of its own that routes to it: at its addresses on
@@ -56,10 +56,7 @@ beforeAll(async () => {
   const upstream = await otherServer(({ questions }) => ({ answers: [a(questions?.[0]?.name ?? '', '192.0.2.1')] }));
   const forwarder = newForwarder({ upstreams: [upstream.address] });
   responder = responderOf({ zone: exampleZone(), forwarder });
-  const listener = await listenAt(
-    { ip: undefined, port: 0, transport: 'dns' },
-    { responder, log: silent, tls: undefined, bind: bindSocket },
-  );
+  const listener = await listenEverywhere();
   port = listener.address.port;
   ends.push(
     () => listener.close(),
@@ -78,6 +75,11 @@ const closers: (() => void)[] = [];
 afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
+
+function listenEverywhere(): Promise<Listener> {
+  const everywhere = { ip: undefined, port: 0, transport: 'dns' } as const;
+  return listenAt(everywhere, { responder, log: silent, tls: undefined, bind: bindSocket });
+}
 
 function addAddress(where: Routes, link: string, block: string): void {
   const [ip = '', prefix] = block.split('/');
@@ -159,6 +161,23 @@ describe('listenAt', () => {
         expect(await dig(ip, hello)).toBe('10.96.0.20\n');
         routes.removeAddress('server', { ip: parseIp(ip), prefix: Number(prefix) });
       }
+    }
+  });
+
+  test('answers over IPv6 on a machine that has no such address at first', async () => {
+    writeSysctl('net.ipv6.conf.lo.disable_ipv6', 1);
+    writeSysctl('net.ipv6.conf.server.disable_ipv6', 1);
+    const before = port;
+    const listener = await listenEverywhere();
+    try {
+      port = listener.address.port;
+      for (const device of ['lo', 'server']) writeSysctl(`net.ipv6.conf.${device}.disable_ipv6`, 0);
+      for (const at of ['2001:db8::1/64', '2001:db8::9/64', 'fe80::1/64']) addAddress(routes, 'server', at);
+      expect(await answers('::1')).toEqual([`${hello} A 10.96.0.20`]);
+      expect(await dig('2001:db8::9', hello)).toBe('10.96.0.20\n');
+    } finally {
+      port = before;
+      await listener.close();
     }
   });
 
