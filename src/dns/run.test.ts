@@ -348,6 +348,20 @@ describe('runDns', () => {
     await upstream.close();
   }, 30_000);
 
+  test('SIGUSR1 has its configuration read anew at once', async () => {
+    const health = await freePort();
+    const unwatched = (more: string) => corefile(health, more).replace('reload 2s 1s', '');
+    await run(unwatched(''));
+    await writeFile(join(folder, 'Corefile'), unwatched('forward . 127.0.0.1:1'));
+    expect(await code('www.example.com')).toBe('REFUSED');
+    process.kill(process.pid, 'SIGUSR1');
+    await expect.poll(() => code('www.example.com'), { timeout: 8_000 }).toBe('SERVFAIL');
+    await writeFile(join(folder, 'Corefile'), unwatched('autopath'));
+    process.kill(process.pid, 'SIGUSR1');
+    await expect.poll(() => page(health, '/metrics'), { timeout: 8_000 }).toMatch(/^coredns_reload_failed_total 1$/m);
+    expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
+  }, 30_000);
+
   test('serves on for its lameduck time, and says that it is about to go', async () => {
     const health = await freePort();
     await run(corefile(health));

@@ -6,6 +6,7 @@ import { apiOf } from './api.ts';
 import { maxWorkers } from './config/defaults.ts';
 import { type ReadConfig, readDnsConfig } from './config/read.ts';
 import { followConfig } from './reload.ts';
+import { ReloadRequests } from './reload-requests.ts';
 import { DnsServer } from './server.ts';
 
 /** What is said on the command line beside the configuration, and holds before it. */
@@ -17,8 +18,8 @@ export interface Overrides {
 }
 
 /**
- * Runs the cluster's DNS server by a configuration file (see `readDnsConfig`) until the signal aborts, and then for as
- * long as its lameduck time says, until all sockets are closed. It answers SERVFAIL for the cluster's names until it has
+ * Runs the cluster's DNS server by a configuration file (see `readDnsConfig`), which SIGUSR1 has read anew, until the signal
+ * aborts, and then for as long as its lameduck time says, until all sockets are closed. It answers SERVFAIL for the cluster's names until it has
  * seen all objects once, and goes on with what it has while the API is away.
  * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, and those of `loadKubeconfig`
  */
@@ -26,16 +27,18 @@ export async function runDns(path: string, signal: AbortSignal, overrides: Overr
   const log = createLogger('dns');
   const read = async () => withOverrides(await readDnsConfig(path), overrides);
   const { config, digest } = await read();
+  const requests = new ReloadRequests();
   const api = apiOf(config.kubeconfig, log);
   try {
     const server = await DnsServer.start({ config, openClient: api.open, log });
-    const following = followConfig({ server, read, digest, log, signal });
+    const following = followConfig({ server, read, digest, log, signal, requests });
     await aborted(signal);
     await following;
     await retire(server, log);
     log.info('stopping');
     await server.close();
   } finally {
+    requests.close();
     api.close();
   }
 }

@@ -4,6 +4,7 @@ import { apiOf } from '../dns/api.ts';
 import { parseDnsConfig } from '../dns/config/fields.ts';
 import type { ReadConfig } from '../dns/config/read.ts';
 import { followConfig } from '../dns/reload.ts';
+import { ReloadRequests } from '../dns/reload-requests.ts';
 import { retire } from '../dns/run.ts';
 import { DnsServer } from '../dns/server.ts';
 import { bindSharedSocket } from '../kernel/bound-sockets.ts';
@@ -38,6 +39,7 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
   const { config, digest } = await placed(options);
   const network = openNodeLocalNetwork();
   const isFirst = !network.exists();
+  const requests = new ReloadRequests();
   const api = apiOf(config.kubeconfig, log);
   try {
     network.addAddresses(addressesOf(config));
@@ -63,7 +65,7 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
     };
     const keeping = keeper.keep(options.onServing, signal);
     const following = (joins ? takePages(server, config, { log, signal }) : Promise.resolve()).then(() =>
-      followConfig({ server, read, digest, log, signal }),
+      followConfig({ server, read, digest, log, signal, requests }),
     );
     await aborted(signal);
     await Promise.all([keeping, following]);
@@ -73,6 +75,7 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
     throw error;
   } finally {
     network.close();
+    requests.close();
     api.close();
   }
 }

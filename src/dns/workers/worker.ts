@@ -17,7 +17,7 @@ import type { FromWorker, ToWorker, WorkerTask } from './messages.ts';
  */
 export function runWorker(): void {
   const log = createLogger('dns-worker');
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => {});
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGUSR1'] as const) process.on(signal, () => {});
   const tell = (message: FromWorker) => {
     process.send?.(message, undefined, {}, () => {
       if (message.kind === 'counted' && message.isLast) process.disconnect();
