@@ -3,6 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { freePort } from '../../test/free-port.ts';
 import { connect } from '../client/client.ts';
@@ -39,11 +40,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function start(corefile: string): Promise<DnsServer> {
+async function start(corefile: string, log = silent): Promise<DnsServer> {
   const file = join(folder, 'Corefile');
   await writeFile(file, corefile);
   const { config } = await readDnsConfig(file);
-  server = await DnsServer.start({ config, openClient: async () => client, log: silent });
+  server = await DnsServer.start({ config, openClient: async () => client, log });
   await server.synced;
   return server;
 }
@@ -62,6 +63,22 @@ async function dig(name: string, ...rest: string[]): Promise<string[]> {
 }
 
 describe('openBlock', () => {
+  test('says which upstreams are this server itself, and where nobody is left to ask', async () => {
+    const told: unknown[] = [];
+    const log = pino({ base: null }, { write: (line: string) => told.push(JSON.parse(line)) });
+    await start(
+      `.:${port} {
+      bind 127.0.0.1
+      forward . 127.0.0.1:${port}
+    }`,
+      log,
+    );
+    expect(told).toContainEqual(expect.objectContaining({ zone: '.', upstreams: [`127.0.0.1:${port}`] }));
+    expect(told).toContainEqual(
+      expect.objectContaining({ zone: '.', msg: 'no server is left to ask for names of this zone' }),
+    );
+  });
+
   test('leaves what a parent says of a zone to the block that has the parent', async () => {
     const asked: string[] = [];
     const other = await otherServer(({ questions = [] }) => {

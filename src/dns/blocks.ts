@@ -3,6 +3,7 @@ import type { Logger } from '../component/log.ts';
 import { type Ip, isUnspecified, parseIp } from '../net/ip.ts';
 import type { DnsConfig, ForwardSettings, HostsSettings, ListenAddress, ServerBlock } from './config/types.ts';
 import type { Feed, OpenFeed } from './feed.ts';
+import { formatServerAddress } from './forward/address.ts';
 import { AnswerCache } from './forward/cache.ts';
 import { Forwarder } from './forward/forwarder.ts';
 import { readTargets } from './forward/targets.ts';
@@ -168,8 +169,14 @@ async function openForwards(
   const own = config.servers.flatMap(({ listen }) => listen);
   const opened: OpenForward[] = [];
   for (const settings of block.forward.toSorted((a, b) => b.from.length - a.from.length)) {
-    const upstreams = await readTargets(settings.to, own);
-    if (upstreams.length === 0) continue;
+    const { servers: upstreams, itself } = await readTargets(settings.to, own);
+    const zone = formatName(settings.from);
+    if (itself.length > 0)
+      log.warn({ zone, upstreams: itself.map(formatServerAddress) }, 'upstreams are this server itself, and not asked');
+    if (upstreams.length === 0) {
+      if (settings.to.length > 0) log.error({ zone }, 'no server is left to ask for names of this zone');
+      continue;
+    }
     const forwarder = new Forwarder({
       ...forwardBounds,
       maxInFlight: settings.maxConcurrent || forwardBounds.maxInFlight,

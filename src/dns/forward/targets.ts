@@ -14,15 +14,19 @@ export interface TargetServer extends ServerAddress {
 /** More than any resolver library reads. */
 const maxServers = 15;
 
+/** Servers that targets name. */
+interface Targets {
+  readonly servers: readonly TargetServer[];
+  /** Those among what was named that are this server itself. */
+  readonly itself: readonly TargetServer[];
+}
+
 /**
- * The servers that targets name, without this one itself, which listens at `own`: a resolv.conf copied from a host may
- * well name a loopback address at which, in here, nobody else listens.
+ * The servers that targets name, this one itself apart, which listens at `own`: a resolv.conf copied from a host may well
+ * name a loopback address at which, in here, nobody else listens.
  * @throws SignalboxError `INVALID_CONFIG` when a file that names them cannot be read
  */
-export async function readTargets(
-  targets: readonly ForwardTarget[],
-  own: readonly ListenAddress[],
-): Promise<TargetServer[]> {
+export async function readTargets(targets: readonly ForwardTarget[], own: readonly ListenAddress[]): Promise<Targets> {
   const lists = targets.map(async (target) =>
     target.kind === 'server' ? [target] : await readResolvConf(target.path),
   );
@@ -37,7 +41,8 @@ export async function readTargets(
         transport === server.transport &&
         (ip === server.ip || (isAny(ip) && isOfHost(server.ip))),
     );
-  return (await Promise.all(lists)).flat().filter((server) => !isSelf(server));
+  const named = (await Promise.all(lists)).flat();
+  return { servers: named.filter((server) => !isSelf(server)), itself: named.filter(isSelf) };
 }
 
 function isAny(ip: Ip | undefined): boolean {
