@@ -11,3 +11,9 @@ export const nodeApiPaths = {
   attach: 'attach',
   portforward: 'portForward',
 } as const;
+
+/**
+ * A TCP connection to an address of a Pod, as the API server's proxy needs it: `/connect/NAMESPACE/POD?address=…&port=…`,
+ * by an upgrade (RFC 9110, 7.8) to the bytes themselves. Kubelet has none: there the API server is on the Pods' network.
+ */
+export const nodeApiConnect = { action: 'connect', protocol: 'tcp' } as const;

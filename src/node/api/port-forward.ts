@@ -4,7 +4,7 @@ import { createWebSocketStream, type WebSocket } from 'ws';
 import { isKernelError } from '../../kernel/ffi.ts';
 import { connectLoopback } from '../../kernel/loopback-connect.ts';
 import { channelMessage } from './channels.ts';
-import type { NodeApiRequest, Upgrade } from './request.ts';
+import { type NodeApiRequest, readPort, type Upgrade } from './request.ts';
 import { type SpdyOptions, type SpdyStream, serveSpdy } from './spdy/connection.ts';
 import { acceptSpdy } from './spdy/upgrade.ts';
 import { NodeApiError, type NodeApiHost, type ServedPod, servedPod } from './target.ts';
@@ -41,12 +41,6 @@ function readPorts(query: URLSearchParams): number[] {
     if (port === undefined) throw new NodeApiError(400, `unable to parse port "${word}"`);
     return port;
   });
-}
-
-function readPort(text: string | undefined): number | undefined {
-  return text !== undefined && /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536
-    ? Number(text)
-    : undefined;
 }
 
 async function connect({ pod, network }: ServedPod, port: number): Promise<Socket> {

@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-import { nodeApiClient, nodeApiPaths, nodeApiPort } from '../../api/node-api.ts';
+import { nodeApiClient, nodeApiConnect, nodeApiPaths, nodeApiPort } from '../../api/node-api.ts';
 import type { Logger } from '../../component/log.ts';
 import { SignalboxError } from '../../errors/error.ts';
 import type { NodeApiFiles } from '../config.ts';
@@ -90,6 +90,10 @@ async function answer(request: IncomingMessage, response: ServerResponse, host: 
 async function upgrade(connection: Upgrade, host: NodeApiHost): Promise<void> {
   authorize(connection.request);
   const asked = readRequest(connection.request.url ?? '/');
+  if (asked.action === nodeApiConnect.action) {
+    const { connectToPod } = await import('./connect.ts');
+    return connectToPod(asked, connection, host);
+  }
   if (!connection.isSpdy && connection.request.headers.upgrade?.toLowerCase() !== 'websocket') {
     throw new NodeApiError(400, 'only WebSocket and SPDY/3.1 are spoken here');
   }

@@ -1,4 +1,5 @@
 import type { Pod } from '../../api/generated/types.ts';
+import type { Ip } from '../../net/ip.ts';
 import type { ContainerRun } from '../container-run.ts';
 import type { PodState } from '../pod-state.ts';
 
@@ -6,8 +7,11 @@ import type { PodState } from '../pod-state.ts';
 export interface ServedPod {
   readonly pod: Pod;
   readonly state: PodState;
-  /** Path of its network namespace; none for a Pod in the node's network. `undefined` until there is a sandbox. */
-  readonly network: { readonly netns: string | undefined } | undefined;
+  /**
+   * Its addresses, and the path of its network namespace; none for a Pod in the node's network. `undefined` until there
+   * is a sandbox.
+   */
+  readonly network: { readonly ips: readonly Ip[]; readonly netns: string | undefined } | undefined;
   /** What runs now, by container. */
   readonly runs: ReadonlyMap<string, ContainerRun>;
   /** Reason of a container that waits, as the status says it. */
