@@ -28,7 +28,8 @@ export type Subresource =
   | 'log'
   | 'exec'
   | 'attach'
-  | 'portforward';
+  | 'portforward'
+  | 'proxy';
 
 /** A resource by its names; namespaced, without short names, categories and subresources, unless told otherwise. */
 export function resource(
@@ -64,12 +65,12 @@ export const resources = {
   pods: resource('v1', 'Pod', 'pods', {
     shortNames: ['po'],
     categories: ['all'],
-    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
+    subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward', 'proxy'],
   }),
   services: resource('v1', 'Service', 'services', {
     shortNames: ['svc'],
     categories: ['all'],
-    subresources: ['status'],
+    subresources: ['status', 'proxy'],
   }),
   endpoints: resource('v1', 'Endpoints', 'endpoints', { singular: 'endpoints', shortNames: ['ep'] }),
   configMaps: resource('v1', 'ConfigMap', 'configmaps', { shortNames: ['cm'] }),

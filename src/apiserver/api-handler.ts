@@ -75,7 +75,7 @@ export class ApiHandler {
     try {
       const routed = await this.#route(request, info);
       const answer = routed === streamed ? routed : await present(routed, request);
-      end(answer === streamed ? 200 : answer.code);
+      end(answer === streamed ? request.response.statusCode : answer.code);
       return answer;
     } catch (error) {
       const { status } = this.#toStatusError(error, request);
@@ -119,7 +119,8 @@ export class ApiHandler {
   async #answerResource(request: ApiRequest, info: ResourceRequest, user: User): Promise<ApiAnswer | typeof streamed> {
     const { environment, authorizer, tokens, serviceAccounts } = this.#parts;
     const { key, resource, verb, namespace } = info;
-    if (verb === undefined) throw methodNotAllowed(resource);
+    const isProxied = info.subresource === 'proxy';
+    if (verb === undefined && !(isProxied && request.method === 'OPTIONS')) throw methodNotAllowed(resource);
     if (isReview(key)) {
       if (verb !== 'create') throw methodNotAllowed(resource);
       return answerReview({ key, namespace, user }, request, { authorizer, tokens });

@@ -65,7 +65,7 @@ function resourceList(groupVersion: string): ApiAnswer | undefined {
   const list = served.flatMap((resource): APIResource[] => [
     { ...describe(resource), kind: resource.kind, verbs: [...verbsOf(resource)], ...storageVersion(resource) },
     ...resource.subresources.map((subresource) => {
-      const { apiVersion, kind, verbs } = subresourceFacts[subresource];
+      const { apiVersion, kind, verbs } = subresourceFacts(resource, subresource);
       const [version, group = ''] = (apiVersion ?? '').split('/').reverse();
       return {
         name: `${resource.plural}/${subresource}`,
@@ -135,7 +135,7 @@ function aggregated(core: boolean, asVersion: string, known: string | undefined)
 function aggregatedResource(resource: Resource): object {
   const { group, version, kind, plural, singular, namespaced, shortNames, categories } = resource;
   const subresources = resource.subresources.map((subresource) => {
-    const facts = subresourceFacts[subresource];
+    const facts = subresourceFacts(resource, subresource);
     const [itsVersion = version, itsGroup = ''] = (facts.apiVersion ?? apiVersionOf(resource)).split('/').reverse();
     return {
       subresource,

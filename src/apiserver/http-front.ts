@@ -5,7 +5,15 @@ import { SignalboxError } from '../errors/error.ts';
 import type { ApiHandler } from './api-handler.ts';
 import type { Authenticator } from './authentication.ts';
 import type { ApiServerConfig, Listen } from './config.ts';
-import { answerMalformed, readTarget, receiveBody, sendAnswer, sendStatus } from './http-messages.ts';
+import {
+  answerMalformed,
+  hasBody,
+  limitArrival,
+  readTarget,
+  receiveBody,
+  sendAnswer,
+  sendStatus,
+} from './http-messages.ts';
 import { InFlight } from './in-flight.ts';
 import { readResourceRequest } from './request-info.ts';
 import { type ApiAnswer, type ApiRequest, streamed } from './requests.ts';
@@ -83,7 +91,8 @@ export class HttpFront {
       handshakeTimeout: Math.min(patience.handshakeMs, limits.requestMs),
       maxHeaderSize: maxHeaderBytes,
       headersTimeout: Math.min(patience.headersMs, limits.requestMs),
-      requestTimeout: limits.requestMs,
+      // Bodies have their own time, because some are for others: see `limitArrival`.
+      requestTimeout: 0,
       connectionsCheckingInterval: Math.min(5_000, limits.requestMs / 4),
       keepAliveTimeout: patience.idleMs,
       // A client whose machine is gone says nothing more; the kernel asks it whether it is there.
@@ -107,12 +116,19 @@ export class HttpFront {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const waitLonger = limitArrival(request, this.#config.limits.requestMs);
     try {
       const { admitted, user } = await this.#admit(request, response, response);
+      // What is for others need not fit into memory here, and takes its time.
+      const isPassedOn = user !== undefined && admitted.info?.subresource === 'proxy' && hasBody(request);
+      if (isPassedOn) waitLonger();
       // Who is nobody is not listened to either.
-      const body = user === undefined ? Buffer.alloc(0) : await receiveBody(request);
+      const body = user === undefined || isPassedOn ? Buffer.alloc(0) : await receiveBody(request);
       const result = await this.#handler.handle({ ...admitted, user, body });
-      if (result !== streamed) this.#send(response, result);
+      if (result === streamed) return;
+      // The rest of a body that nobody takes is not waited for.
+      if (isPassedOn) response.shouldKeepAlive = false;
+      this.#send(response, result);
     } catch (error) {
       if (!(error instanceof StatusError)) throw error;
       sendStatus(response, error);
@@ -174,7 +190,7 @@ export class HttpFront {
     if (leave === undefined) throw tooManyRequests();
     if (place.destroyed) leave();
     else place.once('close', leave);
-    return { admitted: { method, ...target, info, headers, response }, user };
+    return { admitted: { method, ...target, info, headers, incoming: request, response }, user };
   }
 }
 

@@ -1,5 +1,6 @@
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
+import { proxiedPath } from './request-info.ts';
 import { type ApiAnswer, formatWarning, maxWarningLength, statusAnswer } from './requests.ts';
 import { badRequest, StatusError, tooLarge } from './status.ts';
 
@@ -23,22 +24,48 @@ export function readTarget(url: string): RequestTarget {
   const target = url.startsWith('/') ? url : url.replace(/^https?:\/\/[^/?]*/i, '');
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
-  try {
-    decodeURIComponent(path);
-  } catch {
-    throw badRequest(`the path ${JSON.stringify(path.slice(0, 200))} has an invalid escape`);
-  }
+  if (!isReadable(path)) throw badRequest(`the path ${JSON.stringify(path.slice(0, 200))} has an invalid escape`);
   return { path: path === '' ? '/' : path, query: new URLSearchParams(mark < 0 ? '' : target.slice(mark + 1)) };
 }
 
+/** What is below a proxy is for others to read: there an escape need not stand for UTF-8. */
+function isReadable(path: string): boolean {
+  const [, own = path, below = ''] = proxiedPath.exec(path) ?? [];
+  try {
+    decodeURIComponent(own);
+  } catch {
+    return false;
+  }
+  return !/%(?![\da-f]{2})/i.test(below);
+}
+
+/** Whether a request has a body, by its headers (RFC 9112, 6.3). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const { 'content-length': length, 'transfer-encoding': encoding } = headers;
+  return encoding !== undefined || (length !== undefined && Number(length) !== 0);
+}
+
 /**
- * A request's whole body. How long it may take is the server's `requestTimeout`.
+ * Gives a request's body so many milliseconds to arrive; then its sender is told that it took too long, and the
+ * connection ends. Returns what lifts the limit.
+ */
+export function limitArrival(request: IncomingMessage, ms: number): () => void {
+  if (!hasBody(request)) return () => {};
+  const timer = setTimeout(() => {
+    answerMalformed(Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), request.socket);
+  }, ms);
+  const lift = () => clearTimeout(timer);
+  for (const event of ['end', 'close'] as const) request.once(event, lift);
+  return lift;
+}
+
+/**
+ * A request's whole body. How long it may take, `limitArrival` says.
  * @throws StatusError 413, before more than the limit is in memory; 400 when it breaks off
  */
 export function receiveBody(request: IncomingMessage): Promise<Buffer> {
-  const { 'content-length': length, 'transfer-encoding': encoding } = request.headers;
-  if (encoding === undefined && (length === undefined || length === '0')) return Promise.resolve(Buffer.alloc(0));
-  if (Number(length) > maxBodyBytes) return Promise.reject(tooLarge(maxBodyBytes));
+  if (!hasBody(request)) return Promise.resolve(Buffer.alloc(0));
+  if (Number(request.headers['content-length']) > maxBodyBytes) return Promise.reject(tooLarge(maxBodyBytes));
   return new Promise((resolve, reject) => {
     const pieces: Buffer[] = [];
     let size = 0;
@@ -78,6 +105,13 @@ export function sendAnswer(
 /** Sends a failure that no handler has seen. */
 export function sendStatus(response: ServerResponse, { status }: StatusError): void {
   sendAnswer(response, statusAnswer(status));
+}
+
+/** The head of the answer after which a connection is another kind of connection. */
+export function switchingProtocols(rawHeaders: readonly string[]): string {
+  const lines = ['HTTP/1.1 101 Switching Protocols'];
+  for (let i = 0; i < rawHeaders.length; i += 2) lines.push(`${rawHeaders[i]}: ${rawHeaders[i + 1]}`);
+  return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
 /** Answers what is not HTTP, or took too long to arrive, and ends the connection. */

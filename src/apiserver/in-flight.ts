@@ -7,7 +7,7 @@ export interface RequestLimits {
   readonly reads: number;
   /** Requests that write; as `--max-mutating-requests-inflight`. */
   readonly writes: number;
-  /** Requests without an end of their own: watches, logs that are followed, and streams of Pods. */
+  /** Requests without an end of their own: watches, logs that are followed, streams of Pods, and what is proxied. */
   readonly streams: number;
   /** Milliseconds a request may take to arrive, and a client to take any of its answer. */
   readonly requestMs: number;
@@ -88,6 +88,7 @@ function roomOf({ method, query, info }: CountedRequest): Room {
     case 'exec':
     case 'attach':
     case 'portforward':
+    case 'proxy':
       return 'streams';
     case 'log':
       return isTrue(query.get('follow')) ? 'streams' : 'reads';

@@ -14,14 +14,14 @@ export class ApiServerMetrics {
   readonly #durations = this.#registry.histograms(
     {
       name: 'apiserver_request_duration_seconds',
-      help: 'Time from the request to the end of its answer, in seconds. Watches are not counted.',
+      help: 'Time from the request to the end of its answer, in seconds. Long-running requests are not counted.',
       labels,
     },
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10],
   );
-  readonly #watches = this.#registry.gauges({
+  readonly #longRunning = this.#registry.gauges({
     name: 'apiserver_longrunning_requests',
-    help: 'Watches open now.',
+    help: 'Watches and proxied requests under way now.',
     labels,
   });
 
@@ -36,8 +36,8 @@ export class ApiServerMetrics {
   /** Begins counting a request; the result is to be called with its status code at its end. */
   begin(info: ResourceRequest | undefined, method: string): (code: number) => void {
     const values = labelValues(info, method);
-    if (info?.verb === 'watch') {
-      const open = this.#watches.of(...values);
+    if (info?.verb === 'watch' || info?.subresource === 'proxy') {
+      const open = this.#longRunning.of(...values);
       open.add(1);
       return (code) => {
         open.add(-1);

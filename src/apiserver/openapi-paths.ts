@@ -172,7 +172,7 @@ function bodyOf(verb: Verb, schema: string): Pick<OperationFacts, 'body'> {
 
 /** Those whose bodies are objects; streams are not described. */
 function subresourceOperations(resource: Resource, subresource: Subresource): readonly OperationFacts[] {
-  const facts = subresourceFacts[subresource];
+  const facts = subresourceFacts(resource, subresource);
   if (facts.kind !== undefined && facts.schema === undefined) return [];
   const operation = operationsOf(resource, { ...facts, name: subresource });
   const made: OperationFacts[] = [];

@@ -19,6 +19,8 @@ export interface ResourceRequest {
   readonly subresource: Subresource | undefined;
   /** As authorization and metrics call it. */
   readonly verb: Verb | undefined;
+  /** What the path says below the subresource `proxy`, as it came: empty, or from a slash on. */
+  readonly below?: string;
 }
 
 export type Verb = 'get' | 'list' | 'watch' | 'create' | 'update' | 'patch' | 'delete' | 'deletecollection';
@@ -37,6 +39,22 @@ export function isReview(key: ResourceKey | ReviewKey): key is ReviewKey {
 
 /** Reads the path of a request below `/api` or `/apis`; nothing when no served resource is there. */
 export function readResourceRequest(method: string, path: string, query: URLSearchParams): ResourceRequest | undefined {
+  const [, proxied, below = ''] = proxiedPath.exec(path) ?? [];
+  // Everything else that it says is for the one behind the proxy.
+  if (proxied !== undefined) return withBelow(readParts(method, proxied, new URLSearchParams()), below);
+  const info = readParts(method, path, query);
+  // Where an escape hides the word, nobody could say what is below it.
+  return info?.subresource === 'proxy' ? undefined : info;
+}
+
+/** A path as far as the proxy of an object in a namespace, and what comes below. */
+export const proxiedPath = /^(\/api\/[^/]+\/namespaces\/[^/]+\/[^/]+\/[^/]+\/proxy)(\/.*)?$/;
+
+function withBelow(info: ResourceRequest | undefined, below: string): ResourceRequest | undefined {
+  return info === undefined ? undefined : { ...info, below };
+}
+
+function readParts(method: string, path: string, query: URLSearchParams): ResourceRequest | undefined {
   const parts = decodeParts(path);
   if (parts === undefined) return undefined;
   const isCore = parts[0] === 'api';

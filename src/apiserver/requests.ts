@@ -15,6 +15,8 @@ export interface ApiRequest {
   /** Empty when there is none. */
   readonly body: Buffer;
   readonly user: User | undefined;
+  /** The request itself: of one that is proxied the body is still to be read from it. */
+  readonly incoming: IncomingMessage;
   /** For answers that go on: the handler writes to it itself and answers `streamed`. */
   readonly response: ServerResponse;
   /** Set when the client asked for another kind of connection (RFC 9110, 7.8). */

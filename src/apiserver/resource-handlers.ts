@@ -56,6 +56,11 @@ export async function handleResource(call: Call): Promise<ApiAnswer | typeof str
   }
   const named: NamedCall = { ...call, place: { namespace, name } };
   if (info.subresource === undefined) return handleObject(named);
+  if (info.subresource === 'proxy') {
+    // Few Services are ever reached this way.
+    const { proxyRequest } = await import('./proxying/proxy.ts');
+    return proxyRequest(named);
+  }
   return handleSubresource(named, info.subresource);
 }
 

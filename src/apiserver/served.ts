@@ -46,7 +46,7 @@ export interface SubresourceFacts {
   readonly verbs: readonly string[];
 }
 
-export const subresourceFacts: { readonly [S in Subresource]: SubresourceFacts } = {
+const facts: { readonly [S in Subresource]: SubresourceFacts } = {
   status: { verbs: ['get', 'patch', 'update'] },
   scale: { apiVersion: 'autoscaling/v1', kind: 'Scale', schema: 'Scale', verbs: ['get', 'patch', 'update'] },
   binding: { apiVersion: 'v1', kind: 'Binding', schema: 'Binding', verbs: ['create'] },
@@ -57,4 +57,12 @@ export const subresourceFacts: { readonly [S in Subresource]: SubresourceFacts }
   exec: { kind: 'PodExecOptions', verbs: ['create', 'get'] },
   attach: { kind: 'PodAttachOptions', verbs: ['create', 'get'] },
   portforward: { kind: 'PodPortForwardOptions', verbs: ['create', 'get'] },
+  proxy: { verbs: ['create', 'delete', 'get', 'patch', 'update'] },
 };
+
+/** What clients are told of a subresource of a resource. */
+export function subresourceFacts(resource: Resource, subresource: Subresource): SubresourceFacts {
+  // The one of which every resource that has it has a kind of its own.
+  if (subresource === 'proxy') return { ...facts.proxy, kind: `${resource.kind}ProxyOptions` };
+  return facts[subresource];
+}

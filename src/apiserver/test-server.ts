@@ -3,9 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nodeApiClient } from '../api/node-api.ts';
 import { type ApiServerConfig, serviceAccountIssuer } from './config.ts';
 import { defaultLimits } from './in-flight.ts';
-import { apiServerNames, ensurePki, issueClientCertificate } from './pki.ts';
+import { apiServerNames, type ClusterPki, ensurePki, issueClientCertificate } from './pki.ts';
 import { type ApiServer, startApiServer } from './server.ts';
 
 /** How tests reach a server: the parts of a client's configuration. */
@@ -37,6 +38,8 @@ export interface TestServer {
   readonly api: ApiServer;
   /** Folder of the store and of `pki/`. */
   readonly dir: string;
+  /** What a test's node agent at 127.0.0.1 may serve with: the server knows the way to nodes. */
+  readonly pki: ClusterPki;
   /** As user `admin` of group `system:masters`. */
   readonly admin: TestClientConfig;
   /**
@@ -64,6 +67,7 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     serviceAccountIssuer: serviceAccountIssuer('cluster.local'),
     // No controller makes accounts here.
     disabledAdmission: ['ServiceAccount'],
+    nodeClient: await issueClientCertificate(pkiDir, { user: nodeApiClient, groups: [] }),
     nodePortRange: { from: 30_000, to: 32_767 },
     apiServerAddress: { ip: '192.168.101.2', port: 6443 },
     limits: defaultLimits,
@@ -82,6 +86,7 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
       return api;
     },
     dir,
+    pki,
     admin: await clientFor('admin', ['system:masters']),
     clientFor,
     restart: async () => {

@@ -1,9 +1,10 @@
-import type { IncomingMessage } from 'node:http';
+import { IncomingMessage } from 'node:http';
 import { Agent, type RequestOptions, request } from 'node:https';
 import type { Duplex } from 'node:stream';
 import type { Node } from '../../api/generated/types.ts';
-import { nodeApiPort } from '../../api/node-api.ts';
+import { nodeApiConnect, nodeApiPort } from '../../api/node-api.ts';
 import { StatusError } from '../status.ts';
+import { readRefusal } from './refusal.ts';
 
 /** PEM texts by which a node agent knows the API server, and the authority of the agents' own certificates. */
 export interface NodeClientPki {
@@ -19,6 +20,14 @@ export interface Upgraded {
   readonly answer: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Buffer;
+}
+
+/** A TCP port of a Pod. */
+export interface PodPort {
+  readonly namespace: string;
+  readonly pod: string;
+  readonly address: string;
+  readonly port: number;
 }
 
 /** Speaks to the agents of nodes. Requests reject with `StatusError` 503 when a node cannot be reached. */
@@ -50,6 +59,19 @@ export class NodeClient {
       this.#expect(sent, node, reject);
       sent.end();
     });
+  }
+
+  /**
+   * A connection to a port of one of a node's Pods.
+   * @throws Error with the node's own words when there is nobody at that port
+   */
+  async connect(node: Node, { namespace, pod, address, port }: PodPort): Promise<Duplex> {
+    const parts = [nodeApiConnect.action, namespace, pod].map(encodeURIComponent);
+    const path = `/${parts.join('/')}?${new URLSearchParams({ address, port: String(port) })}`;
+    const answer = await this.upgrade(node, path, { connection: 'Upgrade', upgrade: nodeApiConnect.protocol });
+    if (answer instanceof IncomingMessage) throw new Error(await readRefusal(answer));
+    if (answer.head.length > 0) answer.socket.unshift(answer.head);
+    return answer.socket;
   }
 
   close(): void {

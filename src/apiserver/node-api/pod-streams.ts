@@ -4,12 +4,15 @@ import { pipeline } from 'node:stream/promises';
 import type { Node, Pod } from '../../api/generated/types.ts';
 import { nodeApiPaths } from '../../api/node-api.ts';
 import { resources } from '../../api/resources.ts';
+import { joinStreams } from '../../component/join-streams.ts';
+import { switchingProtocols } from '../http-messages.ts';
 import type { RegistryEnvironment } from '../registry.ts';
 import { isTrue } from '../request-info.ts';
 import { type ApiRequest, streamed } from '../requests.ts';
 import { badRequest, internalError, notFound, StatusError } from '../status.ts';
 import { readLogQuery } from './log-query.ts';
 import type { NodeClient, Upgraded } from './node-client.ts';
+import { readRefusal } from './refusal.ts';
 
 /** Subresources of a Pod that its node answers. */
 export type PodStream = keyof typeof nodeApiPaths;
@@ -19,8 +22,7 @@ export function isPodStream(subresource: string): subresource is PodStream {
 }
 
 /** A connection on which nothing moves for this long is given up, as kubelet does. */
-const idleMs = 4 * 3_600_000;
-const maxErrorBytes = 64 << 10;
+export const idleMs = 4 * 3_600_000;
 
 /**
  * Passes a request for a Pod's logs or streams on to the Pod's node, and what comes of it back.
@@ -34,9 +36,7 @@ export async function passToNode(
     environment,
   }: { readonly pod: Pod; readonly request: ApiRequest; readonly environment: RegistryEnvironment },
 ): Promise<typeof streamed> {
-  const { nodeClient } = environment;
-  if (nodeClient === undefined)
-    throw new StatusError('ServiceUnavailable', 'this API server knows no way to its nodes');
+  const nodeClient = wayToNodes(environment);
   const container = subresource === 'portforward' ? undefined : chooseContainer(pod, request.query);
   const query = subresource === 'log' ? readLogQuery(request.query, pod) : streamQuery(subresource, request.query);
   const node = nodeOf(pod, environment);
@@ -45,6 +45,12 @@ export async function passToNode(
   const path = `/${parts.map(encodeURIComponent).join('/')}?${query}`;
   if (subresource === 'log') return sendLog(nodeClient, { node, path, request });
   return connectStreams(nodeClient, { node, path, request });
+}
+
+/** @throws StatusError 503 when the server has no certificate for its nodes */
+export function wayToNodes({ nodeClient }: RegistryEnvironment): NodeClient {
+  if (nodeClient !== undefined) return nodeClient;
+  throw new StatusError('ServiceUnavailable', 'this API server knows no way to its nodes');
 }
 
 /** The container that is meant, in the words of Kubernetes when it cannot be known. */
@@ -63,7 +69,11 @@ function chooseContainer({ metadata, spec }: Pod, query: URLSearchParams): strin
   throw badRequest(`a container name must be specified for pod ${metadata?.name}, ${choice}`);
 }
 
-function nodeOf({ metadata, spec }: Pod, { cache }: RegistryEnvironment): Node {
+/**
+ * The node that a Pod is on.
+ * @throws StatusError 400 when it is on none, 404 when that one is gone
+ */
+export function nodeOf({ metadata, spec }: Pod, { cache }: Pick<RegistryEnvironment, 'cache'>): Node {
   const name = spec?.nodeName ?? '';
   if (name === '') throw badRequest(`pod ${metadata?.name} does not have a host assigned`);
   const node = cache.of(resources.nodes).get(name);
@@ -123,39 +133,20 @@ async function connectStreams(client: NodeClient, { node, path, request }: Onwar
     ...Object.fromEntries(passed),
   });
   if (answer instanceof IncomingMessage) throw await refusal(answer);
-  join(upgrade.take(), answer, upgrade.head);
+  switchOver(upgrade.take(), answer, upgrade.head);
   return streamed;
 }
 
-function join(client: Duplex, { answer, socket: node, head }: Upgraded, clientHead: Buffer): void {
-  const lines = ['HTTP/1.1 101 Switching Protocols'];
-  for (let i = 0; i < answer.rawHeaders.length; i += 2)
-    lines.push(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
-  client.write(`${lines.join('\r\n')}\r\n\r\n`);
+function switchOver(client: Duplex, { answer, socket: node, head }: Upgraded, clientHead: Buffer): void {
+  client.write(switchingProtocols(answer.rawHeaders));
   if (head.length > 0) client.write(head);
   if (clientHead.length > 0) node.write(clientHead);
-  for (const [from, to] of [
-    [client, node],
-    [node, client],
-  ] as const) {
-    if ('setTimeout' in from && typeof from.setTimeout === 'function') from.setTimeout(idleMs, () => from.destroy());
-    from.on('error', () => from.destroy());
-    from.once('close', () => to.destroy());
-    // The end of one direction is passed on, while the other goes on.
-    from.pipe(to);
-  }
+  joinStreams(client, node, idleMs);
 }
 
 /** What a node's refusal is to the client: the node's own words. */
 async function refusal(answer: IncomingMessage): Promise<StatusError> {
-  const pieces: Buffer[] = [];
-  let size = 0;
-  for await (const piece of answer) {
-    size += (piece as Buffer).length;
-    if (size > maxErrorBytes) break;
-    pieces.push(piece as Buffer);
-  }
-  const text = Buffer.concat(pieces).toString();
+  const text = await readRefusal(answer);
   if (answer.statusCode === 400) return badRequest(text);
   if (answer.statusCode === 404) return new StatusError('NotFound', text);
   return internalError(text);
