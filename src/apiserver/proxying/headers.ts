@@ -60,11 +60,11 @@ export function forwardedHeaders(request: HeaderSource, { uri, host }: Forwardin
   ];
 }
 
-/** The headers of an answer as they go back; `change` may give `Location` and the like another value. */
-export function returnedHeaders(
-  answer: HeaderSource,
-  change: (name: string, value: string) => string = (_, value) => value,
-): HeaderList {
+/** What becomes of a header's value: another one, or, with `undefined`, nothing. Names come in lower case. */
+export type HeaderChange = (name: string, value: string) => string | undefined;
+
+/** The headers of an answer as they go back. */
+export function returnedHeaders(answer: HeaderSource, change?: HeaderChange): HeaderList {
   const dropped = connectionHeaders(answer);
   const isReturned = (name: string) => !hopByHop.has(name) && !dropped.has(name) && !crossOrigin.test(name);
   return filtered(answer.rawHeaders, isReturned, change);
@@ -89,12 +89,13 @@ function connectionHeaders({ headers }: HeaderSource): ReadonlySet<string> {
 function filtered(
   rawHeaders: readonly string[],
   isKept: (name: string) => boolean,
-  change: (name: string, value: string) => string = (_, value) => value,
+  change: HeaderChange = (_, value) => value,
 ): HeaderList {
   const kept: HeaderList = [];
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const [name = '', value = ''] = rawHeaders.slice(i, i + 2);
-    if (isKept(name.toLowerCase())) kept.push(name, change(name.toLowerCase(), value));
+    const changed = isKept(name.toLowerCase()) ? change(name.toLowerCase(), value) : undefined;
+    if (changed !== undefined) kept.push(name, changed);
   }
   return kept;
 }

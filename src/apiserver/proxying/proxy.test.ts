@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { text } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { callServer, startTestServer, type TestServer } from '../test-server.ts';
 import { startTestBackend, startTestNode, type TestBackend, type TestNode } from './test-backend.ts';
@@ -27,6 +28,16 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
     case '/redirect':
       response.writeHead(302, { location: searchParams.get('to') ?? '' }).end();
       return;
+    case '/page': {
+      const page = gzipSync('<p><a href="/a">');
+      response.writeHead(200, {
+        'content-type': 'text/html; charset=utf-8',
+        'content-encoding': 'gzip',
+        'content-length': page.length,
+      });
+      response.end(page);
+      return;
+    }
     case '/early':
       response.writeHead(413).end('too much');
       return;
@@ -180,6 +191,18 @@ test('proxyRequest sends clients below the proxy, and links with them', async ()
   expect(await location('http://10.244.1.2:8080/login')).toBe(`${web}/login`);
   expect(await location(`${server.admin.server}/login`)).toBe(`${web}/login`);
   expect(await location('https://example.com/')).toBe('https://example.com/');
+});
+
+test('proxyRequest leads the links of pages through the proxy, compressed ones too', async () => {
+  const { body, headers } = await call('GET', `${web}/page`);
+  expect(body).toBe(`<p><a href="${web}/a">`);
+  expect(headers).not.toHaveProperty('content-encoding');
+  const head = await call('HEAD', `${web}/page`);
+  expect({ code: head.code, type: head.headers['content-type'] }).toEqual({
+    code: 200,
+    type: 'text/html; charset=utf-8',
+  });
+  expect(head.headers).not.toHaveProperty('content-length');
 });
 
 test('proxyRequest tells the backend the way, and not who the client is', async () => {

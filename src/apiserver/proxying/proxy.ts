@@ -12,6 +12,7 @@ import { type ApiAnswer, type ApiRequest, streamed, textAnswer, type UpgradeRequ
 import { badRequest, StatusError } from '../status.ts';
 import { askBackend } from './backend.ts';
 import { forwardedHeaders, returnedHeaders } from './headers.ts';
+import type { PageRewriting } from './html-page.ts';
 import { type LinkContext, splitPath, throughProxy } from './paths.ts';
 import { type ProxyTarget, parseProxyName, podTarget, serviceTarget } from './target.ts';
 
@@ -56,6 +57,15 @@ export async function proxyRequest(call: ProxyCall): Promise<ApiAnswer | typeof 
   return sendBack(answer, request, { prefix, hosts: namesOf(target, incoming) });
 }
 
+/** Few who are asked this way give pages. */
+async function pageRewriting(
+  answer: IncomingMessage,
+  asked: { readonly method: string | undefined; readonly links: LinkContext },
+): Promise<PageRewriting | undefined> {
+  if (!/^\s*text\/html\s*(;|$)/i.test(answer.headers['content-type'] ?? '')) return undefined;
+  return (await import('./html-page.ts')).rewritingOf(answer, asked);
+}
+
 async function targetOf({ registry, environment, info, place }: ProxyCall): Promise<ProxyTarget> {
   const asked = parseProxyName(place.name);
   const isService = info.key === 'services';
@@ -89,11 +99,15 @@ async function sendBack(
   }
   // An answer that came before its question was all asked: the rest is nobody's, and not the next question.
   if (!incoming.complete) response.shouldKeepAlive = false;
-  const change = (name: string, value: string) => (name === 'location' ? throughProxy(value, links) : value);
+  const page = await pageRewriting(answer, { method: incoming.method, links });
+  const change = (name: string, value: string) => {
+    if (name === 'location') return throughProxy(value, links);
+    return page?.changed.includes(name) ? undefined : value;
+  };
   response.writeHead(statusCode, returnedHeaders(answer, change));
   response.flushHeaders();
   // Whoever breaks off first, the other side is told by the end of its connection.
-  await pipeline(answer, response).catch(() => {});
+  await pipeline([answer, ...(page?.steps ?? []), response]).catch(() => {});
   return streamed;
 }
 
