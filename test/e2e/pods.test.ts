@@ -211,6 +211,109 @@ describe.each(carriers)('kubectl port-forward over %s', (_, carrier) => {
   });
 });
 
+describe('kubectl proxy', () => {
+  const manifest = `
+apiVersion: v1
+kind: Pod
+metadata: { name: behind, labels: { app: behind } }
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+    - name: main
+      image: host
+      command: [${process.execPath}, ${join(root, 'test/e2e/behind-proxy.mjs')}]
+      ports: [{ containerPort: 8080 }]
+      readinessProbe: { tcpSocket: { port: 8080 }, periodSeconds: 1 }
+---
+apiVersion: v1
+kind: Service
+metadata: { name: behind }
+spec: { selector: { app: behind }, ports: [{ name: http, port: 80, targetPort: 8080 }] }
+`;
+  const base = '/api/v1/namespaces/default';
+  let proxy: ChildProcess | undefined;
+  let url = '';
+  const curl = async (...args: string[]) => (await run('curl', ['-sS', ...args], { env: env(), input: '' })).stdout;
+
+  beforeAll(async () => {
+    await apply('behind.yaml', manifest);
+    await box.kubectlMust('wait', '--for=condition=Ready', 'pod/behind', '--timeout=20s');
+    proxy = spawn('kubectl', ['proxy', '--port=0'], { env: env() });
+    const port = await new Promise<string>((resolve) => {
+      proxy?.stdout?.on('data', (data) => {
+        const [, found] = /127\.0\.0\.1:(\d+)/.exec(String(data)) ?? [];
+        if (found !== undefined) resolve(found);
+      });
+    });
+    url = `http://127.0.0.1:${port}`;
+    await eventually('an endpoint', async () =>
+      (await curl('-o', '/dev/null', '-w', '%{http_code}', `${url}${base}/services/behind:http/proxy/`)) === '200'
+        ? true
+        : undefined,
+    );
+  });
+  afterAll(() => proxy?.kill());
+
+  test('leads to Services and Pods, with bodies, and links back through it', async () => {
+    for (const [path, port] of [
+      [`${base}/services/behind:http/proxy`, '80'],
+      [`${base}/pods/behind/proxy`, '8080'],
+    ] as const) {
+      const link = `<a href="${path}/next">next</a>\n`;
+      expect(await curl('-L', `${url}${path}?a=1`)).toBe(`GET /?a=1 0 ${path}/ ${link}`);
+      expect(await curl('-d', 'four', `${url}${path}/b%2Fc`)).toBe(`POST /b%2Fc 4 ${path}/b%2Fc ${link}`);
+      expect(
+        await box.kubectlMust('get', '--raw', `${path.replace('/proxy', '').replace(':http', '')}:${port}/proxy/`),
+      ).toMatch(/^GET \/ 0 /);
+    }
+    expect(await curl(`${url}${base}/services/hello-service/proxy/`)).toContain('Hello Kubernetes!');
+    const big = join(box.home, 'big');
+    writeFileSync(big, Buffer.alloc(20 << 20));
+    expect(await curl('-T', big, `${url}${base}/pods/behind/proxy/up`)).toMatch(/^PUT \/up 20971520 /);
+  });
+
+  test('gives what comes as it comes, and ends it with its listener', async () => {
+    const listener = spawn('curl', ['-sSN', `${url}${base}/services/behind:80/proxy/events`], { env: env() });
+    await new Promise<void>((resolve) => {
+      listener.stdout.on('data', (data) => {
+        if (String(data).includes('data: begin')) resolve();
+      });
+    });
+    listener.kill();
+    await eventually('the end', async () =>
+      (await box.kubectlMust('logs', 'behind')).includes('the listener is gone') ? true : undefined,
+    );
+  });
+
+  test('carries WebSockets', async () => {
+    const { WebSocket } = await import('ws');
+    const socket = new WebSocket(`${url}${base}/services/behind:http/proxy/`);
+    const heard: string[] = [];
+    await new Promise((resolve, reject) => {
+      socket.on('error', reject);
+      socket.on('message', (message) => {
+        if (heard.push(String(message)) === 2) resolve(undefined);
+        else socket.send('to and fro');
+      });
+    });
+    socket.terminate();
+    expect(heard).toEqual(['hello', 'to and fro']);
+  });
+
+  test('says what is wrong in the words of Kubernetes, and lets in who may', async () => {
+    const raw = async (path: string, ...as: string[]) =>
+      (await box.kubectl('get', '--raw', `${base}/${path}/proxy/`, ...as)).stderr;
+    expect(await raw('services/behind')).toContain('no endpoints available for service "behind"');
+    expect(await raw('services/behind:81')).toContain('no service port 81 found for service "behind"');
+    expect(await raw('pods/behind:81')).toMatch(
+      /error trying to reach service: dial tcp 10\.244\.\d+\.\d+:81: connect: connection refused/,
+    );
+    expect(await raw('pods/behind', '--as=somebody')).toContain(
+      'pods "behind" is forbidden: User "somebody" cannot get resource "pods/proxy" in API group ""',
+    );
+  });
+});
+
 describe('kubectl run', () => {
   test('run --rm -i passes input through, and removes the Pod', async () => {
     const args = [
