@@ -35,8 +35,8 @@ const anyAddress: readonly string[] = ['0.0.0.0', '::'];
  *
  * - `listen`: list of `{host, port}` or `{fd}`; port 0 takes one that is free
  * - `pkiDir`: folder with `ca.crt`, `apiserver.crt`, `apiserver.key` and `sa.key`, which signs service accounts' tokens
- * - `nodeClient`: `{certFile, keyFile}`, the client certificate for nodes; without it logs and streams of Pods are not
- *   to be had
+ * - `nodeClient`: `{certFile, keyFile}`, the client certificate for nodes; without it logs, streams and the proxy of Pods
+ *   are not to be had
  * - `serviceAccountIssuer`: URL in these tokens, default `https://kubernetes.default.svc.cluster.local`
  * - `disableAdmissionPlugins`: list of `ServiceAccount` (Pods need no service account, and get no token), default empty
  * - `store`: `{lmdb: {dir}}`, a folder of this server's own, or `{etcd: {endpoints, prefix, tls: {caFile, certFile,

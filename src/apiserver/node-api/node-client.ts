@@ -73,8 +73,11 @@ export class NodeClient {
     const path = `/${parts.join('/')}?${new URLSearchParams({ address, port: String(port) })}`;
     const answer = await this.upgrade(node, path, { connection: 'Upgrade', upgrade: nodeApiConnect.protocol });
     if (answer instanceof IncomingMessage) throw new Error(await readRefusal(answer));
-    if (answer.head.length > 0) answer.socket.unshift(answer.head);
-    return answer.socket;
+    const { socket, head } = answer;
+    // Whoever speaks over it hears of its end, whatever that comes from.
+    socket.on('error', () => socket.destroy());
+    if (head.length > 0) socket.unshift(head);
+    return socket;
   }
 
   close(): void {

@@ -50,7 +50,8 @@ export async function proxyRequest(call: ProxyCall): Promise<ApiAnswer | typeof 
     response.socket?.setTimeout(idleMs);
   }
   const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  if (response.destroyed) gone.abort();
+  else response.once('close', () => gone.abort());
   const onward = { incoming, path: `${below === '' ? '/' : below}${search}`, headers, signal: gone.signal };
   const answer = await askBackend(nodeClient, target, onward);
   if (!(answer instanceof IncomingMessage)) return switchOver(request, answer, upgrade);
