@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EndpointSlice, Pod, Service } from '../../src/api/generated/types.ts';
 import type { Stored } from '../../src/api/object.ts';
+import type { ResourceKey, ResourceTypes } from '../../src/api/resources.ts';
 import { createInformer } from '../../src/client/informer.ts';
+import type { Informer } from '../../src/client/types.ts';
 import { type ControlPlane, type SimulatedAgents, simulateAgents, startControlPlane } from './control-plane.ts';
 
 let plane: ControlPlane;
@@ -37,6 +39,24 @@ async function slices(name: string): Promise<Stored<EndpointSlice>[]> {
 }
 const endpointsOf = async (name: string) => (await slices(name)).flatMap(({ endpoints }) => endpoints ?? []);
 const targets = async (name: string) => (await endpointsOf(name)).map(({ targetRef }) => targetRef?.name).sort();
+const isReady = ({ status }: Pod) =>
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True');
+const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+/** When an informer next shows an object that is as it should be, by `performance.now()`. */
+function seenBy<R extends ResourceKey>(
+  informer: Informer<R>,
+  isWanted: (object: Stored<ResourceTypes[R]>) => boolean,
+): Promise<number> {
+  return new Promise((resolve) => {
+    const remove = informer.onChange(({ previous, current }) => {
+      if (previous === undefined || current === undefined || !isWanted(current)) return;
+      remove();
+      resolve(performance.now());
+    });
+  });
+}
+
 const started = async (name: string) => {
   await expect.poll(async () => (await plane.client.get('pods', { namespace, name })).status?.podIP).toBeDefined();
   return plane.client.get('pods', { namespace, name });
@@ -127,39 +147,33 @@ describe('endpointSliceController', () => {
       expect(metadata.labels).toHaveProperty(['service.kubernetes.io/headless'], '');
   });
 
-  test('endpointSliceController writes within milliseconds of the readiness', async () => {
+  test('endpointSliceController writes a change of readiness without waiting for others', async () => {
     agents.autoReady = false;
     await plane.client.create('services', service('hello'));
     await plane.client.create('pods', pod('a'));
     await expect.poll(() => targets('hello')).toEqual(['a']);
-    const watched = createInformer(plane.client, 'endpointSlices');
-    await watched.synced;
-    const times: number[] = [];
+    const watched = [createInformer(plane.client, 'pods'), createInformer(plane.client, 'endpointSlices')] as const;
+    await Promise.all(watched.map(({ synced }) => synced));
+    const sinceWrite = { pod: [] as number[], slice: [] as number[] };
     for (let i = 0; i < 20; i++) {
       // As apart as the changes of a person or a probe.
       await new Promise((resolve) => setTimeout(resolve, 60));
       const ready = i % 2 === 0;
       const current = await plane.client.get('pods', { namespace, name: 'a' });
-      let start = 0;
-      const seen = new Promise<void>((resolve) => {
-        const remove = watched.onChange(({ previous, current: slice }) => {
-          if (previous === undefined || slice?.endpoints?.[0]?.conditions?.ready !== ready) return;
-          times.push(performance.now() - start);
-          remove();
-          resolve();
-        });
-      });
-      start = performance.now();
+      const seen = [
+        seenBy(watched[0], (pod) => isReady(pod) === ready),
+        seenBy(watched[1], ({ endpoints }) => endpoints?.[0]?.conditions?.ready === ready),
+      ];
+      const start = performance.now();
       await agents.setReady(current, ready);
-      await seen;
+      const [pod = 0, slice = 0] = await Promise.all(seen);
+      sinceWrite.pod.push(pod - start);
+      sinceWrite.slice.push(slice - start);
     }
-    watched.stop();
-    times.sort((a, b) => a - b);
-    const median = times[times.length / 2] ?? 0;
-    if (process.env.SIGNALBOX_FIGURES)
-      console.log(`readiness to slice, ms: median ${median.toFixed(1)}, max ${times.at(-1)?.toFixed(1)}`);
-    // All of it, from the status write to the slice at another client. The bound leaves room for a busy machine.
-    expect(median).toBeLessThan(50);
+    for (const informer of watched) informer.stop();
+    // From the status write to another client: the slice is one write and one watch more than the Pod, however busy the
+    // machine is. Gathering changes as Kubernetes does, for half a second or more, would be a hundred times that.
+    expect(median(sinceWrite.slice)).toBeLessThan(10 * median(sinceWrite.pod));
   });
 
   test('endpointSliceController keeps 250 Pods in three slices, and one more Pod is one write', async () => {
