@@ -687,7 +687,7 @@ describe('services', () => {
     ]);
     await Promise.all(Array.from({ length: 300 }, (_, i) => call('DELETE', `${services}/race-${i}`)));
     expect((await call('POST', services, again)).code).toBe(201);
-  });
+  }, 30_000);
 
   test('addresses asked for: one of two gets it, one outside the block nobody', async () => {
     const both = await Promise.all(

@@ -1,8 +1,10 @@
 import { once } from 'node:events';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { text } from 'node:stream/consumers';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { joinStreams } from './join-streams.ts';
+
+vi.setConfig({ testTimeout: 30_000 });
 
 const longMs = 60_000;
 let server: Server;
@@ -13,6 +15,7 @@ beforeEach(async () => {
   await once(server, 'listening');
 });
 afterEach(() => {
+  vi.useRealTimers();
   for (const socket of sockets) socket.destroy();
   sockets.clear();
   server.close();
@@ -76,14 +79,19 @@ test('joinStreams ends both when one breaks off', async () => {
 });
 
 test('joinStreams ends both when nothing moves, and not before', async () => {
-  const { left, right, middle } = await joined(300);
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  const { left, right, middle } = await joined(1000);
   const closed = middle.map(untilClosed);
-  let heard = 0;
-  right.on('data', () => heard++);
-  const timer = setInterval(() => left.write('.'), 50);
-  await new Promise((resolve) => setTimeout(resolve, 900));
-  clearInterval(timer);
-  expect(heard).toBeGreaterThan(1);
+  for (const [from, to] of [
+    [left, right],
+    [right, left],
+  ] as const) {
+    vi.advanceTimersByTime(900);
+    from.write('.');
+    await once(to, 'data');
+  }
+  vi.advanceTimersByTime(900);
   expect(middle.map((socket) => socket.destroyed)).toEqual([false, false]);
+  vi.advanceTimersByTime(200);
   await Promise.all(closed);
 });
