@@ -26,5 +26,5 @@ export function bundleTypeScript(source: string): string {
  */
 export function runTypeScript(source: string, wrapper: readonly string[] = []): SpawnSyncReturns<string> {
   const [program = '', ...args] = [...wrapper, process.execPath, '-'];
-  return spawnSync(program, args, { input: bundleTypeScript(source), cwd: root, encoding: 'utf8', timeout: 20_000 });
+  return spawnSync(program, args, { input: bundleTypeScript(source), cwd: root, encoding: 'utf8', timeout: 60_000 });
 }

@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { sleep } from '../component/backoff.ts';
 import { createWorkQueue, type WorkQueueOptions } from './workqueue.ts';
 
@@ -93,25 +93,27 @@ describe('createWorkQueue', () => {
   });
 
   test('createWorkQueue does the first change at once and puts a stream of changes together', async () => {
+    vi.useFakeTimers();
+    onTestFinished(() => void vi.useRealTimers());
     const { queue, started } = recorded({ coalesce: { initial: 10, max: 40 } });
     const start = performance.now();
     queue.add('hot');
     expect(started).toHaveLength(0);
-    await queue.drain();
-    expect((started[0]?.at ?? 0) - start).toBeLessThan(10);
-    while (performance.now() - start < 400) {
+    await vi.advanceTimersByTimeAsync(1);
+    for (let i = 0; i < 400; i++) {
       queue.add('hot');
-      await sleep(1);
+      await vi.advanceTimersByTimeAsync(1);
     }
-    await sleep(60);
-    // 10 + 20 + 40 + 40 …: about 12 rounds; without putting together there would be some 300.
-    expect(started.length).toBeGreaterThan(5);
-    expect(started.length).toBeLessThan(20);
-    await sleep(200);
-    const before = performance.now();
+    await vi.advanceTimersByTimeAsync(60);
+    // At once, then 10, 20, 40, 40 … after it is wanted again, a millisecond later; there would be 400 otherwise.
+    const waits = started.map(({ at }, i) => at - (started[i - 1]?.at ?? start));
+    expect(waits.slice(0, 5).map(Math.round)).toEqual([0, 11, 21, 41, 41]);
+    expect(started.length).toBeLessThan(15);
+    await vi.advanceTimersByTimeAsync(200);
+    const again = performance.now();
     queue.add('hot');
-    await queue.drain();
-    expect((started.at(-1)?.at ?? 0) - before).toBeLessThan(10);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(started.at(-1)?.at).toBe(again);
   });
 
   test('createWorkQueue lets what is at work end when it is stopped, and begins nothing more', async () => {

@@ -53,9 +53,7 @@ describe('httpGet', () => {
 
   it('httpGet gives up after the time limit, and when nobody listens', async () => {
     const port = await serve(() => {});
-    const began = Date.now();
     await expect(httpGet(options(port, { timeoutMs: 100 }))).rejects.toThrow(/timeout/);
-    expect(Date.now() - began).toBeLessThan(1000);
     await expect(httpGet(options(1))).rejects.toThrow(/ECONNREFUSED/);
   });
 });

@@ -275,9 +275,9 @@ describe('Forwarder', () => {
       silentServers.map((server) => server.address),
       { timeoutMs: 100, deadlineMs: 250 },
     );
-    const started = performance.now();
     expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('SERVFAIL');
-    expect(performance.now() - started).toBeLessThan(400);
+    // For the fourth there was no time left.
+    expect(silentServers.filter(({ asked }) => asked.length > 0).length).toBeLessThan(4);
   });
 
   test('leaves out a server that sends its questions back', async () => {

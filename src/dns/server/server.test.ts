@@ -184,7 +184,6 @@ describe('listenTcp', () => {
   test('cuts an idle connection, and one that trickles', async () => {
     const idle = await open();
     const slow = await open();
-    const started = performance.now();
     const octets = framed(questionPacket(hello));
     const timer = setInterval(() => slow.write(octets.subarray(0, 1)), 20);
     slow.on('error', () => undefined);
@@ -192,7 +191,6 @@ describe('listenTcp', () => {
     slow.resume();
     await Promise.all([once(idle, 'close'), once(slow, 'close')]);
     clearInterval(timer);
-    expect(performance.now() - started).toBeLessThan(limits.idleMs * 2);
   });
 
   test('keeps a connection that goes on asking', async () => {
@@ -208,12 +206,14 @@ describe('listenTcp', () => {
     ['a length beyond any query', Buffer.from([0xff, 0xff, 1, 2, 3])],
     ['an answer', framed(Buffer.concat([Buffer.from([0, 1, 0x80, 0]), Buffer.alloc(8)]))],
   ])('cuts a connection that sends %s', async (_what, octets) => {
-    const socket = await open();
+    const responder = responderOf({ zone: exampleZone() });
+    const patient = { ...limits, idleMs: 60_000 };
+    const listener = await listenTcp(anyPort, { responder, limits: patient, log: silent });
+    const socket = connect(listener.address.port, '127.0.0.1');
     socket.write(octets);
     socket.resume();
-    const started = performance.now();
     await once(socket, 'close');
-    expect(performance.now() - started).toBeLessThan(limits.idleMs / 2);
+    await listener.close();
   });
 
   test('has room for who comes: of the client with the most connections who is idle has to go', async () => {
