@@ -42,6 +42,17 @@ test('decodeObject takes bytes as base64, and nothing else', () => {
   );
 });
 
+test('decodeObject writes times as Kubernetes does, and takes nothing else for one', () => {
+  const lease = (renewTime: string) => ({ metadata: { creationTimestamp: renewTime }, spec: { renewTime } });
+  expect(decodeObject('Lease', lease('2026-11-23T18:00:00.5+01:00')).object).toEqual({
+    metadata: { creationTimestamp: '2026-11-23T17:00:00Z' },
+    spec: { renewTime: '2026-11-23T17:00:00.500000Z' },
+  });
+  expect(() => decodeObject('Lease', { spec: { renewTime: 'now' } })).toThrow(
+    'parsing time "now" as "2006-01-02T15:04:05.000000Z07:00"',
+  );
+});
+
 test('decodeObject takes numbers as quantities', () => {
   const { object } = decodeObject('ResourceRequirements', { limits: { cpu: 2, memory: '1Gi' } });
   expect(object).toEqual({ limits: { cpu: '2', memory: '1Gi' } });

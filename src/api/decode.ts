@@ -1,6 +1,7 @@
 import { Base64Error, canonicalBase64 } from './base64.ts';
 import { schema } from './generated/schema.ts';
 import { canonicalQuantity } from './quantity.ts';
+import { canonicalTime, type TimePrecision, timeLayouts } from './time-text.ts';
 
 /** A type of the schema, taken apart once. */
 export type FieldType =
@@ -15,7 +16,7 @@ export interface Decoded {
   readonly unknown: readonly string[];
 }
 
-/** The value of a field has the wrong JSON type, or is no base64 where it should be. Worded as Kubernetes words it. */
+/** The value of a field has the wrong JSON type, or its text is not what it should be: base64, a time. Worded as Kubernetes words it. */
 export class DecodeError extends Error {
   constructor(message: string) {
     super(message);
@@ -40,6 +41,16 @@ const quantities = new Set([
   'ResourceFieldSelector.divisor',
 ]);
 
+/** Times whose Go type is `MicroTime`. */
+const microTimes = new Set([
+  'LeaseSpec.acquireTime',
+  'LeaseSpec.renewTime',
+  'CoreEvent.eventTime',
+  'CoreEventSeries.lastObservedTime',
+  'Event.eventTime',
+  'EventSeries.lastObservedTime',
+]);
+
 const compiled = new Map<string, ReadonlyMap<string, FieldType>>();
 
 /** The fields of an object type of the schema. */
@@ -50,8 +61,9 @@ export function fieldsOf(type: string): ReadonlyMap<string, FieldType> {
     if (table === undefined) throw new Error(`the schema has no type ${type}`);
     fields = new Map(
       Object.entries(table.fields).map(([field, text]) => {
-        const isQuantity = quantities.has(`${type}.${field}`);
-        return [field, parseType(isQuantity ? text.replace('string', 'quantity') : text)];
+        const place = `${type}.${field}`;
+        if (microTimes.has(place)) return [field, { form: 'scalar', name: 'micro-time' }];
+        return [field, parseType(quantities.has(place) ? text.replace('string', 'quantity') : text)];
       }),
     );
     compiled.set(type, fields);
@@ -119,16 +131,22 @@ class Decoder {
   }
 }
 
+/** Scalars that are a text and nothing else, in the one form in which they are kept. */
+const texts: { readonly [name: string]: (text: string) => string } = {
+  string: (text) => text,
+  time: (text) => readTime(text, 'seconds'),
+  'micro-time': (text) => readTime(text, 'microseconds'),
+  bytes: readBytes,
+};
+
 function checkScalar(name: string, raw: unknown, place: Place): unknown {
   const kind = typeof raw;
+  const readText = texts[name];
+  if (readText !== undefined) {
+    if (typeof raw === 'string') return readText(raw);
+    throw mismatch(raw, place, goScalars[name] ?? name);
+  }
   switch (name) {
-    case 'string':
-    case 'time':
-      if (kind === 'string') return raw;
-      break;
-    case 'bytes':
-      if (typeof raw === 'string') return readBytes(raw);
-      break;
     case 'quantity':
       if (kind === 'string' || kind === 'number') return canonicalQuantity(String(raw));
       break;
@@ -152,6 +170,12 @@ function checkScalar(name: string, raw: unknown, place: Place): unknown {
   throw mismatch(raw, place, goScalars[name] ?? name);
 }
 
+function readTime(text: string, precision: TimePrecision): string {
+  const time = canonicalTime(text, precision);
+  if (time !== undefined) return time;
+  throw new DecodeError(`parsing time ${JSON.stringify(text)} as "${timeLayouts[precision]}": cannot parse it`);
+}
+
 function readBytes(text: string): string {
   try {
     return canonicalBase64(text);
@@ -169,6 +193,7 @@ const goScalars: { readonly [name: string]: string } = {
   number: 'float64',
   boolean: 'bool',
   time: 'v1.Time',
+  'micro-time': 'v1.MicroTime',
   bytes: '[]uint8',
   quantity: 'resource.Quantity',
   'int-or-string': 'intstr.IntOrString',

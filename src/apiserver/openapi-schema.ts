@@ -151,6 +151,7 @@ const scalarSchemas: { readonly [name: string]: Json } = {
   int64: { type: 'integer', format: 'int64' },
   number: { type: 'number', format: 'double' },
   time: { type: 'string', format: 'date-time' },
+  'micro-time': { type: 'string', format: 'date-time' },
   bytes: { type: 'string', format: 'byte' },
   any: { type: 'object' },
 };

@@ -180,6 +180,7 @@ function readValue(type: FieldType, wire: Wire, depth: number): unknown {
     case 'int64':
       return numberOf(wire);
     case 'time':
+    case 'micro-time':
       return readTime(bytesOf(wire));
     case 'quantity':
       return text(bytesOf(fieldMap(bytesOf(wire)).get(1)));
