@@ -139,6 +139,17 @@ describe('create and update', () => {
     expect((await callServer(server, 'PATCH', `${configMaps}/named`, { headers, body })).code).toBe(400);
   });
 
+  test('a deadline of a Pod may be set, and come nearer', async () => {
+    await post(pods, pod('late'));
+    const headers = { 'content-type': 'application/merge-patch+json' };
+    const patch = async (activeDeadlineSeconds: number | null) =>
+      causes(await callServer(server, 'PATCH', `${pods}/late`, { headers, body: { spec: { activeDeadlineSeconds } } }));
+    expect(await patch(0)).toEqual([422, expect.stringContaining('must be between 1 and 2147483647, inclusive')]);
+    expect([await patch(60), await patch(50)]).toEqual([[200], [200]]);
+    expect(await patch(51)).toEqual([422, expect.stringContaining('must be less than or equal to previous value')]);
+    expect(await patch(null)).toEqual([422, expect.stringContaining('must not update from a positive integer')]);
+  });
+
   test('a binding is for the Pod of its path', async () => {
     await post(pods, pod('bound'));
     const binding = { metadata: { name: 'another' }, target: { kind: 'Node', name: 'node-1' } };

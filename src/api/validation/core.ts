@@ -3,6 +3,7 @@ import { tryParseCidr } from '../../net/cidr.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { ConfigMap, Lease, Node, Secret } from '../generated/types.ts';
 import { configMapKey } from '../names.ts';
+import { validateTaints } from './placement.ts';
 
 const maxDataBytes = 1024 * 1024;
 
@@ -64,11 +65,7 @@ export function validateNode(object: Node, errors: FieldErrors): void {
     if (tryParseCidr(cidr) === undefined)
       errors.invalid(`spec.podCIDRs[${i}]`, cidr, 'must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)');
   }
-  for (const [i, taint] of (object.spec?.taints ?? []).entries()) {
-    if (!taint.key) errors.required(`spec.taints[${i}].key`);
-    const effects = ['NoExecute', 'NoSchedule', 'PreferNoSchedule'];
-    if (!effects.includes(taint.effect)) errors.notSupported(`spec.taints[${i}].effect`, taint.effect ?? '', effects);
-  }
+  validateTaints(object.spec?.taints ?? [], 'spec.taints', errors);
 }
 
 export function validateNodeUpdate(next: Node, old: Node, errors: FieldErrors): void {

@@ -5,9 +5,11 @@ import type { FieldErrors } from '../field-error.ts';
 import type { Container, EnvVar, HTTPGetAction, Pod, PodSpec, Probe, Volume } from '../generated/types.ts';
 import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber } from '../names.ts';
 import { parseQuantity, quantityMessage } from '../quantity.ts';
+import { validatePlacement } from './placement.ts';
 
 const restartPolicies = ['Always', 'Never', 'OnFailure'];
 const dnsPolicies = ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'];
+const maxDeadlineSeconds = 2 ** 31 - 1;
 const pullPolicies = ['Always', 'IfNotPresent', 'Never'];
 
 /** Checks a Pod spec with defaults set; `field` is where it stands. */
@@ -30,6 +32,12 @@ export function validatePodSpec(spec: PodSpec, field: string, errors: FieldError
   }
   validateDnsConfig(spec, field, errors);
   validatePodNames(spec, field, errors);
+  validatePlacement(spec, field, errors);
+  const deadline = spec.activeDeadlineSeconds ?? 1;
+  if (deadline < 1 || deadline > maxDeadlineSeconds) {
+    const problem = `must be between 1 and ${maxDeadlineSeconds}, inclusive`;
+    errors.invalid(`${field}.activeDeadlineSeconds`, deadline, problem);
+  }
   const grace = spec.terminationGracePeriodSeconds ?? 0;
   if (grace < 0) errors.invalid(`${field}.terminationGracePeriodSeconds`, grace, 'must be greater than or equal to 0');
 }
@@ -111,13 +119,24 @@ function validateContainer(container: Container, field: string, { volumes, names
   }
   validateContainerPorts(container, field, errors);
   for (const [i, variable] of (container.env ?? []).entries()) validateEnv(variable, `${field}.env[${i}]`, errors);
+  validateMounts(container, field, { volumes, errors });
+  validateResources(container, field, errors);
+}
+
+function validateMounts(
+  container: Container,
+  field: string,
+  { volumes, errors }: Pick<PodContext, 'volumes' | 'errors'>,
+): void {
+  const mountPaths = new Set<string>();
   for (const [i, mount] of (container.volumeMounts ?? []).entries()) {
     const at = `${field}.volumeMounts[${i}]`;
     if (!mount.name) errors.required(`${at}.name`);
     else if (!volumes.has(mount.name)) errors.notFound(`${at}.name`, mount.name);
     if (!mount.mountPath) errors.required(`${at}.mountPath`);
+    else if (mountPaths.has(mount.mountPath)) errors.invalid(`${at}.mountPath`, mount.mountPath, 'must be unique');
+    mountPaths.add(mount.mountPath ?? '');
   }
-  validateResources(container, field, errors);
 }
 
 function validateProbes(
@@ -252,7 +271,16 @@ export function validatePodUpdate(next: Pod, old: Pod, errors: FieldErrors): voi
       (is) => canonicalJson({ ...is, tolerationSeconds: 0 }) === canonicalJson({ ...was, tolerationSeconds: 0 }),
     ),
   );
+  validateDeadlineUpdate(next.spec?.activeDeadlineSeconds, old.spec?.activeDeadlineSeconds, errors);
   if (!kept)
     errors.forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds');
   if (stable(next.spec) !== stable(old.spec)) errors.forbidden('spec', immutableMessage);
+}
+
+/** A deadline may be set, and come nearer. */
+function validateDeadlineUpdate(next: number | undefined, old: number | undefined, errors: FieldErrors): void {
+  if (old === undefined) return;
+  const field = 'spec.activeDeadlineSeconds';
+  if (next === undefined) errors.invalid(field, null, 'must not update from a positive integer to nil value');
+  else if (next > old) errors.invalid(field, next, 'must be less than or equal to previous value');
 }
