@@ -49,8 +49,27 @@ export function validateSecret(object: Secret, errors: FieldErrors): void {
     total += Math.floor((value.length * 3) / 4);
   }
   if (total > maxDataBytes) errors.tooLong('data', maxDataBytes);
-  for (const key of requiredSecretKeys[object.type ?? ''] ?? []) {
-    if (object.data?.[key] === undefined) errors.required(`data[${key}]`);
+  const { type = '', data = {} } = object;
+  for (const key of requiredSecretKeys[type] ?? []) {
+    if (data[key] === undefined) errors.required(`data[${key}]`);
+    // What is wrong in it is not said: it is a secret.
+    else if (/^\.docker/.test(key) && !isJson(data[key]))
+      errors.invalid(`data[${key}]`, '<secret contents redacted>', 'must be JSON');
+  }
+  if (type === 'kubernetes.io/basic-auth' && data.username === undefined && data.password === undefined) {
+    for (const key of ['username', 'password']) errors.required(`data[${key}]`);
+  }
+  const account = 'kubernetes.io/service-account.name';
+  if (type === 'kubernetes.io/service-account-token' && !object.metadata?.annotations?.[account])
+    errors.required(`metadata.annotations[${account}]`);
+}
+
+function isJson(base64: string): boolean {
+  try {
+    JSON.parse(Buffer.from(base64, 'base64').toString());
+    return true;
+  } catch {
+    return false;
   }
 }
 
