@@ -19,11 +19,11 @@ import { readSelection } from './selection.ts';
 import { verbsOf } from './served.ts';
 import { badRequest, deletedStatus, methodNotAllowed, StatusError } from './status.ts';
 import type { ApiObject, StoredObject } from './stored-object.ts';
+import { openStream } from './stream-answer.ts';
 import { bindPod } from './subresources/binding.ts';
 import { evictionBodyType, evictPod } from './subresources/eviction.ts';
 import { readScale, scaleBodyType, scaleFace, scaleOf, scaleOfStored, withReplicas } from './subresources/scale.ts';
 import { viewOf } from './views.ts';
-import { openWatchAnswer } from './watch-answer.ts';
 import { WatchStream } from './watch-stream.ts';
 import { readDryRun, readForce, readWriter } from './write-options.ts';
 
@@ -152,7 +152,7 @@ async function watch({ request, info, registry, environment }: Call, query: URLS
   if (revision === undefined) await cache.waitUntilFresh();
   else await cache.waitUntil(revision);
   const after = startsWithState(query, revision) ? undefined : (revision ?? cache.revision);
-  const answer = await openWatchAnswer(request);
+  const answer = await openStream(request, { type: 'application/json', messages: 'text' });
   if (answer === streamed) return streamed;
   await new WatchStream(
     answer,

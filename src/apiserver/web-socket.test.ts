@@ -1,8 +1,12 @@
 import { once } from 'node:events';
+import { createServer, ServerResponse } from 'node:http';
 import { request } from 'node:https';
+import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import WebSocket, { type ClientOptions } from 'ws';
+import type { ApiRequest } from './requests.ts';
 import { startTestServer, type TestServer } from './test-server.ts';
+import { openMessages } from './web-socket.ts';
 
 const maps = '/api/v1/namespaces/default/configmaps';
 let server: TestServer;
@@ -48,7 +52,7 @@ async function send(method: string, path: string, body?: object): Promise<{ stat
 }
 const configMap = (name: string) => ({ metadata: { name } });
 
-describe('openTextMessages', () => {
+describe('openMessages', () => {
   test('sends a watcher each event as one message, and closes when its time is over', async () => {
     await send('POST', maps, configMap('before'));
     const { events, over, socket } = watch('timeoutSeconds=2&allowWatchBookmarks=1', admin, ['base64.binary.k8s.io']);
@@ -84,6 +88,28 @@ describe('openTextMessages', () => {
     await once(socket, 'open');
     socket.close();
     expect(await over).toBe(1005);
+  });
+});
+
+describe('openMessages of bytes', () => {
+  test.each([
+    ['base64.binary.k8s.io', ['aGk=', 'IQ==']],
+    ['binary.k8s.io', [Buffer.from('hi'), Buffer.from('!')]],
+    [undefined, [Buffer.from('hi'), Buffer.from('!')]],
+  ])('in the protocol %s', async (protocol, expected) => {
+    const plain = createServer().on('upgrade', async (request, socket, head) => {
+      const response = new ServerResponse(request);
+      const messages = await openMessages('bytes', { response } as ApiRequest, { take: () => socket, head });
+      messages?.write('hi');
+      messages?.end('!');
+    });
+    await once(plain.listen(0, '127.0.0.1'), 'listening');
+    const socket = new WebSocket(`ws://127.0.0.1:${(plain.address() as AddressInfo).port}`, protocol);
+    const received: (Buffer | string)[] = [];
+    socket.on('message', (data, isBinary) => received.push(isBinary ? (data as Buffer) : String(data)));
+    await once(socket, 'close');
+    plain.close();
+    expect(received).toEqual(expected);
   });
 });
 

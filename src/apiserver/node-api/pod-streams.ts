@@ -10,6 +10,7 @@ import type { RegistryEnvironment } from '../registry.ts';
 import { isTrue } from '../request-info.ts';
 import { type ApiRequest, streamed } from '../requests.ts';
 import { badRequest, internalError, notFound, StatusError } from '../status.ts';
+import { openStream } from '../stream-answer.ts';
 import { readLogQuery } from './log-query.ts';
 import type { NodeClient, Upgraded } from './node-client.ts';
 import { readRefusal } from './refusal.ts';
@@ -108,15 +109,14 @@ interface Onward {
 }
 
 async function sendLog(client: NodeClient, { node, path, request }: Onward): Promise<typeof streamed> {
-  const { response } = request;
   const gone = new AbortController();
-  response.once('close', () => gone.abort());
+  request.response.once('close', () => gone.abort());
   const answer = await client.get(node, path, gone.signal);
   if (answer.statusCode !== 200) throw await refusal(answer);
-  response.writeHead(200, { 'content-type': 'text/plain', 'cache-control': 'no-cache, private' });
-  response.flushHeaders();
+  const to = await openStream(request, { type: 'text/plain', messages: 'bytes' });
+  if (to === streamed) answer.destroy();
   // Whoever breaks off first, the other side is told by the end of its connection.
-  await pipeline(answer, response).catch(() => {});
+  else await pipeline(answer, to).catch(() => {});
   return streamed;
 }
 
