@@ -129,6 +129,7 @@ describe('deploy/', () => {
       });
       const ingress = async () => (await cluster.admin.get('services', place)).status?.loadBalancer?.ingress;
       await expect.poll(ingress, { timeout: 20_000 }).toEqual([{ ip: '198.51.100.7', ipMode: 'VIP' }]);
+      await isToldTwice();
       await cluster.admin.delete('services', place);
       const gone = async () => (await cluster.admin.list('services', { namespace: 'default' })).items.length;
       await expect.poll(gone, { timeout: 20_000 }).toBe(1);
@@ -143,6 +144,29 @@ describe('deploy/', () => {
     }
     expect(await cluster.refusals()).toEqual([]);
   });
+
+  /** A Service that gets no address, then none for another reason, then none for the first again. */
+  async function isToldTwice(): Promise<void> {
+    const place = { namespace: 'default', name: 'late' };
+    const said = async () => (await cluster.admin.get('services', place)).status?.conditions?.[0]?.message;
+    await cluster.admin.create('services', { metadata: place, spec: { type: 'LoadBalancer', ports: [{ port: 80 }] } });
+    const asks = async (pool: string | null) => {
+      const body = { metadata: { annotations: { 'signalbox.dev/load-balancer-pool': pool } } };
+      await cluster.admin.patch('services', place, { type: 'merge', body });
+    };
+    await expect.poll(said, { timeout: 20_000 }).toMatch(/\bp\b/);
+    const first = await said();
+    await asks('none');
+    await expect.poll(said, { timeout: 20_000 }).toBe('there is no pool none');
+    await asks(null);
+    await expect.poll(said, { timeout: 20_000 }).toBe(first);
+    const counts = async () =>
+      (await cluster.admin.list('events', { namespace: 'default' })).items
+        .filter(({ involvedObject }) => involvedObject.name === place.name)
+        .map(({ count }) => count);
+    await expect.poll(counts, { timeout: 20_000 }).toEqual([2, 1]);
+    await cluster.admin.delete('services', place);
+  }
 
   test.each(['proxy', 'dns', 'controllers'])(
     'every right of %s is needed, and is named when it is missing',
