@@ -253,6 +253,15 @@ describe('mirroringController', () => {
     await expect.poll(() => slices('outside')).toEqual([]);
   });
 
+  test('mirroringController says when there are more addresses than it mirrors', async () => {
+    await plane.client.create('services', service('outside', { selector: undefined as never, ports: [{ port: 80 }] }));
+    const addresses = Array.from({ length: 1002 }, (_, i) => ({ ip: `10.9.${i >> 8}.${i & 255}` }));
+    await plane.client.create('endpoints', { ...byHand, subsets: [{ addresses, ports: [{ port: 80 }] }] });
+    const told = async () =>
+      (await plane.client.list('events', { namespace })).items.map(({ reason, message }) => `${reason} ${message}`);
+    await expect.poll(told).toContainEqual(expect.stringMatching(/^TooManyAddressesToMirror 2 addresses are in no /));
+  });
+
   test('mirroringController lets Endpoints be that ask for it or that have no Service', async () => {
     await plane.client.create('services', service('outside', { selector: undefined as never, ports: [{ port: 80 }] }));
     const labels = { 'endpointslice.kubernetes.io/skip-mirror': 'true' };

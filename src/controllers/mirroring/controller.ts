@@ -6,7 +6,7 @@ import { managedByLabel, managedSlices } from '../endpointslice/managed-slices.t
 import { packSlices } from '../endpointslice/pack.ts';
 import { controllerReference } from '../ownership.ts';
 import { deletion } from '../write.ts';
-import { mirroredGroups } from './mirrored-groups.ts';
+import { countSkipped, maxMirroredPerSubset, mirroredGroups } from './mirrored-groups.ts';
 
 const managedBy = 'endpointslicemirroring-controller.k8s.io';
 const skipLabel = 'endpointslice.kubernetes.io/skip-mirror';
@@ -24,6 +24,7 @@ export function mirroringController({ caches }: ControllerContext): Controller {
   const slices = managedSlices(caches, managedBy);
   return {
     name: 'endpointslicemirroring',
+    reporter: 'endpoint-slice-mirroring-controller',
     concurrency: 8,
     coalesce: { initial: 2, max: 50 },
     watch(enqueue) {
@@ -37,6 +38,8 @@ export function mirroringController({ caches }: ControllerContext): Controller {
       const service = services.store.get(key);
       if (source === undefined || service === undefined || !isMirrored(source, service))
         return round.apply(existing.map((slice) => deletion('endpointSlices', slice)));
+      const skipped = countSkipped(source);
+      if (skipped > 0) round.record({ ...source, ...endpointsType }, tooMany(skipped));
       await round.apply(
         packSlices({
           existing,
@@ -47,6 +50,11 @@ export function mirroringController({ caches }: ControllerContext): Controller {
       );
     },
   };
+}
+
+function tooMany(skipped: number) {
+  const message = `${skipped} addresses are in no EndpointSlice: of each subset the first ${maxMirroredPerSubset} are mirrored`;
+  return { type: 'Warning', reason: 'TooManyAddressesToMirror', message } as const;
 }
 
 /** Whether the Endpoints are somebody's own, for a Service that does not find its endpoints itself. */

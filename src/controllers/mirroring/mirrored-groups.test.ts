@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { maxMirroredPerSubset, mirroredGroups } from './mirrored-groups.ts';
+import { countSkipped, maxMirroredPerSubset, mirroredGroups } from './mirrored-groups.ts';
 
 describe('mirroredGroups', () => {
   test('mirroredGroups separates families and ports, and keeps readiness and references', () => {
@@ -49,5 +49,12 @@ describe('mirroredGroups', () => {
   test('mirroredGroups takes the first 1000 of a subset', () => {
     const addresses = Array.from({ length: 1500 }, (_, i) => ({ ip: `10.1.${i >> 8}.${i & 255}` }));
     expect(mirroredGroups({ subsets: [{ addresses }] })[0]?.endpoints).toHaveLength(maxMirroredPerSubset);
+  });
+
+  test('countSkipped counts what mirroredGroups leaves out', () => {
+    const many = (length: number) => Array.from({ length }, () => ({ ip: '10.0.0.1' }));
+    const subsets = [{ addresses: many(900), notReadyAddresses: many(200) }, { addresses: many(1007) }, {}];
+    expect(countSkipped({ subsets })).toBe(107);
+    expect(countSkipped({})).toBe(0);
   });
 });

@@ -32,6 +32,14 @@ export function mirroredGroups(endpoints: Endpoints): EndpointGroup[] {
   }));
 }
 
+/** How many addresses are left out because their subset has too many. */
+export function countSkipped({ subsets = [] }: Endpoints): number {
+  const sizes = subsets.map(
+    ({ addresses = [], notReadyAddresses = [] }) => addresses.length + notReadyAddresses.length,
+  );
+  return sizes.reduce((sum, size) => sum + Math.max(0, size - maxMirroredPerSubset), 0);
+}
+
 function slicePorts(ports: readonly CoreEndpointPort[]) {
   return ports.map(({ name = '', port, protocol = 'TCP', appProtocol }) => ({
     name,
