@@ -9,7 +9,7 @@ import type { Responder } from '../answer.ts';
 import type { TransferRule } from '../config/types.ts';
 import { listenTcp } from '../server/tcp.ts';
 import { type Listener, listenUdp } from '../server/udp.ts';
-import { ask, line, lines, questionPacket, rcodeOf } from '../testing/ask.ts';
+import { answerTo, ask, line, lines, questionPacket, rcodeOf } from '../testing/ask.ts';
 import { exampleZone } from '../testing/cluster.ts';
 import { emptyZone, name, service, slice } from '../testing/objects.ts';
 import { responderOf } from '../testing/responder.ts';
@@ -150,7 +150,8 @@ describe('TransferHandler', () => {
 
   test('gives what has changed as the whole, or as nothing where nothing has', async () => {
     const zone = exampleZone();
-    const port = await serve(responderOf({ zone, transfer: [toMe] }));
+    const responder = responderOf({ zone, transfer: [toMe] });
+    const port = await serve(responder);
     for (const serial of [zone.serial, zone.serial + 5]) {
       const { answers } = await single(port, incrementalPacket(serial));
       expect(answers?.map(({ type }) => type)).toEqual(['SOA']);
@@ -159,6 +160,9 @@ describe('TransferHandler', () => {
       const messages = await read(await send(port, incrementalPacket(serial)), isWhole);
       expect(recordsOf(messages).length).toBeGreaterThan(50);
     }
+    const overUdp = decode((await answerTo(responder, incrementalPacket(zone.serial - 1))) ?? expect.fail());
+    expect(overUdp).toMatchObject({ flag_aa: true, answers: [{ type: 'SOA', data: { serial: zone.serial } }] });
+    expect(overUdp.answers).toHaveLength(1);
     const bare = await single(port, questionPacket({ name: 'cluster.local', type: 'IXFR' }));
     expect(rcodeOf(bare)).toBe('FORMERR');
   });

@@ -22,7 +22,7 @@ const maxUnderWay = 8;
 
 /**
  * Gives zones as a whole (AXFR, RFC 5936), over TCP and to those who may have them. What has changed (IXFR, RFC 1995) is
- * given as the whole too, or as nothing where nothing has.
+ * given as the whole too, or as nothing where nothing has; over UDP it is only said which is the newest.
  */
 export class TransferHandler implements Handler {
   readonly #options: TransferHandlerOptions;
@@ -44,10 +44,11 @@ export class TransferHandler implements Handler {
     return true;
   }
 
-  #mayHave({ name, incoming }: Exchange): boolean {
+  #mayHave({ name, query, incoming }: Exchange): boolean {
     const { transport, address } = incoming.client;
     const ip = tryParseIp(address);
-    if (transport === 'udp' || ip === undefined) return false;
+    // Over UDP there is only what says whether to come again over TCP.
+    if ((transport === 'udp' && query.type === recordType.AXFR) || ip === undefined) return false;
     const rule = this.#options.rules.find(({ zones }) => zones.some((zone) => isWithin(name, zone)));
     return rule !== undefined && (rule.to === '*' || rule.to.some((block) => cidrContains(block, ip)));
   }
@@ -56,7 +57,8 @@ export class TransferHandler implements Handler {
     const { incoming, query } = exchange;
     const upToDate = query.type === recordType.IXFR && isUpToDate(incoming, cluster.serial);
     if (upToDate === undefined) exchange.fail(rcode.FORMERR, 'transfer');
-    else if (upToDate) {
+    else if (upToDate || incoming.client.transport === 'udp') {
+      // RFC 1995 §2: who has an older one, and was given no more than this over UDP, asks again over TCP.
       const owner = exchange.begin();
       exchange.writer.setFlags(flag.AA);
       exchange.writer.record('answer', owner, cluster.soa(zone));
