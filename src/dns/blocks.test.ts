@@ -79,6 +79,19 @@ describe('openBlock', () => {
     );
   });
 
+  test('asks another block of the same server, at its own address', async () => {
+    const inner = await freePort();
+    await start(`.:${port} {
+      bind 127.0.0.1
+      forward . 127.0.0.1:${inner}
+    }
+    .:${inner} {
+      bind 127.0.0.1
+      forward . ${await upstream('192.0.2.1')}
+    }`);
+    expect(await dig('www.test')).toEqual(['192.0.2.1']);
+  });
+
   test('leaves what a parent says of a zone to the block that has the parent', async () => {
     const asked: string[] = [];
     const other = await otherServer(({ questions = [] }) => {

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import type { Logger } from '../component/log.ts';
 import { type Ip, isUnspecified, parseIp } from '../net/ip.ts';
-import type { DnsConfig, ForwardSettings, HostsSettings, ListenAddress, ServerBlock } from './config/types.ts';
+import type { ForwardSettings, HostsSettings, ListenAddress, ServerBlock } from './config/types.ts';
 import type { Feed, OpenFeed } from './feed.ts';
 import { formatServerAddress } from './forward/address.ts';
 import { AnswerCache } from './forward/cache.ts';
@@ -24,7 +24,6 @@ import { ClusterZone } from './zone.ts';
 
 /** What server blocks are opened with. */
 export interface BlockParts {
-  readonly config: DnsConfig;
   /** Absent where no block has the cluster's names. */
   readonly openFeed: OpenFeed | undefined;
   readonly log: Logger;
@@ -164,12 +163,12 @@ function openCache({ cache, listen }: ServerBlock, { metrics }: BlockParts): Ans
 async function openForwards(
   block: ServerBlock,
   cache: AnswerCache | undefined,
-  { config, log, metrics, askOfProbe, onLoop }: BlockParts,
+  { log, metrics, askOfProbe, onLoop }: BlockParts,
 ): Promise<OpenForward[]> {
-  const own = config.servers.flatMap(({ listen }) => listen);
   const opened: OpenForward[] = [];
   for (const settings of block.forward.toSorted((a, b) => b.from.length - a.from.length)) {
-    const { servers: upstreams, itself } = await readTargets(settings.to, own);
+    // Other blocks may be asked, where they have addresses of their own.
+    const { servers: upstreams, itself } = await readTargets(settings.to, block.listen);
     const zone = formatName(settings.from);
     if (itself.length > 0)
       log.warn({ zone, upstreams: itself.map(formatServerAddress) }, 'upstreams are this server itself, and not asked');

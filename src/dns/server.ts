@@ -211,7 +211,7 @@ export class DnsServer {
   #wantedBlocks(config: DnsConfig, client: ApiClient | undefined): Map<string, () => Promise<OpenBlock>> {
     const openFeed: OpenFeed | undefined = client && ((parts) => feedZone({ ...parts, client }));
     const onLoop = (settings: ServerBlock, upstream: string) => this.#workers.leaveOut(blockKey(settings), upstream);
-    const parts = { config, openFeed, onLoop, log: this.#log, metrics: this.metrics };
+    const parts = { openFeed, onLoop, log: this.#log, metrics: this.metrics };
     return new Map(config.servers.map((settings) => [blockKey(settings), () => openBlock(settings, parts)]));
   }
 

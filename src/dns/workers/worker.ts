@@ -113,7 +113,7 @@ class Worker {
     const { log, tell } = this.#parts;
     const openFeed: OpenFeed = ({ zone }) => this.#copy(zone, index);
     const askOfProbe = (_: ServerBlock, name: Name) => tell({ kind: 'probe', block: index, name });
-    return openBlock(settings, { config: this.#task.config, openFeed, log, metrics: this.#metrics, askOfProbe });
+    return openBlock(settings, { openFeed, log, metrics: this.#metrics, askOfProbe });
   }
 
   #copy(zone: ClusterZone, index: number): Feed {
