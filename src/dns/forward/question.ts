@@ -1,7 +1,7 @@
 import { randomFillSync } from 'node:crypto';
-import { flag, headerLength, recordClass, recordType } from '../wire/constants.ts';
+import { flag, headerLength, rcode, recordClass, recordType } from '../wire/constants.ts';
 import type { Name } from '../wire/name.ts';
-import type { Response } from '../wire/response.ts';
+import { type Response, readResponse } from '../wire/response.ts';
 
 /** What another server is asked. */
 export interface Question {
@@ -50,10 +50,35 @@ export function writeQuestion({ name, type, flags, dnssecOk }: Question, id: num
   return message;
 }
 
-/** Whether a response says that it answers this question. */
-export function answersQuestion(response: Response, { name, type }: Question): boolean {
-  const { question } = response;
+/**
+ * Reads a message as the answer to a question; `undefined` when it is none. Who refuses a question may leave it out of
+ * the answer, as servers do that cannot read EDNS (RFC 6891 §7): of those the id has to do.
+ */
+export function readAnswer(message: Buffer, question: Question): Response | undefined {
+  const response = readResponse(isBareRefusal(message) ? withQuestion(message, question) : message);
+  return response !== undefined && answersQuestion(response, question) ? response : undefined;
+}
+
+function answersQuestion({ question }: Response, { name, type }: Question): boolean {
   return question.name === name && question.type === type && question.class === recordClass.IN;
+}
+
+/** An error without a question, and without records but for OPT. */
+function isBareRefusal(message: Buffer): boolean {
+  if (message.length < headerLength || (message.readUInt16BE(2) & 0x0f) === rcode.NOERROR) return false;
+  return [4, 6, 8].every((count) => message.readUInt16BE(count) === 0);
+}
+
+/** The message with the question it is about. */
+function withQuestion(message: Buffer, question: Question): Buffer {
+  const asked = writeQuestion(question, 0, false);
+  const whole = Buffer.concat([
+    message.subarray(0, headerLength),
+    asked.subarray(headerLength),
+    message.subarray(headerLength),
+  ]);
+  whole.writeUInt16BE(1, 4);
+  return whole;
 }
 
 const idPool = new Uint16Array(512);

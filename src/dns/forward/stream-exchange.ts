@@ -1,8 +1,8 @@
 import { connect, type Socket } from 'node:net';
 import { connect as connectSecurely, type SecureContextOptions } from 'node:tls';
-import { type Response, readResponse } from '../wire/response.ts';
+import type { Response } from '../wire/response.ts';
 import type { ServerAddress } from './address.ts';
-import { type AskOptions, answersQuestion, type Question, randomId, writeQuestion } from './question.ts';
+import { type AskOptions, type Question, randomId, readAnswer, writeQuestion } from './question.ts';
 
 /** What a server's certificate is checked by. */
 export interface StreamTls extends SecureContextOptions {
@@ -141,9 +141,8 @@ class StreamConnection {
       const timer = setTimeout(() => end(new Error('i/o timeout')), timeoutMs);
       this.#onEnd = end;
       this.#onMessage = (message) => {
-        const response = readResponse(message);
-        const fits = response?.id === id && answersQuestion(response, question);
-        end(fits ? response : new Error('the answer was malformed'));
+        const response = readAnswer(message, question);
+        end(response?.id === id ? response : new Error('the answer was malformed'));
       };
       const message = writeQuestion(question, id, edns);
       const framed = Buffer.alloc(2 + message.length);

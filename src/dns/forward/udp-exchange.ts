@@ -1,9 +1,9 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { familyOf } from '../../net/ip.ts';
-import { type Response, readResponse } from '../wire/response.ts';
+import type { Response } from '../wire/response.ts';
 import { lookupNothing, type ServerAddress, socketType } from './address.ts';
-import { type AskOptions, answersQuestion, type Question, randomId, writeQuestion } from './question.ts';
+import { type AskOptions, type Question, randomId, readAnswer, writeQuestion } from './question.ts';
 
 /** A question sent, until its answer or its end. */
 interface Pending {
@@ -75,9 +75,9 @@ class ExchangeSocket {
     const id = message.length >= 2 ? message.readUInt16BE(0) : -1;
     const pending = this.#pending.get(id);
     if (pending === undefined) return;
-    const response = readResponse(message);
+    const response = readAnswer(message, pending.question);
     // A wrong guess of a forger must not end the wait for the true answer.
-    if (response === undefined || !answersQuestion(response, pending.question)) return;
+    if (response === undefined) return;
     this.#end(id)?.resolve(response);
   }
 

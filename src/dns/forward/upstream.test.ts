@@ -135,12 +135,27 @@ describe('Upstream: transports', () => {
     },
   );
 
-  test('asks without EDNS where the server does not know it', async () => {
+  test.each([
+    ['', () => ({ flags: 1 })],
+    [', and does not repeat the question', ({ id = 0 }: DecodedPacket) => encode({ type: 'response', id, flags: 1 })],
+  ])('asks without EDNS where the server does not know it%s', async (_what, formErr: Reply) => {
     const hasEdns = ({ additionals = [] }: DecodedPacket) => additionals.some(({ type }) => type === 'OPT');
-    const other = await serverWith((query, transport) => (hasEdns(query) ? { flags: 1 } : address(query, transport)));
+    const other = await serverWith((query, transport) => (hasEdns(query) ? formErr : address)(query, transport));
+    for (const transport of ['udp', 'tcp'] as const) {
+      const { code } = forwarding({ upstreams: [other.address] });
+      expect(await code('example.com', { transport })).toBe(noerror);
+    }
+    expect(other.asked).toHaveLength(4);
+  });
+
+  test('takes a refusal that does not repeat the question, and no other answer', async () => {
+    const other = await serverWith(({ id = 0, questions }) => {
+      const isRefused = questions?.[0]?.name === 'refused.com';
+      return encode({ type: 'response', id, flags: isRefused ? refused : noerror });
+    });
     const { code } = forwarding({ upstreams: [other.address] });
-    expect(await code()).toBe(noerror);
-    expect(other.asked).toHaveLength(2);
+    expect(await code('refused.com')).toBe(refused);
+    expect(await code('example.com')).toBe(servfail);
   });
 });
 
