@@ -4,7 +4,7 @@ import { tryParseIp } from '../../../net/ip.ts';
 import { type Name, parseName } from '../../wire/name.ts';
 import { tryReverseZones } from '../reverse.ts';
 import type { HttpAddress } from '../types.ts';
-import { corefileError } from './error.ts';
+import { corefileError, quoted } from './error.ts';
 import type { Directive } from './parse.ts';
 import type { Token } from './tokens.ts';
 
@@ -40,7 +40,7 @@ export function argumentsOf(
 ): readonly Token[] {
   if (args.length >= least && args.length <= most) return args;
   const extra = args[most];
-  if (extra !== undefined) throw corefileError(extra, `${name.text} does not take ${extra.text}`, 'remove it');
+  if (extra !== undefined) throw corefileError(extra, `${name.text} does not take ${quoted(extra)}`, 'remove it');
   throw corefileError(name, `${name.text} says too little`, `put ${least} or more words after it`);
 }
 
@@ -59,7 +59,7 @@ export function requireNoBlock(directive: Directive): void {
 export function integerOf(token: Token, least: number, most: number): number {
   const value = /^\d{1,15}$/.test(token.text) ? Number(token.text) : Number.NaN;
   if (value >= least && value <= most) return value;
-  throw corefileError(token, `${token.text} is not a whole number from ${least} to ${most}`, 'choose one');
+  throw corefileError(token, `${quoted(token)} is not a whole number from ${least} to ${most}`, 'choose one');
 }
 
 /** Milliseconds, of `5s` or `1m30s`, within bounds, both included. */
@@ -67,7 +67,7 @@ export function durationOf(token: Token, least = 0, most = Number.POSITIVE_INFIN
   const value = parseDuration(token.text);
   if (value !== undefined && value >= least && value <= most) return value;
   const bounds = `${least === 0 ? '' : ` of at least ${least} ms`}${most < 1e9 ? ` of at most ${most} ms` : ''}`;
-  throw corefileError(token, `${token.text} is not a duration${bounds}`, 'write it as 5s, 1m30s or 500ms');
+  throw corefileError(token, `${quoted(token)} is not a duration${bounds}`, 'write it as 5s, 1m30s or 500ms');
 }
 
 /** The life of records in seconds, as a number or a duration. */
@@ -80,7 +80,7 @@ export function ttlOf(token: Token, most: number): number {
 export function zonesOf(token: Token): readonly Name[] {
   const zones = parsedOf(token, tryReverseZones) ?? [parseName(token.text)].filter((zone) => zone !== undefined);
   if (zones.length > 0) return zones;
-  throw corefileError(token, `${token.text} is not a zone`, 'write it as example.org, or as 10.0.0.0/24');
+  throw corefileError(token, `${quoted(token)} is not a zone`, 'write it as example.org, or as 10.0.0.0/24');
 }
 
 /** The zones of some words; `absent` where there are none. */
@@ -95,7 +95,11 @@ export function httpAddressOf(token: Token): HttpAddress {
   const port = Number(digits);
   const ip = host === undefined || host === '' ? undefined : tryParseIp(host);
   if (digits === undefined || port > 65_535 || (ip === undefined && host !== ''))
-    throw corefileError(token, `${token.text} is not an address to listen at`, 'write it as :8080 or 127.0.0.1:8080');
+    throw corefileError(
+      token,
+      `${quoted(token)} is not an address to listen at`,
+      'write it as :8080 or 127.0.0.1:8080',
+    );
   return { ip, port };
 }
 
@@ -105,7 +109,7 @@ export function parsedOf<T>(token: Token, parse: (text: string) => T): T {
     return parse(token.text);
   } catch (error) {
     if (error instanceof SignalboxError)
-      throw corefileError(token, `${token.text} ${error.problem}`, error.remedy, error);
+      throw corefileError(token, `${quoted(token)} ${error.problem}`, error.remedy, error);
     throw error;
   }
 }
@@ -114,5 +118,5 @@ export function parsedOf<T>(token: Token, parse: (text: string) => T): T {
 export function choiceOf<const T extends string>(token: Token, choices: readonly T[]): T {
   const choice = choices.find((each) => each === token.text);
   if (choice !== undefined) return choice;
-  throw corefileError(token, `${token.text} is not supported here`, `choose from ${choices.join(', ')}`);
+  throw corefileError(token, `${quoted(token)} is not supported here`, `choose from ${choices.join(', ')}`);
 }

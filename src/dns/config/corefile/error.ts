@@ -10,3 +10,8 @@ export interface Place {
 export function corefileError({ file, line }: Place, problem: string, remedy: string, cause?: unknown): SignalboxError {
   return new SignalboxError('INVALID_CONFIG', { object: `${file}:${line}`, problem, remedy, cause });
 }
+
+/** A word as it is quoted in errors: one that is empty, as a variable is that is not set, is to be seen. */
+export function quoted({ text }: { readonly text: string }): string {
+  return text === '' ? '""' : text;
+}

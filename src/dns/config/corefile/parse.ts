@@ -1,5 +1,5 @@
 import { dirname, join, resolve } from 'node:path';
-import { corefileError } from './error.ts';
+import { corefileError, quoted } from './error.ts';
 import { type Token, tokenize } from './tokens.ts';
 
 /** A line of a Corefile: its first word, those after it, and the lines in the braces behind them. */
@@ -161,7 +161,7 @@ class Parser {
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
       if (code === undefined || code === 'INVALID_CONFIG') throw cause;
-      const problem = `${pattern.text} is no snippet above, and no file that can be read (${code})`;
+      const problem = `${quoted(pattern)} is no snippet above, and no file that can be read (${code})`;
       throw corefileError(pattern, problem, 'correct its name, or define it before', cause);
     }
   }

@@ -3,7 +3,7 @@ import { rootName } from '../../../wire/name.ts';
 import { parseTransferPeer, peersOfRule, type TransferPeer } from '../../transfer-peer.ts';
 import type { HostsSettings } from '../../types.ts';
 import { argumentOf, argumentsOf, durationOf, readOptions, ttlOf, zonesOr } from '../arguments.ts';
-import { corefileError } from '../error.ts';
+import { corefileError, quoted } from '../error.ts';
 import type { Directive } from '../parse.ts';
 import type { Token } from '../tokens.ts';
 import type { Draft, Plugin } from './plugin.ts';
@@ -80,7 +80,7 @@ function peerOf(token: Token): TransferPeer {
   } catch {
     throw corefileError(
       token,
-      `${token.text} is not an address`,
+      `${quoted(token)} is not an address`,
       'write it as 192.0.2.1 or 192.0.2.0/24, or * for everybody',
     );
   }

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { type Ip, tryParseIp } from '../../../../net/ip.ts';
 import { argumentOf, argumentsOf, choiceOf, integerOf, readOptions, requireNoBlock } from '../arguments.ts';
-import { corefileError } from '../error.ts';
+import { corefileError, quoted } from '../error.ts';
 import type { Token } from '../tokens.ts';
 import type { Plugin } from './plugin.ts';
 
@@ -32,7 +32,7 @@ function addressesOf(token: Token): Ip[] {
   // Link-local addresses of IPv6 are no addresses without their interface.
   const addresses = networkInterfaces()[token.text]?.filter(({ address }) => !address.startsWith('fe80:'));
   if (addresses !== undefined) return addresses.map(({ address }) => address as Ip);
-  throw corefileError(token, `${token.text} is no address, and no interface of this machine`, 'correct it');
+  throw corefileError(token, `${quoted(token)} is no address, and no interface of this machine`, 'correct it');
 }
 
 /** `tls CERT KEY [CA] { client_auth … }`: the certificate of a `tls://` block. */
