@@ -362,6 +362,20 @@ describe('runDns', () => {
     expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
   }, 30_000);
 
+  test('goes to the cluster of the context that is named', async () => {
+    const contents = {
+      'current-context': 'elsewhere',
+      contexts: ['here', 'elsewhere'].map((cluster) => ({ name: cluster, context: { cluster } })),
+      clusters: [
+        { name: 'here', cluster: { server: api.url } },
+        { name: 'elsewhere', cluster: { server: 'http://127.0.0.1:1' } },
+      ],
+    };
+    await writeFile(join(folder, 'two'), JSON.stringify(contents));
+    await run(corefile(await freePort()).replace('/kubeconfig', '/two here'));
+    expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
+  }, 10_000);
+
   test('serves on for its lameduck time, and says that it is about to go', async () => {
     const health = await freePort();
     await run(corefile(health));

@@ -28,7 +28,7 @@ export async function runDns(path: string, signal: AbortSignal, overrides: Overr
   const read = async () => withOverrides(await readDnsConfig(path), overrides);
   const { config, digest } = await read();
   const requests = new ReloadRequests();
-  const api = apiOf(config.kubeconfig, log);
+  const api = apiOf(config, log);
   try {
     const server = await DnsServer.start({ config, openClient: api.open, log });
     const following = followConfig({ server, read, digest, log, signal, requests });
@@ -54,7 +54,8 @@ export function withOverrides(read: ReadConfig, { kubeconfig, workers }: Overrid
       problem: `is ${workers}`,
       remedy: `give a number from 1 to ${maxWorkers}`,
     });
-  const told = { ...(kubeconfig && { kubeconfig }), ...(workers && { workers }) };
+  // A context is one of the file that named it.
+  const told = { ...(kubeconfig && { kubeconfig, context: undefined }), ...(workers && { workers }) };
   return { ...read, config: { ...read.config, ...told } };
 }
 

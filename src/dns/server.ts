@@ -140,7 +140,7 @@ export class DnsServer {
    * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, `API_UNREACHABLE`; the old configuration stays then
    */
   async apply(config: DnsConfig): Promise<void> {
-    if (config.kubeconfig !== this.#config.kubeconfig) {
+    if (config.kubeconfig !== this.#config.kubeconfig || config.context !== this.#config.context) {
       throw new SignalboxError('INVALID_CONFIG', {
         object: 'kubeconfig',
         problem: 'cannot change while the server runs',

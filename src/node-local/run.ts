@@ -40,7 +40,7 @@ export async function runNodeLocalDns(options: NodeLocalOptions, signal: AbortSi
   const network = openNodeLocalNetwork();
   const isFirst = !network.exists();
   const requests = new ReloadRequests();
-  const api = apiOf(config.kubeconfig, log);
+  const api = apiOf(config, log);
   try {
     network.addAddresses(addressesOf(config));
     const joins = !isFirst && hasMore(placesOf(config), 0);

@@ -51,7 +51,7 @@ const shortFields = ['listen', 'clusterDomain', 'ttl', 'pods', 'nameServer', 'up
  * - `health`: `{address, port, lameduck}`; default all addresses, port 8080, 0s
  * - `ready`, `metrics`: `{address, port}`; default all addresses, ports 8181, 9153
  * - `reload`: `{interval, jitter}`; default: the file is read once
- * - `kubeconfig`: path
+ * - `kubeconfig`: path; `context`: which of its contexts, default the current one
  *
  * What is done for which names is `servers`, a list of blocks (`readServerBlock`), or, for one cluster's names and all
  * others:
@@ -86,6 +86,7 @@ export function parseDnsConfig(object: unknown): DnsConfig {
       metrics: [fields.optional('metrics', readHttpAddress) ?? { ip: undefined, port: 9153 }],
       reload: fields.optional('reload', readReload),
       kubeconfig: fields.optional('kubeconfig', readText),
+      context: fields.optional('context', readText),
     };
   });
 }

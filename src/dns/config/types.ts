@@ -21,6 +21,8 @@ export interface DnsConfig {
   readonly maxUdpSize: number;
   /** Path; where it is absent, the environment decides. */
   readonly kubeconfig: string | undefined;
+  /** Which of its contexts; without it, the current one. */
+  readonly context: string | undefined;
 }
 
 /** Where an HTTP page is served; on all addresses when none is named. */

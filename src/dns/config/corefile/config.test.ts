@@ -472,6 +472,10 @@ describe('parseCorefileConfig', () => {
     ['.:53 {\n  transfer {\n    to host.test\n  }\n}', /^Corefile:3 host\.test is not an address/],
     ['.:53 {\n  bind nosuch0\n}', /^Corefile:2 nosuch0 is no address, and no interface/],
     ['.:53 {\n  hosts {\n    10.0.0.1\n  }\n}', /^Corefile:3 10\.0\.0\.1 says too little/],
+    [
+      '.:53 {\n  kubernetes a.test {\n    kubeconfig /f one\n  }\n}\n.:54 {\n  kubernetes b.test {\n    kubeconfig /f two\n  }\n}',
+      /^Corefile:8 names another kubeconfig than the one above/,
+    ],
     ['.:53 {\n  bind {$UNSET}\n}', /^Corefile:2 "" is no address/],
     ['.:53 {\n  reload 1s\n}', /^Corefile:2 1s is not a duration of at least 2000 ms/],
     ['.:53 {\n  tls /c /k\n}', /^Corefile:2 tls has no effect in a block without TLS/],

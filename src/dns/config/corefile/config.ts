@@ -37,6 +37,7 @@ export function parseCorefileConfig(text: string, file: string, surroundings: Co
     workers: 1,
     maxUdpSize: defaultUdpSize,
     kubeconfig: undefined,
+    context: undefined,
   };
   const maxUdpSizes = new Set<number>();
   server.servers = blocks.flatMap((block) => serverBlocks(block, { server, maxUdpSizes }));

@@ -48,10 +48,11 @@ export const kubernetes: Plugin = {
         settings.fallthrough = zonesOr(option.args, [rootName]);
       },
       kubeconfig: (option) => {
-        const { text } = argumentOf(option);
-        if (server.kubeconfig !== undefined && server.kubeconfig !== text)
+        const [file, context] = argumentsOf(option, 1, 2).map(({ text }) => text);
+        if (server.kubeconfig !== undefined && (server.kubeconfig !== file || server.context !== context))
           throw corefileError(option.name, 'names another kubeconfig than the one above', 'serve one cluster');
-        server.kubeconfig = text;
+        server.kubeconfig = file;
+        server.context = context;
       },
     });
     if (!settings.zones.some(isClusterDomain))
