@@ -22,7 +22,7 @@ interface Targets {
 }
 
 /**
- * The servers that targets name, this one itself apart, which listens at `own`: a resolv.conf copied from a host may well
+ * The servers that targets name, who asks apart, which listens at `own`: a resolv.conf copied from a host may well
  * name a loopback address at which, in here, nobody else listens.
  * @throws SignalboxError `INVALID_CONFIG` when a file that names them cannot be read
  */
