@@ -3,7 +3,7 @@ import { isProtocol, protocols } from '../../net/port.ts';
 import { canonicalJson } from '../canonical-json.ts';
 import type { FieldErrors } from '../field-error.ts';
 import type { Container, EnvVar, HTTPGetAction, Pod, PodSpec, Probe, Volume } from '../generated/types.ts';
-import { dns1123Label, dns1123Subdomain, ianaServiceName, portNumber } from '../names.ts';
+import { configMapKey, dns1123Label, dns1123Subdomain, ianaServiceName, portNumber } from '../names.ts';
 import { parseQuantity, quantityMessage } from '../quantity.ts';
 import { validatePlacement } from './placement.ts';
 
@@ -118,7 +118,8 @@ function validateContainer(container: Container, field: string, { volumes, names
     errors.notSupported(`${field}.imagePullPolicy`, imagePullPolicy, pullPolicies);
   }
   validateContainerPorts(container, field, errors);
-  for (const [i, variable] of (container.env ?? []).entries()) validateEnv(variable, `${field}.env[${i}]`, errors);
+  validateEnvironment(container, field, errors);
+  validateLifecycle(container, field, errors);
   validateMounts(container, field, { volumes, errors });
   validateResources(container, field, errors);
 }
@@ -174,6 +175,27 @@ function validateContainerPorts(container: Container, field: string, errors: Fie
   }
 }
 
+function validateEnvironment(container: Container, field: string, errors: FieldErrors): void {
+  for (const [i, variable] of (container.env ?? []).entries()) validateEnv(variable, `${field}.env[${i}]`, errors);
+  for (const [i, source] of (container.envFrom ?? []).entries()) {
+    const sources = Object.keys(source).filter((key) => key !== 'prefix').length;
+    const at = `${field}.envFrom[${i}]`;
+    if (sources === 0) errors.invalid(at, '', 'must specify one of: `configMapRef` or `secretRef`');
+    else if (sources > 1) errors.invalid(at, '', 'may not have more than one field specified at a time');
+  }
+}
+
+function validateLifecycle({ lifecycle = {} }: Container, field: string, errors: FieldErrors): void {
+  for (const moment of ['postStart', 'preStop'] as const) {
+    const handler = lifecycle[moment];
+    if (handler === undefined) continue;
+    const at = `${field}.lifecycle.${moment}`;
+    if (Object.keys(handler).length === 0) errors.required(at, 'must specify a handler type');
+    if (handler.exec !== undefined && (handler.exec.command ?? []).length === 0) errors.required(`${at}.exec.command`);
+    if (handler.httpGet !== undefined) validateHttpGet(handler.httpGet, `${at}.httpGet`, errors);
+  }
+}
+
 function validateEnv(variable: EnvVar, field: string, errors: FieldErrors): void {
   if (variable.name === undefined || variable.name === '') errors.required(`${field}.name`);
   else if (/[^ -<>-~]/.test(variable.name)) {
@@ -184,6 +206,12 @@ function validateEnv(variable: EnvVar, field: string, errors: FieldErrors): void
     );
   }
   if (variable.valueFrom === undefined) return;
+  for (const kind of ['configMapKeyRef', 'secretKeyRef'] as const) {
+    const { key = '' } = variable.valueFrom[kind] ?? { key: 'none' };
+    const at = `${field}.valueFrom.${kind}.key`;
+    if (key === '') errors.required(at);
+    else errors.invalidEach(at, key, configMapKey(key));
+  }
   const sources = Object.keys(variable.valueFrom).length;
   if (sources === 0)
     errors.invalid(
