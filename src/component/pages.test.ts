@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { soon } from '../../test/soon.ts';
 import { parseIp } from '../net/ip.ts';
 import type { Logger } from './log.ts';
 import { keepServingPages, type Pages, servePages } from './pages.ts';
@@ -108,7 +109,7 @@ describe('keepServingPages', () => {
       signal: stop.signal,
       log: { debug, warn } as unknown as Logger,
     });
-    await vi.waitFor(() => expect(warn).toHaveBeenCalled());
+    await soon(() => expect(warn).toHaveBeenCalled());
     free();
     await vi.waitFor(() => expect(debug).toHaveBeenCalled(), { timeout: 3_000 });
     expect((await fetch(url)).status).toBe(200);

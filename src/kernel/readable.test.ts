@@ -1,8 +1,9 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
-import { afterEach, describe, expect, test, vi } from 'vitest';
+import { afterEach, describe, expect, test } from 'vitest';
 import { bundleTypeScript, runTypeScript } from '../../test/run-typescript.ts';
+import { soon } from '../../test/soon.ts';
 import { parseIp } from '../net/ip.ts';
 import { bindSocket, boundPort } from './bound-sockets.ts';
 import { close, connect, errnoNumber, MSG_DONTWAIT, recv, send } from './ffi.ts';
@@ -45,12 +46,12 @@ describe('watchReadable', () => {
     const watch = watched(fd, (into, length) => texts.push(into.toString('utf8', 0, length)));
     const from = await client();
     for (const text of ['a', 'b', 'c']) from.send(text, port, loopback);
-    await vi.waitFor(() => expect(texts).toEqual(['a', 'b', 'c']));
+    await soon(() => expect(texts).toEqual(['a', 'b', 'c']));
     watch.close();
     watch.close();
     await new Promise((resolve) => from.send('d', port, loopback, resolve));
     const left = Buffer.alloc(64);
-    await vi.waitFor(() => expect(recv(fd, left, MSG_DONTWAIT)).toBe(1));
+    await soon(() => expect(recv(fd, left, MSG_DONTWAIT)).toBe(1));
     expect([left.toString('utf8', 0, 1), texts.length]).toEqual(['d', 3]);
   });
 
@@ -65,7 +66,7 @@ describe('watchReadable', () => {
     closers.splice(1, 1);
     for (const times of [1, 2, 3]) {
       send(fd, Buffer.from('x'), 0);
-      await vi.waitFor(() => expect(lengths.filter((one) => one === -errnoNumber.ECONNREFUSED)).toHaveLength(times));
+      await soon(() => expect(lengths.filter((one) => one === -errnoNumber.ECONNREFUSED)).toHaveLength(times));
     }
   });
 
@@ -121,12 +122,12 @@ describe('watchReadable', () => {
     const watch = watched(fd, (into, length) => texts.push(into.toString('utf8', 0, length)));
     let times = 0;
     watch.awaitRoom(() => times++);
-    await vi.waitFor(() => expect(times).toBe(1));
+    await soon(() => expect(times).toBe(1));
     // It still hears.
     const from = await client();
     for (const text of ['a', 'b']) {
       from.send(text, port, loopback);
-      await vi.waitFor(() => expect(texts.at(-1)).toBe(text));
+      await soon(() => expect(texts.at(-1)).toBe(text));
     }
     expect(times).toBe(1);
     watch.close();

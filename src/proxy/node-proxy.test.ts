@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { soon } from '../../test/soon.ts';
 import type { EndpointSlice, Service, ServiceSpec } from '../api/generated/types.ts';
 import { tableName } from '../backends/nftables/names.ts';
 import type { Logger } from '../component/log.ts';
@@ -113,7 +114,7 @@ describe('NodeProxy', () => {
     await new Promise((resolve) => setTimeout(resolve, 30));
     expect(kernel.asked).toEqual([]);
     proxy.begin();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
     expect(kernel.applied.map(({ family }) => family)).toEqual(['ip']);
   });
 
@@ -135,10 +136,10 @@ describe('NodeProxy', () => {
     const kernel = new MoodyNftables(tableName);
     const { proxy } = newProxy(kernel);
     proxy.begin();
-    await vi.waitFor(() => expect(kernel.applied).toHaveLength(1));
+    await soon(() => expect(kernel.applied).toHaveLength(1));
     kernel.applied.length = 0;
     tell(proxy, ...hello(), service('other', '10.96.0.8'), slice('other', ['10.244.1.3']));
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.1.3'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.1.3'));
     const changing = kernel.applied.filter(({ commands, units }) => commands.length + units.length > 0);
     expect(changing).toHaveLength(1);
     expect(changing[0]?.commands).toEqual([]);
@@ -149,7 +150,7 @@ describe('NodeProxy', () => {
     const first = newProxy(kernel).proxy;
     tell(first, ...hello());
     first.begin();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
     await first.stop();
     const left = kernel.dump('IPv4');
     kernel.applied.length = 0;
@@ -157,7 +158,7 @@ describe('NodeProxy', () => {
     const { proxy, lines } = newProxy(kernel);
     tell(proxy, ...hello());
     proxy.begin();
-    await vi.waitFor(() => expect(lines.map(({ message }) => message)).toContain('the kernel has all Services'));
+    await soon(() => expect(lines.map(({ message }) => message)).toContain('the kernel has all Services'));
     expect(kernel.applied.flatMap(({ commands, units }) => [...commands, ...units])).toEqual([]);
     expect(kernel.dump('IPv4')).toBe(left);
   });
@@ -168,7 +169,7 @@ describe('NodeProxy', () => {
     const { proxy, lines } = newProxy(kernel);
     tell(proxy, ...hello(), service('bad', '10.96.0.66'), service('other', '10.96.0.8'));
     proxy.begin();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'));
     expect(kernel.dump('IPv4')).toContain('10.244.2.2');
     expect(lines.filter(({ level }) => level === 'warn').map(({ details }) => details)).toMatchObject([
       { servicePort: 'default/bad' },
@@ -176,12 +177,12 @@ describe('NodeProxy', () => {
     expect(proxy.metricsText()).toContain('signalbox_proxy_refused_service_ports 1\n');
 
     tell(proxy, slice('other', ['10.244.1.3']));
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.1.3'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.1.3'));
     expect(kernel.dump('IPv4')).not.toContain('10.96.0.66');
 
     kernel.refuses = () => false;
     await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.66'), { timeout: 3000 });
-    await vi.waitFor(() => expect(proxy.metricsText()).toContain('signalbox_proxy_refused_service_ports 0\n'));
+    await soon(() => expect(proxy.metricsText()).toContain('signalbox_proxy_refused_service_ports 0\n'));
   });
 
   it('leaves a Service as it was when the kernel refuses its change', async () => {
@@ -189,11 +190,11 @@ describe('NodeProxy', () => {
     const { proxy, lines } = newProxy(kernel);
     tell(proxy, ...hello());
     proxy.begin();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
     const before = kernel.dump('IPv4');
     kernel.refuses = mentions('10.244.9.9');
     tell(proxy, slice('hello', ['10.244.9.9']));
-    await vi.waitFor(() => expect(lines.some(({ level }) => level === 'warn')).toBe(true));
+    await soon(() => expect(lines.some(({ level }) => level === 'warn')).toBe(true));
     expect(kernel.dump('IPv4')).toBe(before);
   });
 
@@ -203,7 +204,7 @@ describe('NodeProxy', () => {
     kernel.refuses = ({ family }) => family === 'ip';
     tell(proxy, ...hello());
     proxy.begin();
-    await vi.waitFor(() => expect(lines.some(({ level }) => level === 'error')).toBe(true));
+    await soon(() => expect(lines.some(({ level }) => level === 'error')).toBe(true));
     expect(proxy.metricsText()).toMatch(/nftables_sync_failures_total\{ip_family="IPv4"\} [1-9]/);
     tell(proxy, service('other', '10.96.0.8'));
     kernel.refuses = () => false;
@@ -216,10 +217,10 @@ describe('NodeProxy', () => {
     const { proxy, lines } = newProxy(kernel, { nftables: { syncPeriod: '50ms' } });
     tell(proxy, ...hello());
     proxy.begin();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
     kernel.flushRuleset();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
-    await vi.waitFor(() => expect(proxy.metricsText()).toContain('signalbox_proxy_repairs_total 1\n'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.244.2.2'));
+    await soon(() => expect(proxy.metricsText()).toContain('signalbox_proxy_repairs_total 1\n'));
     expect(lines.filter(({ level }) => level === 'warn')).toMatchObject([
       { message: 'somebody changed what the proxy has in the kernel; repaired' },
     ]);
@@ -231,9 +232,9 @@ describe('NodeProxy', () => {
     const dns = service('dns', '10.96.0.10', { ports: [{ port: 53, protocol: 'UDP' }] });
     tell(proxy, dns, slice('dns', ['10.244.1.2', '10.244.2.2'], 'UDP'));
     proxy.begin();
-    await vi.waitFor(() => expect(reviews).toHaveLength(1));
+    await soon(() => expect(reviews).toHaveLength(1));
     tell(proxy, slice('dns', ['10.244.2.2'], 'UDP'));
-    await vi.waitFor(() => expect(reviews).toHaveLength(2));
+    await soon(() => expect(reviews).toHaveLength(2));
     expect(reviews[1]).toMatchObject([{ ip: '10.96.0.10', port: 53, endpoints: [{ ip: '10.244.2.2' }] }]);
     expect(kernel.dump('IPv4')).not.toContain('10.244.1.2');
   });
@@ -245,11 +246,11 @@ describe('NodeProxy', () => {
     tell(proxy, service('b', '10.96.0.2', { externalIPs }), service('a', '10.96.0.1', { externalIPs }));
     proxy.begin();
     const contest = { frontend: 'TCP 192.0.2.1 80', owner: 'default/a', waiting: ['default/b'] };
-    await vi.waitFor(() => expect(lines.map(({ details }) => details)).toContainEqual(contest));
+    await soon(() => expect(lines.map(({ details }) => details)).toContainEqual(contest));
     expect(events).toEqual(['Service b AddressClaimed: TCP 192.0.2.1 80 is served for default/a, which had it first']);
     proxy.service('default/a', undefined);
     const handedOver = { frontend: 'TCP 192.0.2.1 80', owner: 'default/b', previousOwner: 'default/a' };
-    await vi.waitFor(() => expect(lines.map(({ details }) => details)).toContainEqual(handedOver));
+    await soon(() => expect(lines.map(({ details }) => details)).toContainEqual(handedOver));
   });
 
   it('has balancers told how many endpoints are here, after the kernel knows', async () => {
@@ -264,16 +265,16 @@ describe('NodeProxy', () => {
     });
     proxy.begin();
     const check = { namespace: 'default', name: 'hello', port: 32_000 };
-    await vi.waitFor(() => expect(checks.at(-1)).toEqual([{ ...check, localEndpoints: 1 }]));
+    await soon(() => expect(checks.at(-1)).toEqual([{ ...check, localEndpoints: 1 }]));
     expect(kernel.dump('IPv4')).toContain('10.244.1.2');
     tell(proxy, { ...here, endpoints: [] });
-    await vi.waitFor(() => expect(checks.at(-1)).toEqual([{ ...check, localEndpoints: 0 }]));
+    await soon(() => expect(checks.at(-1)).toEqual([{ ...check, localEndpoints: 0 }]));
     proxy.service('default/hello', undefined);
-    await vi.waitFor(() => expect(checks.at(-1)).toEqual([]));
+    await soon(() => expect(checks.at(-1)).toEqual([]));
     // What has nothing to do with them does not touch them.
     const told = checks.length;
     tell(proxy, service('other', '10.96.0.8'));
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'));
     expect(checks).toHaveLength(told);
   });
 
@@ -284,9 +285,9 @@ describe('NodeProxy', () => {
     proxy.begin();
     const addresses = (address: string) => ({ status: { addresses: [{ type: 'InternalIP', address }] } });
     proxy.node(addresses('192.168.101.3'));
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('192.168.101.3 . tcp . 30080'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('192.168.101.3 . tcp . 30080'));
     proxy.node(addresses('192.168.101.9'));
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('192.168.101.9 . tcp . 30080'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('192.168.101.9 . tcp . 30080'));
     expect(kernel.dump('IPv4')).not.toContain('192.168.101.3');
   });
 
@@ -299,7 +300,7 @@ describe('NodeProxy', () => {
     };
     tell(proxy, balanced, slice('hello', ['10.244.1.2']));
     proxy.begin();
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('192.0.2.1'));
+    await soon(() => expect(kernel.dump('IPv4')).toContain('192.0.2.1'));
     const address = kernel.load('IPv4')?.elements.filter(({ key }) => key[0] === '192.0.2.1');
     expect(address).toContainEqual(expect.objectContaining({ set: 'restricted' }));
     expect(address).toContainEqual({ set: 'sources-8', key: ['192.0.2.1', 'tcp', 80, '10.0.0.0'] });

@@ -4,6 +4,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { soon } from '../../test/soon.ts';
 import { openConntrack } from '../kernel/conntrack.ts';
 import { openNftables } from '../kernel/nftables/table.ts';
 import { parseProxyConfig } from './config.ts';
@@ -90,7 +91,7 @@ describe('runProxy, in the kernel', () => {
   it('leads connections to a Service to its endpoint, and follows when it changes', async () => {
     await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[0]), { timeout: 5000 });
     api.put('endpointslices', slice('hello', endpoints[1], { port: 8080 }));
-    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]));
+    await soon(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]));
   });
 
   it('asks the API for no more than concerns it', () => {
@@ -117,15 +118,15 @@ describe('runProxy, in the kernel', () => {
 
   it('refuses at once when the last endpoint goes, and serves again when one comes', async () => {
     api.remove('endpointslices', 'hello-x');
-    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe('ECONNREFUSED'));
+    await soon(async () => expect(await askSoon('10.96.0.7', 80)).toBe('ECONNREFUSED'));
     api.put('endpointslices', slice('hello', endpoints[1], { port: 8080 }));
-    await vi.waitFor(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]));
+    await soon(async () => expect(await askSoon('10.96.0.7', 80)).toBe(endpoints[1]));
   });
 
   it('moves a UDP client that never stops to the new endpoint', async () => {
     expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[0]);
     api.put('endpointslices', slice('dns', endpoints[1], { port: 5353, protocol: 'UDP' }));
-    await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]));
+    await soon(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]));
     const { body } = await get('http://127.0.0.1:10249/metrics');
     expect(body).toMatch(/kubeproxy_conntrack_reconciler_deleted_entries_total\{ip_family="IPv4"\} [1-9]/);
   });
@@ -134,7 +135,7 @@ describe('runProxy, in the kernel', () => {
     expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]);
     expect(udpFlows('10.96.0.10')).not.toEqual([]);
     api.remove('services', 'dns');
-    await vi.waitFor(() => expect(udpFlows('10.96.0.10')).toEqual([]));
+    await soon(() => expect(udpFlows('10.96.0.10')).toEqual([]));
     await expect(askUdp('10.96.0.10', 53)).rejects.toThrow();
     api.put('services', service('dns', '10.96.0.10', { port: 53, protocol: 'UDP' }));
     await vi.waitFor(async () => expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]), { timeout: 3000 });
@@ -147,7 +148,7 @@ describe('runProxy, in the kernel', () => {
     api.put('endpointslices', slice('other', endpoints[1], { port: 5353, protocol: 'UDP' }));
     await vi.waitFor(async () => expect(await askUdp('10.96.0.11', 53)).toBe(endpoints[1]), { timeout: 3000 });
     api.remove('services', 'other');
-    await vi.waitFor(() => expect(udpFlows('10.96.0.11')).toEqual([]));
+    await soon(() => expect(udpFlows('10.96.0.11')).toEqual([]));
     expect(udpFlows('10.96.0.10')).toEqual([flow]);
   });
 
@@ -174,7 +175,7 @@ describe('runProxy, in the kernel', () => {
   it('is unhealthy to balancers, but alive, when its node is about to go', async () => {
     const taints = [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }];
     api.put('nodes', { metadata: { name: 'node-1' }, spec: { taints } });
-    await vi.waitFor(async () => expect((await get('http://127.0.0.1:10256/healthz')).status).toBe(503));
+    await soon(async () => expect((await get('http://127.0.0.1:10256/healthz')).status).toBe(503));
     expect((await get('http://127.0.0.1:10256/livez')).status).toBe(200);
   });
 

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { freePort } from '../../test/free-port.ts';
+import { soon } from '../../test/soon.ts';
 import type { Logger } from '../component/log.ts';
 import type { HealthCheck } from '../model/types.ts';
 import { parseIp } from '../net/ip.ts';
@@ -83,15 +84,15 @@ describe('ServiceHealthServers', () => {
     const [first, second] = [await freePort(), await freePort()];
     const { update } = servers();
     update([check(first, 1)]);
-    await vi.waitFor(async () => expect((await ask(first)).status).toBe(200));
+    await soon(async () => expect((await ask(first)).status).toBe(200));
     update([check(second, 1)], ['127.0.0.2']);
-    await vi.waitFor(async () => expect((await ask(second, { host: '127.0.0.2' })).status).toBe(200));
+    await soon(async () => expect((await ask(second, { host: '127.0.0.2' })).status).toBe(200));
     await expect(ask(first)).rejects.toThrow();
     await expect(ask(second)).rejects.toThrow();
     update([]);
-    await vi.waitFor(() => expect(ask(second, { host: '127.0.0.2' })).rejects.toThrow());
+    await soon(() => expect(ask(second, { host: '127.0.0.2' })).rejects.toThrow());
     update([check(second, 1)]);
-    await vi.waitFor(async () => expect((await ask(second)).status).toBe(200));
+    await soon(async () => expect((await ask(second)).status).toBe(200));
   });
 
   it('tells of a port that somebody else holds, and takes it when it is free', async () => {
@@ -99,7 +100,7 @@ describe('ServiceHealthServers', () => {
     closers.push(free);
     const { update, taken } = servers();
     update([check(port, 1)]);
-    await vi.waitFor(() => expect(taken).toEqual([check(port, 1)]));
+    await soon(() => expect(taken).toEqual([check(port, 1)]));
     await free();
     await vi.waitFor(async () => expect((await ask(port)).status).toBe(200), { timeout: 10_000 });
   });

@@ -2,7 +2,8 @@ import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import { pino } from 'pino';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
+import { soon } from '../../test/soon.ts';
 import { bindSocket } from '../kernel/bound-sockets.ts';
 import { parseIp } from '../net/ip.ts';
 import { Budget, type RelayTarget } from '../relay/relay.ts';
@@ -70,7 +71,7 @@ function publisherWith(options: Partial<PublisherOptions> = {}) {
   ends.push(() => publisher.stop());
   /** Where it is, as soon as it is somewhere. */
   const addressOf = (key: string) =>
-    vi.waitFor(() => {
+    soon(() => {
       const address = publisher.report().find((port) => port.key === key)?.address;
       if (address === undefined) throw new Error(`${key} is nowhere`);
       return address;
@@ -86,9 +87,9 @@ describe('Publisher', () => {
     expect(await addressOf(nodePort(30_080).key)).toBe('127.0.0.1:30080');
     expect(await heard(30_080)).toBe('a');
     publisher.update([nodePort(30_080, b)]);
-    await vi.waitFor(async () => expect(await heard(30_080)).toBe('b'));
+    await soon(async () => expect(await heard(30_080)).toBe('b'));
     publisher.update([]);
-    await vi.waitFor(() => expect(heard(30_080)).rejects.toThrow('ECONNREFUSED'));
+    await soon(() => expect(heard(30_080)).rejects.toThrow('ECONNREFUSED'));
     expect(publisher.report()).toEqual([]);
     expect(publisher.choices.size).toBe(0);
   });
@@ -102,7 +103,7 @@ describe('Publisher', () => {
     socket.write('one');
     expect(String((await once(socket, 'data'))[0])).toBe('one');
     publisher.update([]);
-    await vi.waitFor(() => expect(heard(30_080)).rejects.toThrow('ECONNREFUSED'));
+    await soon(() => expect(heard(30_080)).rejects.toThrow('ECONNREFUSED'));
     socket.write('two');
     expect(String((await once(socket, 'data'))[0])).toBe('two');
     socket.destroy();
@@ -143,7 +144,7 @@ describe('Publisher', () => {
       },
     });
     publisher.update([nodePort(30_080)]);
-    await vi.waitFor(() => expect(publisher.report()).toMatchObject([{ problem: 'EADDRNOTAVAIL' }]));
+    await soon(() => expect(publisher.report()).toMatchObject([{ problem: 'EADDRNOTAVAIL' }]));
     expect(await addressOf(nodePort(30_080).key)).toBe('127.0.0.1:30080');
     expect(publisher.report()[0]?.problem).toBeUndefined();
     expect(notices.map(({ reason }) => reason)).toEqual(['FailedToPublish']);

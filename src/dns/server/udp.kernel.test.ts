@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { decode } from 'dns-packet';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { soon } from '../../../test/soon.ts';
 import { bindSocket, boundPort } from '../../kernel/bound-sockets.ts';
 import { setSocketOption } from '../../kernel/ffi.ts';
 import { openRoutes, type Routes } from '../../kernel/links.ts';
@@ -214,7 +215,7 @@ describe('serveUdp', () => {
       socket.on('message', (reply) => ids.add(decode(reply).id));
       for (let id = 0; id < count; id++)
         socket.send(questionPacket({ name: hello, type: 'A' }, { id }), boundPort(fd), '192.0.2.1');
-      await vi.waitFor(() => expect(answered).toHaveBeenCalledTimes(count));
+      await soon(() => expect(answered).toHaveBeenCalledTimes(count));
       expect(ids.size).toBe(0);
       routes.addNeighbor('server', { ip: parseIp('192.0.2.200'), mac: theirMac });
       await vi.waitFor(() => expect(ids.size).toBe(count), { timeout: 5_000 });

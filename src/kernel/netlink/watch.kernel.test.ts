@@ -1,5 +1,6 @@
-import { describe, expect, test, vi } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { runTypeScript } from '../../../test/run-typescript.ts';
+import { soon } from '../../../test/soon.ts';
 import { openRoutes } from '../links.ts';
 import { parseLink, RTM_DELLINK, RTM_NEWLINK } from './link-messages.ts';
 import type { NetlinkReply } from './message.ts';
@@ -23,9 +24,9 @@ describe('watchNetlink', () => {
     const routes = openRoutes();
     const watch = watchNetlink('route', [routeGroup.link], listener);
     routes.createBridge({ name: 'seen' });
-    await vi.waitFor(() => expect(messages.map((m) => m.type)).toContain(RTM_NEWLINK));
+    await soon(() => expect(messages.map((m) => m.type)).toContain(RTM_NEWLINK));
     routes.deleteLink('seen');
-    await vi.waitFor(() => expect(messages.at(-1)?.type).toBe(RTM_DELLINK));
+    await soon(() => expect(messages.at(-1)?.type).toBe(RTM_DELLINK));
     expect(parseLink(messages.at(-1)?.payload ?? new Uint8Array()).name).toBe('seen');
     watch.close();
     watch.close();
@@ -45,7 +46,7 @@ describe('watchNetlink', () => {
     ];
     const routes = openRoutes();
     routes.createBridge({ name: 'br0' });
-    await vi.waitFor(() => expect(links.messages).not.toEqual([]));
+    await soon(() => expect(links.messages).not.toEqual([]));
     expect(addresses.messages).toEqual([]);
     routes.deleteLink('br0');
     for (const watch of watches) watch.close();
@@ -59,10 +60,10 @@ describe('watchNetlink', () => {
     const watch = watchNetlink('route', [routeGroup.link], listener);
     // All within one turn of the event loop: nobody can take them.
     for (let i = 0; i < 2_000; i++) routes.setLink('busy', { mtu: 1000 + (i % 2) });
-    await vi.waitFor(() => expect(overruns()).toBe(1));
+    await soon(() => expect(overruns()).toBe(1));
     const before = messages.length;
     routes.deleteLink('busy');
-    await vi.waitFor(() => expect(messages.slice(before).map((m) => m.type)).toContain(RTM_DELLINK));
+    await soon(() => expect(messages.slice(before).map((m) => m.type)).toContain(RTM_DELLINK));
     watch.close();
     routes.close();
   });
