@@ -5,7 +5,7 @@ import { createInformer } from '../client/informer.ts';
 import type { ApiClient, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import type { EventSink, EventSource } from './events.ts';
-import { nodeAddresses } from './node-facts.ts';
+import { statusAddresses } from './node-facts.ts';
 
 /** Leaves out what no rule comes from: headless Services, and those that another proxy serves (KEP-2447). */
 const labelSelector = `!${headlessLabel},!${serviceProxyNameLabel}`;
@@ -86,7 +86,7 @@ function followNodes({ client, nodeName, followsPeers, log }: InformerEventsOpti
   });
   nodes.onChange(({ key, current }) => {
     if (key === nodeName) sink.node(current);
-    else sink.peer(key, current && nodeAddresses(current));
+    else sink.peer(key, current && statusAddresses(current));
   });
   return nodes;
 }

@@ -2,7 +2,7 @@ import type { Logger } from '../component/log.ts';
 import { isSignalboxError } from '../errors/error.ts';
 import type { Backend } from './backend.ts';
 import { parseProxyConfig } from './config.ts';
-import { openBackend } from './modes.ts';
+import { openAllowed } from './modes.ts';
 import { type ProxyMode, proxyModes } from './proxy-mode.ts';
 
 /** What was found of one mode. */
@@ -37,7 +37,7 @@ export async function removeLeftovers(open: OpenMode, current?: ProxyMode): Prom
 
 /** Opens modes with nothing configured: what they left does not depend on it. */
 export function openForCleanup(log: Logger): OpenMode {
-  return (mode) => openBackend[mode]({ config: parseProxyConfig({ mode }), log });
+  return (mode) => openAllowed(mode, { config: parseProxyConfig({ mode }), log });
 }
 
 async function cleanUp(backend: Backend, current: ProxyMode | undefined): Promise<readonly string[]> {

@@ -1,3 +1,5 @@
+import { SignalboxError } from '../errors/error.ts';
+import { isKernelError } from '../kernel/ffi.ts';
 import type { Backend, BackendOptions } from './backend.ts';
 import type { ProxyMode } from './proxy-mode.ts';
 
@@ -18,3 +20,24 @@ export const openBackend: { readonly [M in ProxyMode]: (options: BackendOptions)
     (await import('./ipvs/backend.ts')).openIpvsBackend({ ...ipvs, masqueradeBit: sync.masqueradeBit }, log),
   userspace: async (options) => (await import('./userspace/open.ts')).openUserspaceBackend(options),
 };
+
+/**
+ * As `openBackend`, for processes that may lack rights.
+ * @throws SignalboxError `KERNEL_REFUSED` when this process may not use what the mode needs
+ */
+export async function openAllowed(mode: ProxyMode, options: BackendOptions): Promise<Backend> {
+  try {
+    return await openBackend[mode](options);
+  } catch (error) {
+    throw isKernelError(error, 'EPERM') ? mayNot(mode, error) : error;
+  }
+}
+
+function mayNot(mode: ProxyMode, cause: Error): SignalboxError {
+  return new SignalboxError('KERNEL_REFUSED', {
+    object: `proxy mode ${mode}`,
+    problem: `may not be used by this process (${cause.message})`,
+    remedy: 'run it as root with CAP_NET_ADMIN',
+    cause,
+  });
+}

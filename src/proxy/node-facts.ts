@@ -72,7 +72,7 @@ function servesLoopback({ mode, iptables }: ProxyConfig, ip: Ip): boolean {
 }
 
 /** Every address that the Node object has, in the order of their kinds: internal ones first. */
-export function nodeAddresses(node: Node | undefined): Ip[] {
+export function statusAddresses(node: Node | undefined): Ip[] {
   const all = node?.status?.addresses ?? [];
   return ['InternalIP', 'ExternalIP'].flatMap((kind) =>
     all.filter(({ type }) => type === kind).flatMap(({ address }) => tryParseIp(address) ?? []),
@@ -85,7 +85,7 @@ export function nodeAddresses(node: Node | undefined): Ip[] {
  */
 function primaryAddresses(node: Node | undefined, bindAddress: Ip | undefined): Ip[] {
   const byFamily = new Map<IpFamily, Ip>();
-  for (const ip of [...(bindAddress === undefined ? [] : [bindAddress]), ...nodeAddresses(node)]) {
+  for (const ip of [...(bindAddress === undefined ? [] : [bindAddress]), ...statusAddresses(node)]) {
     if (!byFamily.has(familyOf(ip))) byFamily.set(familyOf(ip), ip);
   }
   return [...byFamily.values()];

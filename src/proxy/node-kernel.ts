@@ -1,11 +1,9 @@
 import type { Logger } from '../component/log.ts';
-import { SignalboxError } from '../errors/error.ts';
 import { type Conntrack, type Flow, openConntrack } from '../kernel/conntrack.ts';
-import { isKernelError } from '../kernel/ffi.ts';
 import { openRoutes } from '../kernel/links.ts';
 import { familyOf, type IpFamily } from '../net/ip.ts';
 import type { ProxyConfig } from './config.ts';
-import { openBackend } from './modes.ts';
+import { openAllowed } from './modes.ts';
 import { nodeAddresses } from './node-addresses.ts';
 import type { NodeProxyOptions } from './node-proxy.ts';
 import type { FlowReview } from './stale-flows.ts';
@@ -20,9 +18,7 @@ export type NodeKernel = Pick<NodeProxyOptions, 'backend' | 'interfaceAddresses'
  * @throws SignalboxError when the kernel or the machine lacks what the mode needs, or this process may not use it
  */
 export async function openNodeKernel(config: ProxyConfig, log: Logger): Promise<NodeKernel> {
-  const backend = await openBackend[config.mode]({ config, log }).catch((error: unknown) => {
-    throw isKernelError(error, 'EPERM') ? mayNot(config, error) : error;
-  });
+  const backend = await openAllowed(config.mode, { config, log });
   const conntrack = openConntrack();
   const routes = openRoutes();
   return {
@@ -35,15 +31,6 @@ export async function openNodeKernel(config: ProxyConfig, log: Logger): Promise<
       backend.close();
     },
   };
-}
-
-function mayNot({ mode }: ProxyConfig, cause: Error): SignalboxError {
-  return new SignalboxError('KERNEL_REFUSED', {
-    object: `proxy mode ${mode}`,
-    problem: `may not be used by this process (${cause.message})`,
-    remedy: 'run it as root with CAP_NET_ADMIN',
-    cause,
-  });
 }
 
 /** Gives how many flows of each family were stale. */

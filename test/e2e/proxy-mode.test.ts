@@ -97,7 +97,13 @@ describe('proxy --cleanup', () => {
     await box.must('up', '--nodes', '1');
     const node = (...command: string[]) => box.must('exec', 'node/node-1', '--', ...command);
     await node('nft', 'add', 'table', 'ip', 'somebody');
-    const cleanup = () => node(process.execPath, join(root, 'bin/signalbox'), 'proxy', '--cleanup');
+    const command = [process.execPath, join(root, 'bin/signalbox'), 'proxy', '--cleanup'];
+    const powerless = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin', ...command];
+    expect(await box.run('exec', 'node/node-1', '--', ...powerless)).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/nftables: proxy mode nftables may not be used .*CAP_NET_ADMIN \[KERNEL_REFUSED\]/),
+    });
+    const cleanup = () => node(...command);
     expect(await cleanup()).toContain('nftables: removed table ip signalbox\n');
     expect(await node('nft', 'list', 'tables')).toContain('table ip somebody');
   });
