@@ -1,6 +1,7 @@
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder } from '../component/make-folder.ts';
 import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { KeyPair, ServerNames, Subject } from './certificates.ts';
@@ -37,7 +38,7 @@ export function apiServerNames(at: { readonly clusterDomain: string; readonly ip
  * @throws SignalboxError `PKI_UNREADABLE`
  */
 export async function ensurePki(dir: string, server: ServerNames): Promise<ClusterPki> {
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  makeFolder(dir, 0o700);
   const ca = await ensureAuthority(dir);
   const known = await readPair(dir, 'apiserver');
   const pair =

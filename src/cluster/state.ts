@@ -1,6 +1,7 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { makeFolder } from '../component/make-folder.ts';
 import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { identify, isAlive, listChildren, type ProcessIdentity } from '../kernel/process.ts';
@@ -81,6 +82,8 @@ export function pathsIn(dir: string): ClusterPaths {
   };
 }
 
+const otherHome = 'set SIGNALBOX_HOME to a folder that this user may write to';
+
 /** The record of a cluster that was started at some time, `undefined` if there is none. */
 export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
   try {
@@ -93,11 +96,15 @@ export function readRecord(paths: ClusterPaths): ClusterRecord | undefined {
       ...JSON.parse(readFileSync(paths.record, 'utf8')),
     } as ClusterRecord;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
     throw new SignalboxError('STATE_UNREADABLE', {
       object: paths.record,
       problem: `cannot be read (${(error as Error).message})`,
-      remedy: 'run `signalbox down` for this cluster to remove it, then `signalbox up`',
+      remedy:
+        code === 'EACCES' || code === 'ENOTDIR'
+          ? otherHome
+          : 'run `signalbox down` for this cluster to remove it, then `signalbox up`',
       cause: error,
     });
   }
@@ -108,10 +115,21 @@ export function writeRecord(paths: ClusterPaths, record: ClusterRecord): void {
   replaceFile(paths.record, `${JSON.stringify(record, null, 2)}\n`);
 }
 
-/** Makes the cluster's folders, for its owner only. */
+/**
+ * Makes the cluster's folders, for its owner only.
+ * @throws SignalboxError `STATE_UNWRITABLE`
+ */
 export function makeFolders(paths: ClusterPaths): void {
-  for (const dir of [paths.dir, paths.pki, paths.data, paths.components, paths.nodes, paths.run]) {
-    mkdirSync(dir, { recursive: true, mode: 0o700 });
+  try {
+    for (const dir of [paths.dir, paths.pki, paths.data, paths.components, paths.nodes, paths.run])
+      makeFolder(dir, 0o700);
+  } catch (cause) {
+    throw new SignalboxError('STATE_UNWRITABLE', {
+      object: paths.dir,
+      problem: `cannot be made (${(cause as Error).message})`,
+      remedy: otherHome,
+      cause,
+    });
   }
 }
 

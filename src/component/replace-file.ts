@@ -1,5 +1,6 @@
-import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { makeFolder } from './make-folder.ts';
 
 /**
  * Writes a file in one step: whoever reads it sees all of the old content or all of the new, also when this process is
@@ -8,7 +9,7 @@ import { dirname } from 'node:path';
  * @throws Error of `node:fs`; then the old file is as it was
  */
 export function replaceFile(path: string, content: string | Uint8Array, mode = 0o600): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const draft = `${path}.${process.pid}.tmp`;
   try {
     // One that was killed may have had this process id, and left its draft.

@@ -59,6 +59,7 @@ const registry = {
     summary: 'A component did not come up in the time given; its log says more.',
   },
   STATE_UNREADABLE: { kind: 'environment', summary: "A cluster's record on disk cannot be read." },
+  STATE_UNWRITABLE: { kind: 'environment', summary: "A cluster's folders cannot be made." },
   HOST_ROUTE_FORBIDDEN: { kind: 'environment', summary: "Only root may lead a cluster's networks to its machine." },
   NETWORKS_OVERLAP: {
     kind: 'conflict',

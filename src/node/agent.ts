@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Pod } from '../api/generated/types.ts';
 import type { Stored } from '../api/object.ts';
@@ -8,6 +7,7 @@ import type { ApiClient, Change, Informer } from '../client/types.ts';
 import { aborted } from '../component/abort.ts';
 import { backoffDelay, retry } from '../component/backoff.ts';
 import type { Logger } from '../component/log.ts';
+import { makeFolder } from '../component/make-folder.ts';
 import { openRoutes } from '../kernel/links.ts';
 import { announcedAddresses } from '../speaker/announced.ts';
 import { type NodeApi, startNodeApi } from './api/server.ts';
@@ -44,7 +44,7 @@ export async function runAgent(
   { client, log }: AgentDependencies,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const folder of [config.stateDir, config.runDir]) mkdirSync(folder, { recursive: true });
+  for (const folder of [config.stateDir, config.runDir]) makeFolder(folder);
   const network = openPodNetwork(config.bridge, config.podCidrs, join(config.runDir, 'netns'));
   const routes = openRoutes();
   const registration = { config, client, log, signal };

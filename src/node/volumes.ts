@@ -1,4 +1,4 @@
-import { mkdirSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { realpathSync, statSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, normalize, sep } from 'node:path';
 import type {
   ConfigMap,
@@ -10,6 +10,7 @@ import type {
   ServiceAccountTokenProjection,
   Volume,
 } from '../api/generated/types.ts';
+import { makeFolder } from '../component/make-folder.ts';
 import { replaceFile } from '../component/replace-file.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { ContainerMount } from '../kernel/container-mounts.ts';
@@ -141,7 +142,7 @@ export function prepareVolumes(folder: string, source: VolumeSource): void {
     }
     const at = join(folder, name);
     const files = volumeFiles(volume, source);
-    mkdirSync(at, { recursive: true, mode: 0o777 });
+    makeFolder(at);
     for (const { path, content, mode } of files ?? []) writeVolumeFile(at, path, { content, mode });
   }
 }
@@ -163,7 +164,7 @@ const hostPathKinds: Readonly<Record<string, (path: string) => boolean>> = {
 };
 
 function checkHostPath(path: string, type: string): void {
-  if (type === 'DirectoryOrCreate') mkdirSync(path, { recursive: true });
+  if (type === 'DirectoryOrCreate') makeFolder(path, 0o755);
   else if (type === 'FileOrCreate') writeFileSync(path, '', { flag: 'a' });
   else if (statSync(path, { throwIfNoEntry: false }) === undefined)
     throw unmountable(`hostPath ${path}`, 'does not exist on the host');
@@ -201,7 +202,7 @@ export function volumeMounts(
 
 function subPathOf(base: string, subPath: string): string {
   const path = join(base, inside(subPath));
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) mkdirSync(path, { recursive: true });
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) makeFolder(path);
   // A link in the volume must not lead out of it.
   const real = realpathSync(path);
   if (!real.startsWith(`${realpathSync(base)}${sep}`))

@@ -1,6 +1,7 @@
-import { chmodSync, mkdirSync } from 'node:fs';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
+import { makeFolder } from '../component/make-folder.ts';
 import { isSignalboxError, SignalboxError } from '../errors/error.ts';
 import { CommitQueue } from './commit-queue.ts';
 import { lockFolder } from './folder-lock.ts';
@@ -48,7 +49,7 @@ export async function openLmdbStore(path: string): Promise<Store> {
   let unlock = () => {};
   try {
     // It holds Secrets.
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path, 0o700);
     chmodSync(path, 0o700);
     unlock = await lockFolder(path);
     checkLmdbFile(path);
