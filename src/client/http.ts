@@ -111,18 +111,17 @@ class NodeTransport implements HttpTransport {
     for (let attempt = 1; ; attempt++) {
       const head = await this.#sendAuthorized(request, deadline, undefined);
       const response = await this.#readAll(head, deadline);
-      if (!(await this.#mayTryAgain(head, { attempt, deadline }, this.#closed.signal))) return response;
+      if (!(await this.#mayTryAgain(head, { attempt, deadline }))) return response;
     }
   }
 
   async stream(request: HttpRequest, signal: AbortSignal): Promise<AsyncIterable<Buffer> | HttpResponse> {
     const deadline = Date.now() + this.#timeouts.request;
-    const over = AbortSignal.any([signal, this.#closed.signal]);
     for (let attempt = 1; ; attempt++) {
       const head = await this.#sendAuthorized(request, deadline, signal);
       if (head.statusCode === 200) return this.#pieces(head, signal);
       const response = await this.#readAll(head, deadline);
-      if (!(await this.#mayTryAgain(head, { attempt, deadline }, over))) return response;
+      if (!(await this.#mayTryAgain(head, { attempt, deadline }, signal))) return response;
     }
   }
 
@@ -130,12 +129,12 @@ class NodeTransport implements HttpTransport {
   async #mayTryAgain(
     head: IncomingMessage,
     { attempt, deadline }: { readonly attempt: number; readonly deadline: number },
-    signal: AbortSignal,
+    signal?: AbortSignal,
   ): Promise<boolean> {
     const wait = retryAfterMs(head);
     if (wait === undefined || attempt >= maxTries || Date.now() + wait >= deadline) return false;
-    await sleep(wait, signal);
-    return !signal.aborted;
+    await sleep(wait, this.#closed.signal, signal);
+    return !this.#closed.signal.aborted && signal?.aborted !== true;
   }
 
   close(): void {

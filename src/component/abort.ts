@@ -1,7 +1,11 @@
-/** Resolves when the signal aborts; at once when it has. */
-export function aborted(signal: AbortSignal): Promise<void> {
+/** Resolves when one of the signals aborts; at once when one has. */
+export function aborted(...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
+    if (signals.some((signal) => signal.aborted)) return resolve();
+    const done = () => {
+      for (const signal of signals) signal.removeEventListener('abort', done);
+      resolve();
+    };
+    for (const signal of signals) signal.addEventListener('abort', done, { once: true });
   });
 }

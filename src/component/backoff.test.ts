@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { aborted } from './abort.ts';
 import { backoffDelay, retry, sleep } from './backoff.ts';
@@ -18,6 +19,18 @@ describe('sleep', () => {
     stop.abort();
     await asleep;
     await sleep(60_000, stop.signal);
+  });
+
+  test('ends with the first of several signals, and leaves nothing with the others', async () => {
+    const [stop, other] = [new AbortController(), new AbortController()];
+    for (const wait of [(...all: AbortSignal[]) => sleep(60_000, ...all), aborted]) {
+      const first = new AbortController();
+      const waiting = wait(other.signal, first.signal, stop.signal);
+      first.abort();
+      await waiting;
+      await wait(stop.signal, first.signal);
+    }
+    for (const { signal } of [stop, other]) expect(getEventListeners(signal, 'abort')).toEqual([]);
   });
 });
 

@@ -13,17 +13,20 @@ export function backoffDelay(attempt: number, options: BackoffOptions, random: (
   return full / 2 + (full / 2) * random();
 }
 
-/** Waits; returns early, without an error, when the signal aborts. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/**
+ * Waits; returns early, without an error, when one of the signals aborts. Afterwards nothing of it is left with them: of
+ * `AbortSignal.any` something stays with each for as long as it lives.
+ */
+export function sleep(ms: number, ...signals: readonly (AbortSignal | undefined)[]): Promise<void> {
   return new Promise((resolve) => {
-    if (signal?.aborted === true) return resolve();
+    if (signals.some((signal) => signal?.aborted === true)) return resolve();
     const done = () => {
       clearTimeout(timer);
-      signal?.removeEventListener('abort', done);
+      for (const signal of signals) signal?.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, ms);
-    signal?.addEventListener('abort', done, { once: true });
+    for (const signal of signals) signal?.addEventListener('abort', done, { once: true });
   });
 }
 

@@ -15,13 +15,13 @@ export class ReloadRequests {
   }
 
   /**
-   * Waits for a request; no longer than so many milliseconds, where it is given; and until the signal aborts. Whether there
-   * was one, since this was last asked.
+   * Waits for a request; no longer than so many milliseconds, where it is given; and until the signal aborts. Whether
+   * there was one, since this was last asked.
    */
   async wait(ms: number | undefined, signal: AbortSignal): Promise<boolean> {
-    const either = AbortSignal.any([this.#request.signal, signal]);
-    await (ms === undefined ? aborted(either) : sleep(ms, either));
-    const isAsked = this.#request.signal.aborted;
+    const { signal: request } = this.#request;
+    await (ms === undefined ? aborted(request, signal) : sleep(ms, request, signal));
+    const isAsked = request.aborted;
     if (isAsked) this.#request = new AbortController();
     return isAsked;
   }

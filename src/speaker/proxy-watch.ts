@@ -67,7 +67,7 @@ export class ProxyWatch {
       if (this.#waiting.size + this.#served.size > 0) this.#take(await askHealth(url).catch(() => undefined));
       const wait = this.#waiting.size > 0 ? whileWaitingMs : otherwiseMs;
       // What waits is not asked for any sooner by more that comes.
-      await sleep(wait, this.#waiting.size > 0 ? signal : AbortSignal.any([signal, this.#wake.signal]));
+      await sleep(wait, signal, this.#waiting.size > 0 ? undefined : this.#wake.signal);
     }
   }
 
