@@ -16,7 +16,10 @@ export interface Decoded {
   readonly unknown: readonly string[];
 }
 
-/** The value of a field has the wrong JSON type, or its text is not what it should be: base64, a time. Worded as Kubernetes words it. */
+/**
+ * The value of a field has the wrong JSON type, or its text is not what it should be: base64, a time. Worded as
+ * Kubernetes words it.
+ */
 export class DecodeError extends Error {
   constructor(message: string) {
     super(message);

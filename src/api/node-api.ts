@@ -17,3 +17,9 @@ export const nodeApiPaths = {
  * by an upgrade (RFC 9110, 7.8) to the bytes themselves. Kubelet has none: there the API server is on the Pods' network.
  */
 export const nodeApiConnect = { action: 'connect', protocol: 'tcp' } as const;
+
+/**
+ * Milliseconds after which a connection to a Pod on which nothing moves is given up, by the API server and by the node: as
+ * kubelet does with streams.
+ */
+export const podStreamIdleMs = 4 * 3_600_000;

@@ -3,8 +3,8 @@ import { finished } from 'node:stream';
 
 /**
  * Connects two streams byte for byte, both ways and with back-pressure. The end of one direction is passed on while the
- * other goes on, if the streams allow that; what was said before the end still arrives. Both are destroyed when one breaks off, when one is closed
- * and the other has taken all, or when nothing moves on either for `idleMs` milliseconds.
+ * other goes on, if the streams allow that; what was said before the end still arrives. Both are destroyed when one
+ * breaks off, when one is closed and the other has taken all, or when nothing moves on either for `idleMs` milliseconds.
  */
 export function joinStreams(one: Duplex, other: Duplex, idleMs: number): void {
   const idle = setTimeout(() => {

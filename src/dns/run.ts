@@ -18,9 +18,9 @@ export interface Overrides {
 }
 
 /**
- * Runs the cluster's DNS server by a configuration file (see `readDnsConfig`), which SIGUSR1 has read anew, until the signal
- * aborts, and then for as long as its lameduck time says, until all sockets are closed. It answers SERVFAIL for the cluster's names until it has
- * seen all objects once, and goes on with what it has while the API is away.
+ * Runs the cluster's DNS server by a configuration file (see `readDnsConfig`), which SIGUSR1 has read anew, until the
+ * signal aborts, and then for as long as its lameduck time says, until all sockets are closed. It answers SERVFAIL for
+ * the cluster's names until it has seen all objects once, and goes on with what it has while the API is away.
  * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, and those of `loadKubeconfig`
  */
 export async function runDns(path: string, signal: AbortSignal, overrides: Overrides = {}): Promise<void> {

@@ -10,6 +10,12 @@ export function isPort(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 65535;
 }
 
+/** Reads the number of a port; nothing for what is none. */
+export function tryParsePort(text: string): number | undefined {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return isPort(port) ? port : undefined;
+}
+
 /** Narrows the API's free string to a protocol. */
 export function isProtocol(value: unknown): value is Protocol {
   return protocols.includes(value as Protocol);

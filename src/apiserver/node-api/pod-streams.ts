@@ -2,7 +2,7 @@ import { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { Node, Pod } from '../../api/generated/types.ts';
-import { nodeApiPaths } from '../../api/node-api.ts';
+import { nodeApiPaths, podStreamIdleMs } from '../../api/node-api.ts';
 import { resources } from '../../api/resources.ts';
 import { joinStreams } from '../../component/join-streams.ts';
 import { switchingProtocols } from '../http-messages.ts';
@@ -21,9 +21,6 @@ export type PodStream = keyof typeof nodeApiPaths;
 export function isPodStream(subresource: string): subresource is PodStream {
   return subresource in nodeApiPaths;
 }
-
-/** A connection on which nothing moves for this long is given up, as kubelet does. */
-export const idleMs = 4 * 3_600_000;
 
 /**
  * Passes a request for a Pod's logs or streams on to the Pod's node, and what comes of it back.
@@ -141,7 +138,7 @@ function switchOver(client: Duplex, { answer, socket: node, head }: Upgraded, cl
   client.write(switchingProtocols(answer.rawHeaders));
   if (head.length > 0) client.write(head);
   if (clientHead.length > 0) node.write(clientHead);
-  joinStreams(client, node, idleMs);
+  joinStreams(client, node, podStreamIdleMs);
 }
 
 /** What a node's refusal is to the client: the node's own words. */

@@ -1,11 +1,12 @@
 import { IncomingMessage } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import type { Pod, Service } from '../../api/generated/types.ts';
+import { podStreamIdleMs } from '../../api/node-api.ts';
 import { joinStreams } from '../../component/join-streams.ts';
 import { urlHost } from '../../net/ip.ts';
 import { hasBody, switchingProtocols } from '../http-messages.ts';
 import type { Upgraded } from '../node-api/node-client.ts';
-import { idleMs, wayToNodes } from '../node-api/pod-streams.ts';
+import { wayToNodes } from '../node-api/pod-streams.ts';
 import type { Registry, RegistryEnvironment } from '../registry.ts';
 import type { ResourceRequest } from '../request-info.ts';
 import { type ApiAnswer, type ApiRequest, streamed, textAnswer, type UpgradeRequest } from '../requests.ts';
@@ -47,7 +48,7 @@ export async function proxyRequest(call: ProxyCall): Promise<ApiAnswer | typeof 
   else {
     if (hasBody(incoming)) throw badRequest('a request to upgrade cannot have a body here');
     headers.push('Connection', 'Upgrade', 'Upgrade', incoming.headers.upgrade ?? '');
-    response.socket?.setTimeout(idleMs);
+    response.socket?.setTimeout(podStreamIdleMs);
   }
   const gone = new AbortController();
   if (response.destroyed) gone.abort();
@@ -127,6 +128,6 @@ function switchOver(
   client.write(switchingProtocols(answer.rawHeaders));
   if (head.length > 0) client.write(head);
   if (upgrade.head.length > 0) backend.write(upgrade.head);
-  joinStreams(client, backend, idleMs);
+  joinStreams(client, backend, podStreamIdleMs);
   return streamed;
 }

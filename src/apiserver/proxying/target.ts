@@ -3,6 +3,7 @@ import type { EndpointSlice, Node, Pod, Service } from '../../api/generated/type
 import { resources } from '../../api/resources.ts';
 import { validateReachableIp } from '../../api/validation/reachable-ip.ts';
 import { serviceKeyOf } from '../../api/well-known.ts';
+import { tryParsePort } from '../../net/port.ts';
 import type { PodPort } from '../node-api/node-client.ts';
 import { nodeOf } from '../node-api/pod-streams.ts';
 import type { RegistryEnvironment } from '../registry.ts';
@@ -79,8 +80,8 @@ export function podTarget(
 }
 
 function readPort(text: string): number {
-  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
-  if (port > 0 && port < 65536) return port;
+  const port = tryParsePort(text);
+  if (port !== undefined) return port;
   throw unavailable(`error trying to reach service: ${JSON.stringify(text)} is not the number of a port`);
 }
 

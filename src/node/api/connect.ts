@@ -1,14 +1,13 @@
 import { connect as connectTcp, type Socket } from 'node:net';
-import { nodeApiConnect } from '../../api/node-api.ts';
+import { nodeApiConnect, podStreamIdleMs } from '../../api/node-api.ts';
 import { joinStreams } from '../../component/join-streams.ts';
 import { urlHost } from '../../net/ip.ts';
-import { type NodeApiRequest, readPort, type Upgrade } from './request.ts';
+import { tryParsePort } from '../../net/port.ts';
+import type { NodeApiRequest, Upgrade } from './request.ts';
 import { NodeApiError, type NodeApiHost, servedPod } from './target.ts';
 
 /** Less than the API server waits for an answer. */
 const connectMs = 8_000;
-/** A connection on which nothing moves for this long is given up, as kubelet does with a Pod's streams. */
-const idleMs = 4 * 3_600_000;
 
 /**
  * Connects the API server to a TCP port of a Pod, from the node's own network as a probe does. Only to an address that
@@ -23,7 +22,7 @@ export async function connectToPod(
   if (request.headers.upgrade?.toLowerCase() !== nodeApiConnect.protocol)
     throw new NodeApiError(400, `only ${nodeApiConnect.protocol} is spoken here`);
   const { network } = servedPod(host, asked.namespace, asked.pod);
-  const port = readPort(asked.query.get('port'));
+  const port = tryParsePort(asked.query.get('port') ?? '');
   if (port === undefined) throw new NodeApiError(400, `unable to parse port "${asked.query.get('port')}"`);
   const address = network?.ips.find((ip) => ip === asked.query.get('address'));
   if (address === undefined)
@@ -33,7 +32,7 @@ export async function connectToPod(
     `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${nodeApiConnect.protocol}\r\n\r\n`,
   );
   if (head.length > 0) pod.write(head);
-  joinStreams(socket, pod, idleMs);
+  joinStreams(socket, pod, podStreamIdleMs);
 }
 
 /** What went wrong is said as Go's network library says it, which is what users of Kubernetes look for. */

@@ -3,8 +3,9 @@ import type { Duplex } from 'node:stream';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import { isKernelError } from '../../kernel/ffi.ts';
 import { connectLoopback } from '../../kernel/loopback-connect.ts';
+import { tryParsePort } from '../../net/port.ts';
 import { channelMessage } from './channels.ts';
-import { type NodeApiRequest, readPort, type Upgrade } from './request.ts';
+import type { NodeApiRequest, Upgrade } from './request.ts';
 import { type SpdyOptions, type SpdyStream, serveSpdy } from './spdy/connection.ts';
 import { acceptSpdy } from './spdy/upgrade.ts';
 import { NodeApiError, type NodeApiHost, type ServedPod, servedPod } from './target.ts';
@@ -37,7 +38,7 @@ export async function forwardPorts(asked: NodeApiRequest, connection: Upgrade, h
 function readPorts(query: URLSearchParams): number[] {
   const words = query.getAll('port').flatMap((text) => text.split(','));
   return words.map((word) => {
-    const port = readPort(word);
+    const port = tryParsePort(word);
     if (port === undefined) throw new NodeApiError(400, `unable to parse port "${word}"`);
     return port;
   });
@@ -63,7 +64,7 @@ async function forwardByStreams(transport: Duplex, served: ServedPod, options: S
   const pairs = new Map<string, StreamPair>();
   const onStream = (stream: SpdyStream) => {
     const type = stream.headers.get('streamtype');
-    const port = readPort(stream.headers.get('port'));
+    const port = tryParsePort(stream.headers.get('port') ?? '');
     if ((type !== 'data' && type !== 'error') || port === undefined) return stream.reset();
     const request = stream.headers.get('requestid') ?? '';
     const pair = pairs.get(request) ?? {};

@@ -18,10 +18,3 @@ export interface Upgrade {
   /** Whether it is to be SPDY, not WebSocket. */
   readonly isSpdy: boolean;
 }
-
-/** The number of a TCP port; nothing for what is none. */
-export function readPort(text: string | null | undefined): number | undefined {
-  return typeof text === 'string' && /^\d{1,5}$/.test(text) && Number(text) > 0 && Number(text) < 65536
-    ? Number(text)
-    : undefined;
-}
