@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { reasonToSkip } from './limits.ts';
 import { describeModes } from './modes.ts';
 import { everyCall, randomScenario } from './random.ts';
-import type { Call, Scenario } from './scenario.ts';
+import type { Call, Scenario, ServiceSetting } from './scenario.ts';
 import { Stage } from './stage.ts';
 
 const scenarioCount = 40;
@@ -14,18 +14,29 @@ type CallTo = Omit<Call, 'expect'>;
 /** Calls of a random scenario: some of those that somebody hears of in the test bed. */
 const playable: fc.Arbitrary<Scenario> = randomScenario.chain((scenario) => {
   const heard = everyCall(scenario).filter((call) => isHeard(call, scenario));
-  return fc
-    .shuffledSubarray(heard, { maxLength: Math.min(callCount, heard.length) })
-    .map((calls) => ({ ...scenario, calls: onceRemembered(calls).map((call) => inItsFamilies(call, scenario)) }));
+  return fc.shuffledSubarray(heard, { maxLength: Math.min(callCount, heard.length) }).map((calls) => ({
+    ...scenario,
+    calls: onceRemembered(calls, scenario).map((call) => inItsFamilies(call, scenario)),
+  }));
 });
 
 /**
  * One call for each client and Service: who is remembered at one address of a Service may have to leave that endpoint at
  * another address, where policies keep it from him.
  */
-function onceRemembered(calls: readonly CallTo[]): CallTo[] {
-  const name = ({ from, service }: CallTo) => `${from} ${service}`;
+function onceRemembered(calls: readonly CallTo[], { services }: Scenario): CallTo[] {
+  const name = (call: CallTo) => `${call.from} ${services.findIndex((one) => claimants(call, services).includes(one))}`;
   return [...new Map(calls.map((call) => [name(call), call])).values()];
+}
+
+/** The Services, in their order, that may all want the address and port that a call goes to: one of them answers. */
+function claimants({ to, service = 0 }: CallTo, services: readonly ServiceSetting[]): readonly ServiceSetting[] {
+  if (to === 'cluster-ip') return services.slice(service, service + 1);
+  const portOf = ({ port, nodePort }: ServiceSetting) => (to.endsWith('node-port') ? nodePort : port);
+  const called = services[service];
+  return services.filter(
+    (one) => called !== undefined && one.protocol === called.protocol && portOf(one) === portOf(called),
+  );
 }
 
 function inItsFamilies(call: CallTo, { services }: Scenario): Call {
@@ -37,17 +48,17 @@ function inItsFamilies(call: CallTo, { services }: Scenario): Call {
  * No agent speaks SCTP, and nobody listens at addresses of the node that are left alone. Where clients are remembered podC
  * calls from many addresses, of which one is its endpoint's: what it says to itself from another never comes back.
  */
-function isHeard({ from, to, service = 0 }: CallTo, { services, node }: Scenario): boolean {
-  const { protocol, affinity, endpoints = [] } = services[service] ?? {};
-  if (protocol === 'SCTP') return false;
-  if (
-    from === 'podC' &&
-    affinity !== undefined &&
-    endpoints.some((one) => (typeof one === 'string' ? one : one.on) === 'podC')
-  )
-    return false;
+function isHeard(call: CallTo, { services, node }: Scenario): boolean {
+  const { from, to, service = 0 } = call;
+  if (services[service]?.protocol === 'SCTP') return false;
+  if (from === 'podC' && claimants(call, services).some(remembersClientsOfPodC)) return false;
   if (to === 'other-node-port') return node?.nodePorts === 'all';
   return to !== 'balancer' || node?.hasBalancerAddress !== true || services[service]?.balancer === 'VIP';
+}
+
+/** Whether podC may be the endpoint of a client that is remembered. */
+function remembersClientsOfPodC({ affinity, endpoints = [] }: ServiceSetting): boolean {
+  return affinity !== undefined && endpoints.some((one) => (typeof one === 'string' ? one : one.on) === 'podC');
 }
 
 describeModes('random scenarios', (mode) => {
