@@ -10,6 +10,8 @@ export interface ContainerStreams {
   readonly stdin: boolean;
   /** Whether it has a terminal, which is input, output and its controlling terminal in one. */
   readonly terminal: boolean;
+  /** What its terminal has from the start: programs ask for it as soon as they run. */
+  readonly size?: TerminalSize | undefined;
 }
 
 /** Output by pipes, and no input. */
@@ -41,15 +43,16 @@ const setsidPath = '/usr/bin/setsid';
  * @throws KernelError
  */
 export function openContainerIo(streams: ContainerStreams, uid?: number): ContainerIo {
-  return streams.terminal ? terminalIo(streams.stdin, uid) : pipeIo(streams.stdin);
+  return streams.terminal ? terminalIo(streams, uid) : pipeIo(streams.stdin);
 }
 
-function terminalIo(withInput: boolean, uid: number | undefined): ContainerIo {
+function terminalIo({ stdin, size }: ContainerStreams, uid: number | undefined): ContainerIo {
   const { programEnd, output, input, resize } = openTerminal();
   if (uid !== undefined) fchownSync(programEnd, uid, -1);
+  if (size !== undefined) resize(size);
   return {
     ends: { stdio: [programEnd, programEnd, programEnd], takeTerminal: [setsidPath, '--ctty', '--'] },
-    stdin: withInput ? input : undefined,
+    stdin: stdin ? input : undefined,
     stdout: output,
     stderr: undefined,
     resize,

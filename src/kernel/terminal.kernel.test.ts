@@ -60,6 +60,21 @@ describe('startContainer with streams', () => {
     expect(await running.exited).toEqual({ exitCode: 0 });
   });
 
+  test('startInContainer has the terminal of its size before the program can ask', async () => {
+    const outer = container('sleep 30');
+    outer.stdout.resume();
+    outer.stderr?.resume();
+    const size = { columns: 131, rows: 41 };
+    const inner = startInContainer(outer.pid, program('stty size'), { stdin: true, terminal: true, size });
+    const output = collect(inner);
+    // The program runs and this process does not, as happens on a machine that is busy.
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300);
+    expect(await inner.exited).toEqual({ exitCode: 0 });
+    await output.until(/^41 131\r\n$/);
+    outer.kill('SIGKILL');
+    await outer.exited;
+  });
+
   test('startContainer ends a program at its terminal by an interrupt that is typed', async () => {
     const running = container('trap "echo caught; exit 5" INT; echo ready; while :; do sleep 0.05; done', {
       stdin: true,

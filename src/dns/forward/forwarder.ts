@@ -34,6 +34,12 @@ export interface ForwarderOptions {
   readonly log: Logger;
 }
 
+/**
+ * No server is asked that has less time to answer, in milliseconds: it would be told of as failed. It is more than
+ * timers lack, which count whole milliseconds and may end the one before a little early.
+ */
+const leastAskMs = 5;
+
 /** That nobody answered. */
 export interface ForwardFailure {
   readonly kind: 'failure';
@@ -182,7 +188,7 @@ export class Forwarder {
     // A single upstream that says nothing is asked twice: datagrams get lost.
     for (const upstream of order.length === 1 ? [...order, ...order] : order) {
       const timeout = Math.min(this.#options.timeoutMs, deadline - performance.now());
-      if (timeout <= 0 || this.#isClosed) break;
+      if (timeout < leastAskMs || this.#isClosed) break;
       const response = await this.#askOne(upstream, question, timeout);
       if (typeof response === 'string') problem = `no upstream answered, ${upstream.name} last: ${response}`;
       else if (isGood(response)) return response;

@@ -2,6 +2,7 @@ import type { Readable, Writable } from 'node:stream';
 import { nodeApiPaths } from '../../api/node-api.ts';
 import { isSignalboxError } from '../../errors/error.ts';
 import { type RunningContainer, startInContainer } from '../../kernel/container.ts';
+import type { ContainerStreams } from '../../kernel/container-io.ts';
 import type { TerminalSize } from '../../kernel/terminal.ts';
 import type { ContainerRun } from '../container-run.ts';
 import { type ClientMessage, channel, exitStatus, failureStatus, sessionProtocols } from './channels.ts';
@@ -19,7 +20,8 @@ const highWaterBytes = 1 << 20;
 const maxLagBytes = 16 << 20;
 /** A process in the background can hold the output open: when it says nothing for this long the session is over. */
 const lastWordsMs = 300;
-const firstSizeMs = 200;
+/** What clients that know the size of their terminal may take to say it; from others nothing comes. */
+const firstSizeMs = 500;
 
 /**
  * Runs a program in a container, or joins the streams of the container itself, over channels in a WebSocket or in SPDY.
@@ -73,9 +75,9 @@ async function execute(
   { wants, command }: { readonly wants: Wants; readonly command: readonly string[] },
 ): Promise<object> {
   const size = wants.tty ? await session.firstSize() : undefined;
-  const running = startProgram(target.pid, { ...target.program, argv: command }, wants);
+  const streams = { stdin: wants.stdin, terminal: wants.tty, size };
+  const running = startProgram(target.pid, { ...target.program, argv: command }, streams);
   if (running === undefined) return failureStatus('the container has ended');
-  if (size !== undefined) running.resize(size);
   const outputs = outputsOf(running);
   for (const [number, stream] of outputs) session.show(number, stream);
   if (running.stdin !== undefined) session.type(running.stdin, { ends: true });
@@ -91,10 +93,10 @@ async function execute(
 function startProgram(
   pid: number,
   program: ContainerRun['target']['program'],
-  { stdin, tty }: Wants,
+  streams: ContainerStreams,
 ): RunningContainer | undefined {
   try {
-    return startInContainer(pid, program, { stdin, terminal: tty });
+    return startInContainer(pid, program, streams);
   } catch (error) {
     if (isSignalboxError(error, 'CONTAINER_START_FAILED')) throw error;
     return undefined;

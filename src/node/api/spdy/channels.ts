@@ -56,6 +56,9 @@ class SpdyChannels implements ClientChannels {
   /** What the client says waits for this one. */
   #heldUp: Promise<void>;
   #goOn: () => void = () => {};
+  /** Resolves when there is somebody to tell what the client says. */
+  readonly #heard: Promise<void>;
+  #beHeard: () => void = () => {};
   #tellClosed: () => void = () => {};
 
   constructor(transport: Duplex, streams: ReadonlyMap<number, SpdyStream>) {
@@ -63,6 +66,9 @@ class SpdyChannels implements ClientChannels {
     this.#streams = streams;
     this.closed = new Promise((resolve) => {
       this.#tellClosed = resolve;
+    });
+    this.#heard = new Promise((resolve) => {
+      this.#beHeard = resolve;
     });
     this.#heldUp = this.#hold();
   }
@@ -84,6 +90,8 @@ class SpdyChannels implements ClientChannels {
       stream.onData = async (data) => {
         const lines = (rest + data).split('\n');
         rest = (lines.pop() ?? '').slice(0, maxLineBytes);
+        // A size is worth telling also while input is held up, but to nobody yet it would be lost.
+        await this.#heard;
         for (const size of lines.flatMap((line) => readResize(Buffer.from(line)) ?? [])) this.#onMessage(size);
       };
     }
@@ -95,6 +103,7 @@ class SpdyChannels implements ClientChannels {
 
   listen(onMessage: (message: ClientMessage) => void): void {
     this.#onMessage = onMessage;
+    this.#beHeard();
     this.resume();
   }
 

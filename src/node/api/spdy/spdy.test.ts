@@ -1,6 +1,8 @@
 import { Duplex } from 'node:stream';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { ClientMessage } from '../channels.ts';
+import { openSpdyChannels } from './channels.ts';
 import { type SpdyStream, serveSpdy } from './connection.ts';
 import { headerDictionary } from './dictionary.ts';
 import { controlFrame, dataFrame, type Frame, FrameReader, flagFin, frameType } from './frames.ts';
@@ -157,5 +159,33 @@ describe('serveSpdy', () => {
     expect(Buffer.concat(data().map(({ payload }) => payload)).equals(Buffer.concat(pieces))).toBe(true);
     transport.push(null);
     await done;
+  });
+});
+
+describe('openSpdyChannels', () => {
+  test('openSpdyChannels loses nothing of what the client says before anyone listens', async () => {
+    const transport = new Duplex({ read: () => {}, write: (_chunk, _encoding, done) => done() });
+    const compression = new HeaderCompression();
+    const names = ['error', 'stdin', 'resize'] as const;
+    const opens: Buffer[] = [];
+    for (const [i, name] of names.entries()) {
+      const id = Buffer.alloc(10);
+      id.writeUInt32BE(2 * i + 1);
+      const block = await compression.compress(headerBlock(new Map([['streamtype', name]])));
+      opens.push(controlFrame(frameType.synStream, Buffer.concat([id, block])));
+    }
+    const opened = openSpdyChannels(transport, names);
+    const said = [dataFrame(5, Buffer.from('{"Width":131,"Height":41}\n')), dataFrame(3, Buffer.from('typed'))];
+    // All in one piece, as they come when the machine is busy.
+    transport.push(Buffer.concat([...opens, ...said]));
+    const channels = await opened;
+    await new Promise((resolve) => setImmediate(resolve));
+    const heard: ClientMessage[] = [];
+    channels?.listen((message) => heard.push(message));
+    await expect.poll(() => heard.length).toBe(2);
+    expect(heard).toContainEqual({ type: 'resize', columns: 131, rows: 41 });
+    expect(heard).toContainEqual({ type: 'stdin', data: Buffer.from('typed') });
+    transport.push(null);
+    await channels?.closed;
   });
 });
