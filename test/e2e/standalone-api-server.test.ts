@@ -28,9 +28,13 @@ test('signalbox apiserver --kubeconfig makes all that kubectl needs, and keeps i
   const places = { pkiDir: join(dir, 'pki'), store: { lmdb: { dir: join(dir, 'data') } } };
   // What people write by hand is YAML.
   writeFileSync(config, stringify({ ...places, listen, serviceCidrs: ['10.96.0.0/12'] }));
+  let said = '';
   const start = async () => {
     const args = [join(root, 'bin/signalbox'), 'apiserver', '--config', config, '--kubeconfig', kubeconfig];
-    server = spawn(process.execPath, args, { stdio: 'inherit' });
+    server = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'pipe'] });
+    server.stderr?.setEncoding('utf8').on('data', (text) => {
+      said += text;
+    });
     await expect.poll(() => existsSync(kubeconfig), { timeout: 30_000 }).toBe(true);
   };
   const stop = async () => {
@@ -46,8 +50,11 @@ test('signalbox apiserver --kubeconfig makes all that kubectl needs, and keeps i
   expect((await kubectl('auth', 'whoami', '-o', 'jsonpath={.status.userInfo.groups}')).stdout).toContain(
     'system:masters',
   );
+  // Node's debugger would be a listener that anyone on the machine may use.
+  server?.kill('SIGUSR1');
   await applyYaml(kubeconfig);
   await stop();
+  expect(said).not.toContain('Debugger');
   rmSync(kubeconfig);
   await start();
   expect((await kubectl('get', 'service', 'alone', '-o', 'name')).stdout).toBe('service/alone\n');
