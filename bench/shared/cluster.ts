@@ -37,10 +37,10 @@ function family(pid: number): number[] {
 
 function commandOf(pid: number): string {
   const words = readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0');
-  const program = words.findIndex((word) => word.endsWith('.js'));
+  const program = words.findIndex((word) => /\.c?js$/.test(word));
   const name = words[program]?.split('/').pop() ?? words[0]?.split('/').pop() ?? '';
   // A component is known by its subcommand, anything else by its program.
-  return name === 'signalbox.js' ? (words[program + 1] ?? '') : name;
+  return name === 'signalbox.cjs' ? (words[program + 1] ?? '') : name;
 }
 
 /** Proportional set size: memory shared by several processes counts once in the sum over them. */

@@ -5,8 +5,6 @@ import { reportFailure } from './report.ts';
 // Node would open its debugger, which asks nobody who he is. Who means something else by the signal listens, too.
 process.on('SIGUSR1', () => {});
 
-try {
-  await createProgram(fileURLToPath(import.meta.url)).parseAsync();
-} catch (error) {
-  reportFailure(error);
-}
+createProgram(fileURLToPath(import.meta.url))
+  .parseAsync()
+  .catch(reportFailure);

@@ -6,6 +6,7 @@ import { formatCidr } from '../net/cidr.ts';
 import { urlHost } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { NetworkPaths } from './network.ts';
+import { proxyNodeOptions } from './node-options.ts';
 import type { ClusterPlan, PlannedNode } from './plan.ts';
 import type { ClusterPaths } from './state.ts';
 
@@ -190,8 +191,7 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
   return {
     name: `${node.name}-proxy`,
     command: 'proxy',
-    // What a full load leaves behind is given back: 10,000 Services settle at 120 MiB instead of 170 (bench/README.md).
-    nodeOptions: ['--max-semi-space-size=4', '--heap-growing-percent=50'],
+    nodeOptions: proxyNodeOptions,
     netns: network.node(node.name),
     identity: proxyIdentity,
     config: {
