@@ -36,6 +36,7 @@ const options = {
   minifySyntax: true,
   legalComments: 'none',
   sourcemap: 'linked',
+  sourcesContent: false,
   // Both load a prebuilt native library that lies beside their own files.
   external: ['koffi', 'lmdb'],
   logLevel: 'warning',
