@@ -36,10 +36,16 @@ export function startBinder(program: string, log: number): StartedBinder {
 
 /** Waits until the binder of a cluster that has ended is gone, and kills it if it does not go. */
 export async function binderGone(keeper: ProcessIdentity): Promise<void> {
+  if (await gone([keeper])) return;
+  // The one that starts others first.
+  const all = [keeper, ...listChildren(keeper.pid).flatMap((pid) => identify(pid) ?? [])];
+  for (const each of all) sendSignal(each, 'SIGKILL');
+  await gone(all);
+}
+
+async function gone(processes: readonly ProcessIdentity[]): Promise<boolean> {
   for (const until = Date.now() + endsMs; Date.now() < until; await sleep(5)) {
-    if (!isAlive(keeper)) return;
+    if (!processes.some(isAlive)) return true;
   }
-  const [binder] = listChildren(keeper.pid).map(identify);
-  sendSignal(keeper, 'SIGKILL');
-  if (binder !== undefined) sendSignal(binder, 'SIGKILL');
+  return false;
 }

@@ -6,7 +6,8 @@ import { closeHostRoute } from './host-route.ts';
 import { type ClusterPaths, type ClusterRecord, isRunning, readRecord, removeFolders, supervisorOf } from './state.ts';
 
 const politeMs = 3_000;
-const killedMs = 5_000;
+/** The kernel ends every process of the cluster, on a busy machine one after the other. */
+const killedMs = 30_000;
 
 /**
  * Stops a cluster, running or not, and removes its folder unless its data is to be kept. The kernel takes away every
@@ -33,15 +34,19 @@ export async function stopCluster(
   return wasRunning ? 'running' : 'stopped';
 }
 
-/** Asks the supervisor, which lets the store finish; then ends what holds it, and the kernel ends the supervisor. */
+/**
+ * Asks the supervisor, which lets the store finish; then ends what holds it, and the kernel ends the supervisor. That one
+ * outlives its holder by as long as the kernel takes to end all the others, and only then nobody writes to the folder.
+ */
 async function ended(record: ClusterRecord): Promise<boolean> {
+  const supervisor = supervisorOf(record);
   for (const [target, signal, patience] of [
-    [supervisorOf(record), 'SIGTERM', politeMs],
+    [supervisor, 'SIGTERM', politeMs],
     [record.process, 'SIGKILL', killedMs],
   ] as const) {
     if (target !== undefined) sendSignal(target, signal);
     for (const until = Date.now() + patience; Date.now() < until; await sleep(10)) {
-      if (!isAlive(record.process)) return true;
+      if (![record.process, supervisor].some((each) => each !== undefined && isAlive(each))) return true;
     }
   }
   return false;
