@@ -1,24 +1,21 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { processesOf } from './processes.ts';
 import { eventually, root, run, Signalbox } from './signalbox.ts';
 
 const box = new Signalbox();
+const given = new Set<number>();
 /** Ports of this machine that nobody has: node ports are looked for under their number here. */
-const ports: number[] = [];
+const http = await free();
+const udp = await free();
+const other = await free();
 let shown = '';
 
 beforeAll(async () => {
-  const servers = await Promise.all([free(), free(), free(), free()]);
-  for (const { port, server } of servers) {
-    ports.push(port);
-    server.close();
-  }
-  const [http = 0, udp = 0] = ports;
   shown = await box.must(
     ...['up', '--publish', '--nodes', '2', '-f', join(root, 'examples/hello.yaml')],
     ...['-f', box.manifest('published.yaml', published(http, udp))],
@@ -55,18 +52,32 @@ spec:
   ports: [{name: http, port: 80, targetPort: 8080, nodePort: ${http}}, {name: udp, protocol: UDP, port: 81, targetPort: 8081, nodePort: ${udp}}]
 `;
 
-/** A port of the range of node ports that is free for TCP, held until its server is closed. */
-async function free(): Promise<{ readonly port: number; readonly server: Server }> {
+/**
+ * A node port, other each time, that nobody on this machine has, and that no Service of the cluster is given by chance:
+ * the first 86 of the range are left for those who ask for them (KEP 3668).
+ */
+async function free(): Promise<number> {
   for (;;) {
-    const server = createServer();
-    const port = 30_000 + Math.floor(Math.random() * 2_768);
-    server.listen(port, '127.0.0.1');
-    try {
-      await once(server, 'listening');
-      return { port, server };
-    } catch {
-      // Somebody has it.
+    const port = 30_000 + Math.floor(Math.random() * 86);
+    if (!given.has(port) && (await isFree(port))) {
+      given.add(port);
+      return port;
     }
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  const tcp = createServer();
+  const udp = createSocket('udp4');
+  try {
+    await once(tcp.listen(port, '127.0.0.1'), 'listening');
+    await once(udp.bind(port, '127.0.0.1'), 'listening');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    if (tcp.listening) await once(tcp.close(), 'close');
+    await once(udp.close(), 'close');
   }
 }
 
@@ -91,6 +102,14 @@ const placeOf = (service: string, portName: string, way: string) =>
     ),
   );
 
+/** Where all are, once all are somewhere: an address of its own is not always to be had. */
+const addresses = () =>
+  eventually('an address for each', async () => {
+    const all = await status();
+    if (all.some(({ way, address }) => way !== 'ownAddress' && address === undefined)) return undefined;
+    return all.map(({ service, portName, way, address }) => ({ service, portName, way, address }));
+  });
+
 const curl = (url = '') => run('curl', ['-sS', '-m', '5', url]);
 const hello = (url?: string) =>
   eventually(`an answer at ${url}`, async () => (await curl(url)).stdout === 'Hello Kubernetes!' || undefined);
@@ -99,7 +118,7 @@ async function askByUdp(port: number, question: string): Promise<string> {
   const socket = createSocket('udp4');
   try {
     socket.send(question, port, '127.0.0.1');
-    const [answer] = await once(socket, 'message', { signal: AbortSignal.timeout(5_000) });
+    const [answer] = await once(socket, 'message', { signal: AbortSignal.timeout(20_000) });
     return String(answer);
   } finally {
     socket.close();
@@ -119,17 +138,25 @@ const running = (part: string) =>
 
 describe('signalbox up --publish', () => {
   test('says where Services are on this machine', () => {
-    expect(shown).toContain(`http://127.0.0.1:${ports[0]}`);
-    expect(shown).toMatch(new RegExp(`default/local:udp +udp://127.0.0.1:${ports[1]} +node port ${ports[1]}$`, 'm'));
+    expect(shown).toContain(`http://127.0.0.1:${http}`);
+    expect(shown).toMatch(new RegExp(`default/local:udp +udp://127.0.0.1:${udp} +node port ${udp}$`, 'm'));
     expect(shown).toMatch(/default\/balanced:web +http:\/\/127\.0\.0\.1:\d+ +load balancer, port 80$/m);
     expect(shown).toMatch(/cluster DNS +dig @127\.0\.0\.1 -p \d+ /);
   });
 
   test('leads to node ports, with the address of this machine under externalTrafficPolicy Local', async () => {
-    const { stdout } = await curl(`http://127.0.0.1:${ports[0]}/clientip`);
-    expect(stdout).toMatch(/^192\.168\.102\.101:\d+$/);
+    // A Pod that is Ready gets into the rules, and its node among those that are led to, a moment later.
+    const [byTcp, byUdp] = await Promise.all([
+      eventually(
+        'an answer over TCP',
+        async () => (await curl(`http://127.0.0.1:${http}/clientip`)).stdout || undefined,
+      ),
+      eventually('an answer over UDP', () => askByUdp(udp, 'clientip')),
+    ]);
+    expect(byTcp).toMatch(/^192\.168\.102\.101:\d+$/);
+    expect(byUdp).toMatch(/^192\.168\.102\.101:\d+$/);
     // Nodes in turn: of those without the Pod none would answer.
-    for (let i = 0; i < 4; i++) expect(await askByUdp(ports[1] ?? 0, 'clientip')).toMatch(/^192\.168\.102\.101:\d+$/);
+    for (let i = 0; i < 4; i++) expect(await askByUdp(udp, 'clientip')).toMatch(/^192\.168\.102\.101:\d+$/);
   });
 
   test('leads to balancers, on 127.0.0.1 and on an address of their own', async () => {
@@ -147,17 +174,21 @@ describe('signalbox up --publish', () => {
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
     for (const how of ['+notcp', '+tcp']) {
       const name = 'hello-service.default.svc.cluster.local';
-      const { stdout } = await run('dig', ['@127.0.0.1', '-p', port, how, '+short', name]);
-      expect(stdout.trim()).toBe(ip);
+      await eventually(`the address of ${name}, ${how}`, async () => {
+        const { stdout } = await run('dig', ['@127.0.0.1', '-p', port, how, '+short', name]);
+        expect(stdout.trim()).toBe(ip);
+        return true;
+      });
     }
   });
 
   test('takes another port where one is taken, and tells the Service', async () => {
-    const { port, server } = await free();
+    const server = createServer().listen(other, '127.0.0.1');
+    await once(server, 'listening');
     try {
-      await box.kubectlMust('create', 'service', 'nodeport', 'hello', '--tcp=80:8080', `--node-port=${port}`);
+      await box.kubectlMust('create', 'service', 'nodeport', 'hello', '--tcp=80:8080', `--node-port=${other}`);
       const place = await placeOf('default/hello', '80-8080', 'nodePort');
-      expect(place.insteadOf).toBe(`127.0.0.1:${port}`);
+      expect(place.insteadOf).toBe(`127.0.0.1:${other}`);
       await hello(place.url);
       await eventually('the event', async () => {
         const told = await box.kubectlMust('describe', 'service', 'hello');
@@ -166,7 +197,11 @@ describe('signalbox up --publish', () => {
       });
       await box.kubectlMust('delete', 'service', 'hello');
       await eventually('the port is free', async () => (await curl(place.url)).status === 7 || undefined);
-      expect((await status()).map(({ service }) => service)).not.toContain('default/hello');
+      // The record of what is published is written a moment after.
+      await eventually('it is not told of any more', async () => {
+        expect((await status()).map(({ service }) => service)).not.toContain('default/hello');
+        return true;
+      });
     } finally {
       server.close();
     }
@@ -189,7 +224,10 @@ describe('signalbox up --publish', () => {
     );
     await hello((await placeOf('default/late', '', 'nodePort')).url);
     await hello((await placeOf('default/balanced', 'web', 'loadBalancer')).url);
-    expect((await curl(`http://127.0.0.1:${ports[0]}/healthz`)).status).toBe(0);
+    await eventually(
+      'the node port',
+      async () => (await curl(`http://127.0.0.1:${http}/healthz`)).status === 0 || undefined,
+    );
   });
 
   test('is what a running cluster was started with, or not', async () => {
@@ -200,14 +238,12 @@ describe('signalbox up --publish', () => {
   });
 
   test('leaves nothing when the cluster goes, and is as before when it comes back', async () => {
-    const before = (await status()).map(({ service, portName, way, address }) => ({ service, portName, way, address }));
+    const before = await addresses();
     await box.must('down', '--keep-data');
     expect(processesOf(box.home)).toEqual([]);
-    expect((await curl(`http://127.0.0.1:${ports[0]}/`)).status).toBe(7);
+    expect((await curl(`http://127.0.0.1:${http}/`)).status).toBe(7);
     await box.must('up');
-    expect(
-      (await status()).map(({ service, portName, way, address }) => ({ service, portName, way, address })),
-    ).toEqual(before);
+    expect(await addresses()).toEqual(before);
     await hello((await placeOf('default/balanced', 'web', 'loadBalancer')).url);
   });
 });

@@ -7,6 +7,9 @@ import { fileURLToPath } from 'node:url';
 /** The checkout under test. */
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
+/** How long a command may take: longer than any that waits for something itself. */
+const patienceMs = 120_000;
+
 /** What a command printed and how it ended. */
 export interface Outcome {
   readonly status: number | null;
@@ -38,7 +41,7 @@ export function run(
     });
     let stdout = '';
     let stderr = '';
-    const timeoutMs = options.timeoutMs ?? 60_000;
+    const timeoutMs = options.timeoutMs ?? patienceMs;
     const timer = setTimeout(() => {
       stderr += `\nkilled, as it had not ended after ${timeoutMs} ms\n`;
       try {
@@ -142,7 +145,7 @@ export class Signalbox {
 export async function eventually<T>(
   what: string,
   attempt: () => Promise<T | undefined>,
-  timeoutMs = 20_000,
+  timeoutMs = 60_000,
 ): Promise<T> {
   const until = Date.now() + timeoutMs;
   let last: unknown;
