@@ -14,7 +14,7 @@ beforeAll(async () => {
   await box.kubectlMust('create', 'rolebinding', 'reader', '--clusterrole=view', '--serviceaccount=default:reader');
   const spec = JSON.stringify({ spec: { serviceAccountName: 'reader' } });
   await box.kubectlMust('run', 'reader', '--image=registry.k8s.io/pause:3.10', `--overrides=${spec}`);
-  await box.kubectlMust('wait', '--for=condition=Ready', pod, '--timeout=20s');
+  await box.kubectlMust('wait', '--for=condition=Ready', pod, '--timeout=60s');
 });
 afterAll(() => box.close());
 
@@ -24,7 +24,7 @@ function token(): Promise<string> {
 
 /** The API as a program in the Pod reaches it that knows nothing but what every Pod has. */
 function curl(path: string): Promise<string> {
-  const script = `curl -sS --max-time 5 --cacert ${folder}/ca.crt -H "Authorization: Bearer $(cat ${folder}/token)" "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT${path}"`;
+  const script = `curl -sS --max-time 20 --cacert ${folder}/ca.crt -H "Authorization: Bearer $(cat ${folder}/token)" "https://$KUBERNETES_SERVICE_HOST:$KUBERNETES_SERVICE_PORT${path}"`;
   return box.must('exec', pod, '--', 'sh', '-c', script);
 }
 

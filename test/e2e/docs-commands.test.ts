@@ -21,7 +21,7 @@ function type(commands: string): Promise<Outcome> {
   // What a page leaves in the background would hold the output open when one of its commands has failed.
   const tidy = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
   const env = { ...box.env, KUBECONFIG: '' };
-  return run('bash', ['-c', `cd '${root}'\n${strict}${tidy}${commands}`], { env, timeoutMs: 110_000 });
+  return run('bash', ['-c', `cd '${root}'\n${strict}${tidy}${commands}`], { env, timeoutMs: 280_000 });
 }
 
 describe('README.md', () => {

@@ -16,7 +16,7 @@ async function helloPods(): Promise<typeof hello> {
 
 /** Which Pod answers there; tried again, as a reader would, until the rule is in the kernel. */
 function answerer(target: string, url: string): Promise<string> {
-  const curl = ['curl', '-sS', '-o', '/dev/null', '-D', '-', '--max-time', '2', url];
+  const curl = ['curl', '-sS', '-o', '/dev/null', '-D', '-', '--max-time', '10', url];
   return eventually(`an answer of ${url} to ${target}`, async () => {
     const { stdout } = await box.run('exec', target, '--', ...curl);
     return /^x-pod-name: (\S+)/im.exec(stdout)?.[1];
@@ -77,13 +77,13 @@ const promises: { readonly [file: string]: () => Promise<void> } = {
     const next = await answerer('node/node-1', url);
     expect(next).not.toBe(gone);
     for (let i = 0; i < 8; i++) expect(await answerer('node/node-1', url)).toBe(next);
-    await box.kubectlMust('wait', '--for=jsonpath={.status.readyReplicas}=3', 'replicaset/hello', '--timeout=30s');
+    await box.kubectlMust('wait', '--for=jsonpath={.status.readyReplicas}=3', 'replicaset/hello', '--timeout=60s');
     hello = await helloPods();
   },
   'no-selector.yaml': async () => {
     // As its comment says: with six replicas each node has two.
     await box.kubectlMust('scale', 'replicaset/hello', '--replicas=6');
-    await box.kubectlMust('wait', '--for=jsonpath={.status.readyReplicas}=6', 'replicaset/hello', '--timeout=30s');
+    await box.kubectlMust('wait', '--for=jsonpath={.status.readyReplicas}=6', 'replicaset/hello', '--timeout=60s');
     const second = (await helloPods()).find(({ ip }) => ip === '10.244.1.3');
     expect(second).toBeDefined();
     expect(await answerer('node/node-2', `http://${await clusterIp('hello-service-no-selector')}`)).toBe(second?.name);

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { listChildren } from '../../src/kernel/process.ts';
 import { bundleTypeScript } from '../run-typescript.ts';
 import { processesOf } from './processes.ts';
 import { eventually, root, run, Signalbox } from './signalbox.ts';
@@ -18,8 +19,7 @@ afterEach(() => box.close());
 
 /** A process and all that came of it, as long as they run. */
 function family(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  return [pid, ...children.flatMap(family)];
+  return [pid, ...listChildren(pid).flatMap(family)];
 }
 
 /** Whether a process is there; one that has ended and waits for the machine's init to take notice is not. */
@@ -32,7 +32,8 @@ function isRunning(pid: number): boolean {
 }
 
 function namespacesOf(pids: readonly number[]): Set<string> {
-  return new Set(pids.map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
+  // Of one that has ended meanwhile there is nothing to read.
+  return new Set(pids.filter(isRunning).map((pid) => readlinkSync(`/proc/${pid}/ns/net`)));
 }
 
 /** What the machine itself shows: mounts and links outside any cluster, and the firewall where we may read it. */
@@ -89,9 +90,17 @@ describe('down', () => {
     expect(processesOf(box.home)).toEqual([]);
     await box.must('up', '-f', hello);
     // What `up` waits for is of this start: the Pods kept as Ready are so again when it returns.
+    const names = await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].metadata.name}');
+    for (const name of names.split(' ')) {
+      const get = "require('http').get('http://127.0.0.1:8080', ({ statusCode }) => console.log(statusCode))";
+      expect(await box.must('exec', `pod/${name}`, '--', process.execPath, '-e', get)).toBe('200\n');
+    }
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
-    for (let i = 0; i < 6; i++)
-      await box.must('exec', 'node/node-1', '--', 'curl', '-sSf', '--max-time', '2', `http://${ip}`);
+    await eventually('six answers in turn', async () => {
+      const urls = Array(6).fill(`http://${ip}`);
+      const { stdout } = await box.run('exec', 'node/node-1', '--', 'curl', '-sSf', '--max-time', '10', ...urls);
+      return stdout === 'Hello Kubernetes!'.repeat(6) || undefined;
+    });
     expect(await box.kubectlMust('get', 'configmap', 'kept', '-o', 'jsonpath={.data.a}')).toBe('b');
   });
 });
@@ -111,7 +120,7 @@ describe('up', () => {
     await eventually('all is gone', async () => (processesOf(box.home).length === 0 ? true : undefined));
     await box.must('up');
     expect(await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.metadata.uid}')).toBe(uid);
-    await box.kubectlMust('wait', '--for=condition=Ready', 'pod', '-l', 'app=hello', '--timeout=30s');
+    await box.kubectlMust('wait', '--for=condition=Ready', 'pod', '-l', 'app=hello', '--timeout=60s');
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
     const answer = await eventually('an answer after the restart', async () => {
       const { status, stdout } = await box.run(
@@ -132,8 +141,9 @@ describe('up', () => {
   test('restarts each component that is killed', async () => {
     await box.must('up', '-f', hello);
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
-    const components = processesOf(box.home).filter((pid) =>
-      /signalbox\.js\0(apiserver|controllers|proxy|node)\0/.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
+    const isComponent = /signalbox\.js\0(apiserver|controllers|proxy|node)\0/;
+    const components = processesOf(box.home).filter(
+      (pid) => isRunning(pid) && isComponent.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
     );
     expect(components).toHaveLength(8);
     for (const pid of components) process.kill(pid, 'SIGKILL');
@@ -278,18 +288,21 @@ metadata: { name: web }
 spec: { containers: [{ name: web, image: "nginx:1.27" }] }
 `,
     );
-    const { status, stderr } = await box.run('up', '--nodes', '1', '--wait', '4s', '-f', path);
+    await box.must('up', '--nodes', '1');
+    await box.kubectlMust('apply', '-f', path);
+    const waiting = ['get', 'pod', 'web', '-o', 'jsonpath={.status.containerStatuses[0].state.waiting.reason}'];
+    await eventually(
+      'the Pod cannot run',
+      async () => (await box.kubectlMust(...waiting)).includes('Image') || undefined,
+    );
+    const { status, stderr } = await box.run('up', '--wait', '1s', '-f', path);
     expect(status).toBe(1);
     expect(stderr).toMatch(/pod\/web.*(ErrImagePull|ImagePullBackOff)/i);
-    const events = await box.kubectlMust(
-      'get',
-      'events',
-      '--field-selector',
-      'involvedObject.name=web',
-      '-o',
-      'jsonpath={.items[*].message}',
-    );
-    expect(events).toMatch(/nginx:1\.27.*command/);
+    await eventually('the event', async () => {
+      const of = ['--field-selector', 'involvedObject.name=web', '-o', 'jsonpath={.items[*].message}'];
+      expect(await box.kubectlMust('get', 'events', ...of)).toMatch(/nginx:1\.27.*command/);
+      return true;
+    });
   });
 });
 

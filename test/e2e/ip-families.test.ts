@@ -35,7 +35,7 @@ const urlOf = (ip: string, port = 80) => `http://${ip.includes(':') ? `[${ip}]` 
 /** Asks until a new endpoint has reached all nodes; then what comes back. */
 function ask(from: string, url: string, ...options: string[]): Promise<string> {
   return eventually(`${url} from ${from}`, async () => {
-    const { status, stdout } = await box.run('exec', from, '--', 'curl', '-sS', '-m', '2', ...options, url);
+    const { status, stdout } = await box.run('exec', from, '--', 'curl', '-sS', '-m', '10', ...options, url);
     return status === 0 ? stdout : undefined;
   });
 }

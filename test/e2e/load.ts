@@ -1,14 +1,14 @@
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { root, type Signalbox } from './signalbox.ts';
+import { eventually, root, type Signalbox } from './signalbox.ts';
 
 /** How connections are opened. */
 export interface LoadOptions {
   readonly perSecond: number;
   /** Where from: a target of `signalbox exec`; `node/node-1` if not given. */
   readonly from?: string;
-  /** Milliseconds one may take; 5000 if not given. */
+  /** Milliseconds one may take; 20,000 if not given. */
   readonly timeoutMs?: number;
 }
 
@@ -17,9 +17,16 @@ export interface Load {
   end(): Promise<{ readonly [outcome: string]: number }>;
 }
 
-/** Opens new connections at a steady rate, each for one request; resolves when the first is about to be opened. */
+/**
+ * Opens new connections at a steady rate, each for one request, as soon as there is an answer at all: rules follow Pods
+ * that are Ready in a moment. Resolves when the first is about to be opened.
+ */
 export async function startLoad(box: Signalbox, url: string, options: LoadOptions): Promise<Load> {
-  const { perSecond, from = 'node/node-1', timeoutMs = 5000 } = options;
+  const { perSecond, from = 'node/node-1', timeoutMs = 20_000 } = options;
+  await eventually(`an answer of ${url} to ${from}`, async () => {
+    const { status } = await box.run('exec', from, '--', 'curl', '-sS', '-o', '/dev/null', '-m', '5', url);
+    return status === 0 || undefined;
+  });
   const program = join(root, 'test/e2e/load.mjs');
   const child = box.start(['exec', from, '--', process.execPath, program, url, `${perSecond}`, `${timeoutMs}`], {
     stdio: ['pipe', 'pipe', 'inherit'],

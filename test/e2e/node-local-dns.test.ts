@@ -17,17 +17,22 @@ const inPod = async (...command: string[]) => (await box.run('exec', `pod/${pod}
 const onNode = (...command: string[]) => box.must('exec', 'node/node-1', '--', ...command);
 const helloIp = () => box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
 
+const isAnswered = (ip: string, ...question: string[]) =>
+  eventually(question.join(' '), async () => {
+    expect(await inPod('dig', '+short', ...question)).toBe(`${ip}\n`);
+    return true;
+  });
+
 describe('signalbox up --node-local-dns', () => {
   test('gives Pods the resolver of their node, and the Service behind it', async () => {
     const lines = (await inPod('cat', '/etc/resolv.conf')).split('\n').filter((line) => line.startsWith('nameserver'));
     expect(lines).toEqual([`nameserver ${address}`, 'nameserver 10.96.0.10']);
     const ip = await helloIp();
+    const name = 'hello-service.default.svc.cluster.local';
+    // Nobody waits for the node's own server, nor for the rules to the others, before a Pod starts.
+    for (const how of [[`@${address}`, '+notcp'], [`@${address}`, '+tcp'], ['@10.96.0.10']])
+      await isAnswered(ip, ...how, name);
     expect(await inPod('getent', 'hosts', 'hello-service')).toMatch(new RegExp(`^${ip}\\s`));
-    for (const how of ['+notcp', '+tcp']) {
-      const name = 'hello-service.default.svc.cluster.local';
-      expect(await inPod('dig', `@${address}`, how, '+short', name)).toBe(`${ip}\n`);
-    }
-    expect(await inPod('dig', '@10.96.0.10', '+short', 'hello-service.default.svc.cluster.local')).toBe(`${ip}\n`);
     expect(await onNode('nft', 'list', 'table', 'ip', 'nodelocaldns')).toContain('@served notrack');
     const requests = await onNode('curl', '-sS', `http://${address}:9253/metrics`);
     expect(requests).toMatch(new RegExp(`^coredns_dns_requests_total\\{.*server="dns://${address}:53"`, 'm'));
@@ -40,10 +45,7 @@ describe('signalbox up --node-local-dns', () => {
     }
     const ip = await helloIp();
     const name = 'hello-service.default.svc.cluster.local';
-    await eventually('an answer', async () => {
-      const query = ['dig', `@${address}`, '+tries=1', '+time=1', '+short', name];
-      return (await inPod(...query)) === `${ip}\n` || undefined;
-    });
+    await isAnswered(ip, `@${address}`, '+tries=1', '+time=1', name);
     expect(await onNode('nft', 'list', 'tables')).toContain('table ip nodelocaldns');
   });
 
@@ -53,10 +55,19 @@ describe('signalbox up --node-local-dns', () => {
     expect(refused.stderr).toMatch(/--node-local-dns .*\[CLUSTER_RUNS_DIFFERENTLY\]/);
     await box.must('down', '--keep-data');
     await box.must('up');
-    expect(await onNode('nft', 'list', 'tables')).toContain('table ip nodelocaldns');
+    await eventually(
+      'the rules',
+      async () => (await onNode('nft', 'list', 'tables')).includes('table ip nodelocaldns') || undefined,
+    );
     await box.must('down', '--keep-data');
     await box.must('up', '--no-node-local-dns');
     expect(await onNode('nft', 'list', 'tables')).not.toContain('nodelocaldns');
-    expect(await inPod('cat', '/etc/resolv.conf')).not.toContain(address);
+    // Nobody waits for Pods that no manifest names.
+    await eventually('the Pod runs again', async () => {
+      const text = await inPod('cat', '/etc/resolv.conf');
+      expect(text).toContain('nameserver 10.96.0.10');
+      expect(text).not.toContain(address);
+      return true;
+    });
   });
 });

@@ -49,7 +49,7 @@ afterAll(() => box.close());
 describe('kubectl logs', () => {
   test('gives the log, its tail, what came since, and times', async () => {
     await apply('talker.yaml', shell('talker', 'for i in 1 2 3 4 5; do echo line $i; done; sleep 100 & wait'));
-    await box.kubectlMust('wait', '--for=condition=Ready', 'pod/talker', '--timeout=20s');
+    await box.kubectlMust('wait', '--for=condition=Ready', 'pod/talker', '--timeout=60s');
     await eventually('five lines', async () =>
       (await box.kubectlMust('logs', 'talker')) === 'line 1\nline 2\nline 3\nline 4\nline 5\n' ? true : undefined,
     );
@@ -127,7 +127,7 @@ describe.each(carriers)('kubectl exec over %s', (_, carrier) => {
 
   test('gives a terminal of the size of the user’s, and its exit status', async () => {
     // A client that a busy machine keeps from saying its size at once has the program told of it later.
-    const inner = 'tty; for i in $(seq 100); do stty size | grep -v "^0 0" && break; sleep 0.1; done; exit 4';
+    const inner = 'tty; for i in $(seq 300); do stty size | grep -v "^0 0" && break; sleep 0.1; done; exit 4';
     const outcome = await atTerminal(`stty rows 41 cols 131; kubectl exec -it ${pod} -- sh -c '${inner}'`, carrier);
     expect(outcome.stdout).toMatch(/\/dev\/pts\/\d+\r\n/);
     expect(outcome.stdout).toContain('41 131\r\n');
@@ -140,7 +140,7 @@ describe.each(carriers)('kubectl exec over %s', (_, carrier) => {
       `${name}.yaml`,
       shell(name, 'while read line; do echo got $line; done', ', stdin: true, stdinOnce: true'),
     );
-    await box.kubectlMust('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=20s');
+    await box.kubectlMust('wait', '--for=condition=Ready', `pod/${name}`, '--timeout=60s');
     const { stdout } = await kubectlWith('one\ntwo\n', ['attach', '-i', '-q', name], carrier);
     expect(stdout).toBe('got one\ngot two\n');
   });
@@ -153,7 +153,7 @@ describe('kubectl exec', () => {
 
   test('tells a program that the terminal has another size', async () => {
     // Rows and columns may come as two changes: the program looks until it sees both.
-    const inner = 'for i in $(seq 100); do test "$(stty size)" = "50 150" && exit 0; sleep 0.1; done; exit 1';
+    const inner = 'for i in $(seq 300); do test "$(stty size)" = "50 150" && exit 0; sleep 0.1; done; exit 1';
     const resize = '(sleep 2; stty rows 50 cols 150 < /dev/tty) & ';
     const outcome = await atTerminal(`stty rows 40 cols 100; ${resize}kubectl exec -it ${pod} -- sh -c '${inner}'`);
     expect(outcome.status).toBe(0);
@@ -186,7 +186,7 @@ describe.each(carriers)('kubectl port-forward over %s', (_, carrier) => {
 
   const ask = (port: string) =>
     new Promise<string>((resolve, reject) => {
-      const sent = get({ host: '127.0.0.1', port, path: '/', agent: false, timeout: 10_000 }, (answer) => {
+      const sent = get({ host: '127.0.0.1', port, path: '/', agent: false, timeout: 60_000 }, (answer) => {
         let body = '';
         answer.on('data', (data) => {
           body += data;
@@ -238,7 +238,7 @@ spec: { selector: { app: behind }, ports: [{ name: http, port: 80, targetPort: 8
 
   beforeAll(async () => {
     await apply('behind.yaml', manifest);
-    await box.kubectlMust('wait', '--for=condition=Ready', 'pod/behind', '--timeout=20s');
+    await box.kubectlMust('wait', '--for=condition=Ready', 'pod/behind', '--timeout=60s');
     proxy = spawn('kubectl', ['proxy', '--port=0'], { env: env() });
     const port = await new Promise<string>((resolve) => {
       proxy?.stdout?.on('data', (data) => {
@@ -332,7 +332,10 @@ describe('kubectl run', () => {
     ];
     const { status, stdout } = await kubectlWith('to and fro\n', [...args, 'cat; echo end']);
     expect({ status, stdout }).toEqual({ status: 0, stdout: 'to and fro\nend\n' });
-    expect((await box.kubectl('get', 'pod', 'once')).stderr).toContain('not found');
+    await eventually('the Pod is gone', async () => {
+      expect((await box.kubectl('get', 'pod', 'once')).stderr).toContain('not found');
+      return true;
+    });
   });
 });
 
@@ -366,11 +369,11 @@ spec:
     expect(await box.kubectlMust('exec', 'db-1', '--', 'hostname')).toBe('db-1\n');
     for (const name of ['db-0', 'db-2']) {
       const ip = await box.kubectlMust('get', 'pod', name, '-o', 'jsonpath={.status.podIP}');
-      const answer = await eventually(`the name of ${name}`, async () => {
-        const out = (await box.kubectlMust('exec', 'db-1', '--', 'dig', '+short', '+search', `${name}.db`)).trim();
-        return out === '' ? undefined : out;
+      await eventually(`the name of ${name}`, async () => {
+        const out = await box.kubectlMust('exec', 'db-1', '--', 'dig', '+short', '+search', `${name}.db`);
+        expect(out).toBe(`${ip}\n`);
+        return true;
       });
-      expect(answer).toBe(ip);
     }
   });
 

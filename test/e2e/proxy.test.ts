@@ -22,7 +22,7 @@ spec:
 
 /** A page of a node, as a balancer outside sees it. */
 async function ask(url: string): Promise<{ readonly status: number; readonly headers: string; readonly body: string }> {
-  const stdout = await box.must('exec', 'client', '--', 'curl', '-sS', '-i', '--max-time', '3', url);
+  const stdout = await box.must('exec', 'client', '--', 'curl', '-sS', '-i', '--max-time', '10', url);
   const [headers = '', body = ''] = stdout.split('\r\n\r\n');
   return { status: Number(headers.split(' ')[1]), headers, body };
 }
@@ -65,9 +65,12 @@ describe('signalbox proxy, on the nodes of a cluster', () => {
 
   test('is not there for balancers when its Node is about to be deleted, and alive all the same', async () => {
     const health = 'http://192.168.101.4:10256';
-    expect(await ask(`${health}/healthz`)).toMatchObject({
-      status: 200,
-      body: expect.stringContaining('"nodeEligible":true'),
+    await eventually('healthy', async () => {
+      expect(await ask(`${health}/healthz`)).toMatchObject({
+        status: 200,
+        body: expect.stringContaining('"nodeEligible":true'),
+      });
+      return true;
     });
     await box.kubectlMust('taint', 'node', 'node-2', 'ToBeDeletedByClusterAutoscaler=now:NoSchedule');
     await eventually('unhealthy', async () => (await ask(`${health}/healthz`)).status === 503 || undefined);
@@ -77,8 +80,11 @@ describe('signalbox proxy, on the nodes of a cluster', () => {
   });
 
   test('has its start told at the Node, and a contest at the Service that lost it', async () => {
-    const described = await box.kubectlMust('describe', 'node', 'node-3');
-    expect(described).toMatch(/Normal +Starting +\S+( \(.*\))? +kube-proxy/);
+    await eventually('the start', async () => {
+      const described = await box.kubectlMust('describe', 'node', 'node-3');
+      expect(described).toMatch(/Normal +Starting +\S+( \(.*\))? +kube-proxy/);
+      return true;
+    });
     const claiming = (name: string) =>
       box.manifest(
         `${name}.yaml`,

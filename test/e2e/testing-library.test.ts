@@ -39,7 +39,7 @@ describe('startCluster', () => {
   test('as the example has it', async () => {
     const { status, stdout, stderr } = await run(process.execPath, ['--test', 'examples/testing/'], {
       cwd: root,
-      timeoutMs: 100_000,
+      timeoutMs: 280_000,
     });
     expect({ status, stdout, stderr }).toMatchObject({ status: 0, stdout: expect.stringMatching(/^# pass 2$/m) });
   });
