@@ -12,9 +12,9 @@ const server = createServer((request, response) => {
 });
 server.listen(port, () => process.stdout.write(`listening on port ${port}\n`));
 
-// Endpoints leave a Service some milliseconds after their Pod is told to end: until every node knows, a server that is
-// asked is better still there.
-const lameDuckMs = 500;
+// Endpoints leave a Service some milliseconds after their Pod is told to end, on a busy machine a second: until every
+// node knows, a server that is asked is better still there.
+const lameDuckMs = 2_000;
 
 // As PID 1 a process is not ended by a signal it does not handle.
 for (const signal of ['SIGTERM', 'SIGINT'] as const) {
