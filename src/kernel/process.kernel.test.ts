@@ -34,7 +34,7 @@ describe('sendSignal', () => {
   test('is false for one that has ended and waits to be reaped', () => {
     const { identity } = started('true');
     // Node reaps in the event loop, which does not turn here.
-    for (const until = Date.now() + 5_000; isAlive(identity) && Date.now() < until; );
+    for (const until = Date.now() + 30_000; isAlive(identity) && Date.now() < until; );
     expect(identify(identity.pid)).toEqual(identity);
     expect([isAlive(identity), sendSignal(identity, 'SIGTERM')]).toEqual([false, false]);
   });
@@ -71,12 +71,16 @@ describe('OrphanReaper', () => {
       import { listChildren, OrphanReaper } from './src/kernel/process.ts';
       const state = (pid: number) => /\\) (\\w)/.exec(readFileSync('/proc/' + pid + '/stat', 'utf8'))?.[1];
       const states = () => listChildren(process.pid).map(state).sort().join('');
-      const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
+      // Without a turn of the event loop, in which Node would reap its own.
+      const pause = () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 10);
+      const untilEnded = () => {
+        for (let i = 0; i < 3_000 && states() !== 'SZZ'; i++) pause();
+      };
       const parent = spawn('sh', ['-c', 'true & sleep 60 &'], { stdio: 'ignore' });
       parent.on('exit', async () => {
         const own = spawn('true', { stdio: 'ignore' });
         const exited = new Promise((resolve) => own.on('exit', resolve));
-        pause();
+        untilEnded();
         const orphans = new OrphanReaper();
         const seen = [states(), orphans.reap().length, states()];
         await setTimeout(10);

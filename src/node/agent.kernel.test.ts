@@ -75,13 +75,13 @@ function pod(name: string, container: Partial<Container>, spec: Partial<PodSpec>
 const sleeper = { command: ['sh', '-c', 'trap "exit 0" TERM; sleep 1000 & wait'] };
 
 async function until<T>(what: string, find: () => T | undefined | false | Promise<T | undefined | false>): Promise<T> {
-  const end = Date.now() + 10_000;
+  const end = Date.now() + 40_000;
   for (;;) {
     const found = await find();
     if (found !== undefined && found !== false) return found;
     if (Date.now() > end)
       throw new Error(
-        `not within 10 s: ${what}; ${JSON.stringify(
+        `not within 40 s: ${what}; ${JSON.stringify(
           (await api.list('pods')).items.map((p) => p.status),
           null,
           1,
@@ -180,7 +180,7 @@ describe('runAgent', () => {
     expect(hello.status).toMatchObject({ phase: 'Running', hostIP: '192.168.101.3', qosClass: 'BestEffort' });
     const answer = await get(`http://${hello.status?.podIP}:8080/`);
     expect(answer).toMatchObject({ status: 200, body: 'Hello Kubernetes!', headers: { 'x-pod-name': 'hello' } });
-    const command = encodeURIComponent(`curl -s -m 2 http://${hello.status?.podIP}:8080/`);
+    const command = encodeURIComponent(`curl -s -m 20 http://${hello.status?.podIP}:8080/`);
     const fromPod = await get(`http://${netexec.status?.podIP}/shell?cmd=${command}`);
     expect(JSON.parse(fromPod.body)).toEqual({ output: 'Hello Kubernetes!' });
     expect((await get(`http://${netexec.status?.podIP}/clientip`)).body).toMatch(/^10\.244\.1\.1:\d+$/);
@@ -334,7 +334,10 @@ describe('runAgent', () => {
     writeFileSync(join(work, 'dead'), '');
     await until('killed', async () => (await events('probed')).some((e) => e.reason === 'Killing'));
     rmSync(join(work, 'dead'));
-    await until('restarted', async () => (await getPod('probed'))?.status?.containerStatuses?.[0]?.restartCount === 1);
+    await until(
+      'restarted',
+      async () => ((await getPod('probed'))?.status?.containerStatuses?.[0]?.restartCount ?? 0) >= 1,
+    );
     await ready('probed');
     const reasons = (await events('probed')).map((e) => e.reason);
     expect(reasons).toEqual(expect.arrayContaining(['Unhealthy', 'Killing', 'Started']));
@@ -348,10 +351,13 @@ describe('runAgent', () => {
     await until('traps set', async () => (await log('gentle')) + (await log('stubborn')) === 'up\nup\n');
     expect(listMounts().length).toBeGreaterThan(mounts);
     const began = Date.now();
-    for (const name of ['gentle', 'stubborn'])
-      await api.delete('pods', { namespace: 'default', name }, { gracePeriodSeconds: 2 });
+    // Nobody waits for so long: what ends the one is SIGTERM.
+    for (const [name, gracePeriodSeconds] of [
+      ['gentle', 600],
+      ['stubborn', 2],
+    ] as const)
+      await api.delete('pods', { namespace: 'default', name }, { gracePeriodSeconds });
     await deleted('gentle');
-    expect((await getPod('stubborn'))?.status?.phase).toBe('Running');
     await deleted('stubborn');
     expect(Date.now() - began).toBeGreaterThan(1900);
     expect(bridgePorts()).toEqual([]);

@@ -32,7 +32,7 @@ afterEach(() => {
 // In processes of their own: Node looks for the network only when the call that asked for it is long over.
 const serverScript = `require('node:net').createServer((s) => s.end(String(s.remoteAddress)))
   .listen(80, process.argv[1], () => console.log('listening'))`;
-const clientScript = `require('node:net').connect({ host: process.argv[1], port: 80, timeout: 3000 })
+const clientScript = `require('node:net').connect({ host: process.argv[1], port: 80, timeout: 30_000 })
   .on('data', (d) => process.stdout.write(d)).on('timeout', () => process.exit(1))`;
 
 function listen(netns: string, host: Ip): Promise<ChildProcess> {

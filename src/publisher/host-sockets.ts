@@ -5,8 +5,8 @@ import { receiveOnChannel, sendOnChannel } from '../kernel/socket-passing.ts';
 import type { RelayTarget } from '../relay/relay.ts';
 import { type BindRequest, type PublishedProtocol, parseBindAnswer } from './channel.ts';
 
-/** The binder answers in well under a millisecond; one that was killed is back in about two seconds. */
-const patienceMs = 5_000;
+/** The binder answers in well under a millisecond; one that was killed is back in about two seconds, on a busy machine in some more. */
+const patienceMs = 20_000;
 
 interface Pending {
   readonly take: (answer: { readonly errno?: number; readonly fd: number | undefined }) => void;

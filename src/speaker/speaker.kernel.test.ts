@@ -109,7 +109,7 @@ const holders = (address: Ip) =>
   [...speakers]
     .filter(([, speaker]) => speaker.report().some((duty) => duty.address === address && duty.state === 'holding'))
     .map(([name]) => name);
-const eventually = (check: () => void) => vi.waitFor(check, { timeout: 15_000, interval: 20 });
+const eventually = (check: () => void) => vi.waitFor(check, { timeout: 40_000, interval: 20 });
 
 /** Asks as any host does, and gives the link-layer addresses of all who answer. */
 async function ask(address: Ip): Promise<string[]> {

@@ -90,7 +90,7 @@ describe.each(['IPv4', 'IPv6'] as const)('nftables mode, %s:', (family) => {
   test('nine endpoints, which have no draw of their own size, are all reached', async () => {
     // One Pod under three names would be one; so the ports differ and only two of them answer.
     table.serve(webPort(Array.from({ length: 9 }, (_, i) => ({ ip: at.podA, port: podPort + i, local: true }))));
-    const outcomes = await ask(topology.pods.podC, 'tcp', { ...service, times: 300 });
+    const outcomes = await ask(topology.pods.podC, 'tcp', { ...service, times: 400 });
     const share = outcomes.filter((outcome) => outcome.startsWith('podA')).length / outcomes.length;
     // Two ninths, within six standard deviations; the others are refused by the Pod itself.
     expect(Math.abs(share - 2 / 9)).toBeLessThan(0.145);

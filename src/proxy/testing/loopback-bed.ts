@@ -33,7 +33,7 @@ export async function serveEndpoints(): Promise<() => void> {
 }
 
 /** What answers at an address, asked from the first endpoint's: what it says, or the error's code. */
-export function ask(ip: string, port: number, timeoutMs = 5_000): Promise<string> {
+export function ask(ip: string, port: number, timeoutMs = 30_000): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect({ host: ip, port, localAddress: endpoints[0] });
     const done = (outcome: string) => {

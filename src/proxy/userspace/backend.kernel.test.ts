@@ -11,7 +11,7 @@ import { openUserspaceBackend } from './open.ts';
 
 const ip = parseIp('192.0.2.1');
 const clusterIp = parseIp('10.96.0.7');
-const relayPort = 41_000;
+const relayPort = 21_000;
 const node: NodeFacts = {
   name: 'node-1',
   zone: undefined,
@@ -56,7 +56,7 @@ afterEach(async () => {
 async function call(host: string, port: number): Promise<string> {
   const socket = connect({ host, port });
   try {
-    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(5_000) });
+    const [data] = await once(socket, 'data', { signal: AbortSignal.timeout(20_000) });
     return String(data);
   } catch (error) {
     return (error as NodeJS.ErrnoException).code ?? 'nothing';
