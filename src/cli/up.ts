@@ -7,7 +7,7 @@ import { launchCluster } from '../cluster/launch.ts';
 import { type Manifests, readManifests } from '../cluster/manifests.ts';
 import { type ClusterFamilies, clusterFamilies, planCluster } from '../cluster/plan.ts';
 import { waitUntilPublished } from '../cluster/published.ts';
-import { waitUntilReady } from '../cluster/readiness.ts';
+import { untilNodesReady, waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
@@ -128,6 +128,9 @@ interface Context {
   published?: readonly PublishedPort[];
 }
 
+/** Nodes are Ready within a second of each other; of one that is not by then `--wait` will tell. */
+const nodesPatienceMs = 20_000;
+
 type Task = ListrTask<Context, typeof DefaultRenderer, typeof SilentRenderer>;
 
 interface Work {
@@ -144,15 +147,17 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
     context.client ??= connect(await loadKubeconfig(settled.paths.kubeconfig));
     return context.client;
   };
+  const nodes = plan.nodes.map((node) => node.name);
+  const nodesReady = async () => untilNodesReady(await api(), { nodes, since }, Math.min(waitMs, nodesPatienceMs));
   const tasks: Task[] = [
     ...(settled.running ? [] : launchTasks(settled, entry)),
-    ...(manifests.documents.length === 0 ? [] : [applyTask(manifests, api)]),
+    ...(manifests.documents.length === 0 ? [] : [applyTask(manifests, api, nodesReady)]),
     {
       title: 'Nodes, cluster DNS and Pods are Ready',
       task: async (_, task) =>
         waitUntilReady(
           await api(),
-          { nodes: plan.nodes.map((node) => node.name), documents: context.applied.documents, since },
+          { nodes, documents: context.applied.documents, since },
           {
             timeoutMs: waitMs,
             onProgress: (missing) => {
@@ -201,10 +206,12 @@ function deferred(): { promise: Promise<void>; resolve: () => void; reject: (rea
   return { promise, resolve, reject };
 }
 
-function applyTask(manifests: Manifests, api: () => Promise<ApiClient>): Task {
+/** @param mayBegin resolves when Pods may come */
+function applyTask(manifests: Manifests, api: () => Promise<ApiClient>, mayBegin: () => Promise<void>): Task {
   return {
     title: 'Manifests',
     task: async (context, task) => {
+      await mayBegin();
       context.applied = await applyDocuments(await api(), manifests);
       task.title = `Manifests: ${context.applied.documents.map((d) => `${d.resource.singular}/${d.object.metadata.name}`).join(', ')}`;
     },

@@ -40,6 +40,27 @@ export async function waitUntilReady(
   }
 }
 
+/**
+ * Waits until all these nodes are Ready, or the time is over. Pods that come before go to the nodes there are: on a busy
+ * machine, where one is up long before the others, all of them to that one.
+ */
+export async function untilNodesReady(
+  client: ApiClient,
+  { nodes, since }: Pick<Expected, 'nodes' | 'since'>,
+  timeoutMs: number,
+): Promise<void> {
+  for (const until = Date.now() + timeoutMs; ; await sleep(pollMs)) {
+    const { items } = await client.list('nodes');
+    const missing = nodes.flatMap((name) => nodeFault(name, items, wholeSeconds(since)));
+    if (missing.length === 0 || Date.now() >= until) return;
+  }
+}
+
+/** Times of the API are whole seconds. */
+function wholeSeconds(time: string): number {
+  return Math.floor(Date.parse(time) / 1000) * 1000;
+}
+
 function tooLate(missing: readonly NotReady[], timeoutMs: number): SignalboxError {
   return new SignalboxError('CLUSTER_NOT_READY', {
     object: missing.map(({ what, why }) => `${what} (${why})`).join(', '),
@@ -57,8 +78,7 @@ async function notReady(client: ApiClient, expected: Expected): Promise<NotReady
     client.list('replicaSets'),
   ]);
   const world: World = {
-    // Times of the API are whole seconds.
-    since: Math.floor(Date.parse(expected.since) / 1000) * 1000,
+    since: wholeSeconds(expected.since),
     pods: pods.items,
     workloads: new Map<string, Deployment | ReplicaSet>([
       ...deployments.items.map((d) => [`deployment/${objectKey(d)}`, d] as const),
