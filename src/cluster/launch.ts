@@ -56,7 +56,8 @@ export const inheritedFds = { api: 4, dnsRelay: 5, publisherChannel: 6 } as cons
 
 const loopback = '127.0.0.1' as Ip;
 const anyAddress = '0.0.0.0' as Ip;
-const startTimeoutMs = 20_000;
+/** It takes half a second; on a machine that is much slower, and busy, thirty times as long. */
+const startTimeoutMs = 60_000;
 
 /**
  * Starts a cluster's supervisor in namespaces of its own and returns once the API server is started. The process
