@@ -2,6 +2,8 @@ import { defineConfig } from 'vitest/config';
 
 /** Milliseconds. What is waited for comes in a few of them, but for machines that are busy with other things. */
 const patience = { testTimeout: 60_000, hookTimeout: 60_000, expect: { poll: { timeout: 20_000 } } };
+/** Of files that run beside as many others as there are processors, and start processes. */
+const patienceWithProcesses = { ...patience, testTimeout: 120_000, hookTimeout: 120_000 };
 const patienceWithClusters = { ...patience, testTimeout: 300_000, hookTimeout: 300_000 };
 
 export default defineConfig({
@@ -28,7 +30,7 @@ export default defineConfig({
       {
         test: {
           name: 'kernel',
-          ...patience,
+          ...patienceWithProcesses,
           include: ['{src,test}/**/*.kernel.test.ts'],
           setupFiles: ['test/own-netns.ts'],
           pool: 'forks',

@@ -103,7 +103,7 @@ beforeAll(async () => {
   `);
   startProxy();
   await untilSynced();
-}, 60_000);
+});
 
 afterAll(async () => {
   await killProxy();

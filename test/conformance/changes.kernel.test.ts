@@ -43,7 +43,7 @@ describeModes('changes', (mode) => {
     families.map((family) => ({ scenario, family, call: { from: 'podC', to: 'cluster-ip' } }));
   const crowds = async (calls: readonly CallIn[]) => (await Promise.all(calls.map((c) => stage.crowd(c)))).flat();
   const serve = async (scenario: Scenario) => expect(await stage.serve(modelOf(scenario))).toEqual([]);
-  const one = (callIn: CallIn) => stage.outcomes(callIn, { times: 1, timeout: 4_000 });
+  const one = (callIn: CallIn) => stage.outcomes(callIn, { times: 1, timeout: 20_000 });
 
   /** One more client, so that modes that go round the endpoints are not where they were. */
   const turn = (scenario: Scenario) =>
@@ -148,7 +148,8 @@ describeModes('changes', (mode) => {
     const words = new Set<string>();
     for (let round = 0; round < 20 || words.size < 2; round++) {
       for (const callIn of toClusterIp(scenario)) {
-        for (const { word } of await stage.outcomes(callIn, { times: 20, timeout: 4_000 })) words.add(word.slice(0, 4));
+        for (const { word } of await stage.outcomes(callIn, { times: 20, timeout: 20_000 }))
+          words.add(word.slice(0, 4));
       }
     }
     done = true;

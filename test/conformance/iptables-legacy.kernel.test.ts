@@ -12,7 +12,7 @@ describe('the iptables mode with the legacy variant:', () => {
   beforeAll(async () => {
     // By this chain kubelet shows which variant is in use.
     stage = await Stage.open('iptables', () => iptables('-N', 'KUBE-IPTABLES-HINT'));
-  }, 60_000);
+  }, 120_000);
   afterAll(async () => {
     await stage.close();
   });

@@ -10,7 +10,7 @@ const callsPerEndpoint = 25;
 /** Calls where shares are to be told apart. */
 const manyTimes = 1_500;
 /** How long a call may take that is to be answered, and one that is not; milliseconds. */
-const answerTimeout = 4_000;
+const answerTimeout = 20_000;
 const silenceTimeout = 500;
 
 /** Names of who answers where there is no Service. */

@@ -60,7 +60,7 @@ class Table {
 }
 
 async function ask(place: Place, protocol: Command['protocol'], to: Partial<Command> & { ip: string; port: number }) {
-  return (await place.call({ protocol, times: 1, timeout: 4_000, ...to })).outcomes;
+  return (await place.call({ protocol, times: 1, timeout: 20_000, ...to })).outcomes;
 }
 
 // What every mode has in common is in services.kernel.test.ts.

@@ -65,7 +65,7 @@ describeModes('random scenarios', (mode) => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open(mode);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => stage.close());
 
   test(`${scenarioCount} random nodes with random Services do in the kernel what the model predicts`, {

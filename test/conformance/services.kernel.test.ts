@@ -8,7 +8,7 @@ describeModes('scenarios', (mode) => {
   let stage: Stage;
   beforeAll(async () => {
     stage = await Stage.open(mode);
-  }, 60_000);
+  }, 120_000);
   afterAll(() => stage.close());
 
   describe.each(Object.entries(scenarioTables))('%s:', (_, table) => {

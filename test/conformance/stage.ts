@@ -103,7 +103,7 @@ export class Stage {
   /** What one call from each of a crowd of Pods comes to. */
   async crowd(callIn: CallIn): Promise<string[]> {
     const sources = manyAddresses(callIn.family, crowdSize);
-    return (await this.outcomes(callIn, { times: 1, timeout: 4_000, sources })).map(({ word }) => word);
+    return (await this.outcomes(callIn, { times: 1, timeout: 20_000, sources })).map(({ word }) => word);
   }
 
   /** What calls come to, so many from each source, in the order of the sources. */

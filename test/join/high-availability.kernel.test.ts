@@ -56,7 +56,7 @@ beforeAll(async () => {
   await client.create('nodes', { metadata: { name: 'node-1' } });
   for (const { name, ip } of [direct, mirrored])
     await client.create('services', { metadata: at(name), spec: { clusterIP: ip, ports: [{ port: 80 }] } });
-}, 60_000);
+}, 120_000);
 afterAll(async () => {
   for (const each of running) await each.stop();
   client.close();
@@ -64,7 +64,7 @@ afterAll(async () => {
   await etcd.remove();
   closeEndpoints();
   await rm(folder, { recursive: true });
-}, 60_000);
+}, 120_000);
 
 const at = (name: string) => ({ namespace: 'default', name });
 
