@@ -38,7 +38,13 @@ const client = `
       });
     }).on('error', reject);
   });
-  (async () => { for (let number = 1; number <= 10; number++) await request(number); })()
+  // Name and rules follow the Pods that are Ready in a moment.
+  const until = Date.now() + 20000;
+  const first = () => request(1).catch((error) => {
+    if (Date.now() > until) throw error;
+    return new Promise((resolve) => setTimeout(resolve, 100)).then(first);
+  });
+  (async () => { await first(); for (let number = 2; number <= 10; number++) await request(number); })()
     .catch((error) => { console.error(error.message); process.exit(1); });`;
 process.stdout.write(call(['exec', `pod/${from}`, '--', process.execPath, '-e', client]));
 
