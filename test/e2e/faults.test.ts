@@ -141,7 +141,7 @@ describe('up', () => {
   test('restarts each component that is killed', async () => {
     await box.must('up', '-f', hello);
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
-    const isComponent = /signalbox\.js\0(apiserver|controllers|proxy|node)\0/;
+    const isComponent = /\/signalbox(\.cjs)?\0(apiserver|controllers|proxy|node)\0/;
     const components = processesOf(box.home).filter(
       (pid) => isRunning(pid) && isComponent.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')),
     );
