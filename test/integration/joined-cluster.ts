@@ -33,7 +33,7 @@ export async function startJoinedCluster(): Promise<JoinedCluster> {
   const adminKubeconfig = join(server.dir, 'admin.kubeconfig');
   await writeKubeconfig(adminKubeconfig, { name: 'admin', ...server.admin });
   const kubectl = async (...args: string[]) =>
-    (await run('kubectl', ['--kubeconfig', adminKubeconfig, ...args], { timeout: 30_000 })).stdout;
+    (await run('kubectl', ['--kubeconfig', adminKubeconfig, ...args], { timeout: 100_000 })).stdout;
   const token = async (account: string) => (await kubectl('-n', 'kube-system', 'create', 'token', account)).trim();
   const { server: url, certificateAuthority } = server.admin;
   return {
