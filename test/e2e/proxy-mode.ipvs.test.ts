@@ -16,7 +16,7 @@ const box = new Signalbox();
 beforeAll(async () => {
   const manifests = ['-f', join(root, 'examples/hello.yaml'), '-f', box.manifest('balanced.yaml', balanced)];
   await box.must('up', '--nodes', '1', '--proxy-mode', 'ipvs', '--wait', '120s', ...manifests);
-}, 180_000);
+});
 afterAll(() => box.close());
 
 const onNode = (script: string) => box.must('exec', 'node/node-1', '--', 'sh', '-c', script);
@@ -42,9 +42,7 @@ async function traces() {
   };
 }
 
-test('signalbox speaker answers for what the node has on its dummy device, and the kernel does not', {
-  timeout: 120_000,
-}, async () => {
+test('signalbox speaker answers for what the node has on its dummy device, and the kernel does not', async () => {
   const inStatus = [
     'get',
     'service',
@@ -93,9 +91,7 @@ metadata: {name: named}
 spec: {selector: {app: hello}, externalIPs: [192.0.2.77], ports: [{port: 80, targetPort: 8080}]}
 `;
 
-test('signalbox proxy leaves the address of another node to it, though a Service names it', {
-  timeout: 120_000,
-}, async () => {
+test('signalbox proxy leaves the address of another node to it, though a Service names it', async () => {
   const isBound = async () => (await onNode('ip -o address show dev kube-ipvs0')).includes(' 192.0.2.77/32 ');
   await box.kubectlMust('apply', '-f', box.manifest('named.yaml', named));
   await eventually('the address on the device', async () => (await isBound()) || undefined);

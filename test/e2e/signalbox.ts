@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 export const root = join(dirname(fileURLToPath(import.meta.url)), '../..');
 
 /** How long a command may take: longer than any that waits for something itself. */
-const patienceMs = 120_000;
+const patienceMs = 200_000;
 
 /** What a command printed and how it ended. */
 export interface Outcome {
