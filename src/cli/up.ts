@@ -129,7 +129,7 @@ interface Context {
 }
 
 /** Nodes are Ready within a second of each other; of one that is not by then `--wait` will tell. */
-const nodesPatienceMs = 20_000;
+const nodesPatienceMs = 30_000;
 
 type Task = ListrTask<Context, typeof DefaultRenderer, typeof SilentRenderer>;
 

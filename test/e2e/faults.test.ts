@@ -165,6 +165,26 @@ describe('up', () => {
     });
   });
 
+  test('brings no Pods in before all nodes are there, and they spread', async () => {
+    const up = box.run('up', '-f', hello);
+    const late = ['node-1', 'node-3'].map((name) => `components/${name}.json\0`);
+    const isLate = (pid: number) => late.some((end) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').endsWith(end));
+    const agents = await eventually('both agents', async () => {
+      const found = processesOf(box.home).filter(isLate);
+      for (const pid of found) process.kill(pid, 'SIGSTOP');
+      return found.length === 2 ? found : undefined;
+    });
+    await eventually('cluster DNS on the third node', async () => {
+      const ready = ['get', 'deployment', 'cluster-dns', '-n', 'kube-system', '-o', 'jsonpath={.status.readyReplicas}'];
+      return (await box.kubectlMust(...ready)) === '1' || undefined;
+    });
+    expect(await box.kubectlMust('get', 'pods', '-o', 'name')).toBe('');
+    for (const pid of agents) process.kill(pid, 'SIGCONT');
+    expect(await up).toMatchObject({ status: 0 });
+    const where = await box.kubectlMust('get', 'pods', '-o', 'jsonpath={.items[*].spec.nodeName}');
+    expect(where.split(' ').sort()).toEqual(['node-1', 'node-2', 'node-3']);
+  });
+
   test('on a port that is taken says which, and leaves nothing', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
