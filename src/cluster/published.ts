@@ -7,8 +7,8 @@ import { publications } from '../publisher/publications.ts';
 import { type PublishedPort, readPublished } from '../publisher/record.ts';
 import type { ClusterPaths } from './state.ts';
 
-/** A balancer gets its address at once, or not soon. */
-const balancerPatienceMs = 2_000;
+/** A balancer gets its address at once, on a busy machine in some seconds, or not soon. */
+const balancerPatienceMs = 10_000;
 const everyMs = 20;
 
 /**
