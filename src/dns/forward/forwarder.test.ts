@@ -32,6 +32,10 @@ function forwarding(
   return { forwarder, responder, metrics };
 }
 
+/** For silent servers, where no other one has to answer. */
+const silentOnly = { timeoutMs: 150 };
+/** For silent servers beside others that are given all this time to answer. */
+const someSilent = { timeoutMs: 1_000 };
 const nobody: ServerAddress = { ip: parseIp('127.0.0.1'), port: 1 };
 const address: Reply = ({ questions }) => ({ answers: [a(questions?.[0]?.name ?? '', '192.0.2.1')] });
 
@@ -178,7 +182,7 @@ describe('Forwarder', () => {
   ] satisfies [string, Reply | undefined][])('asks the next server when the first %s', async (_what, reply) => {
     const first = reply === undefined ? nobody : (await serverWith(reply)).address;
     const second = await serverWith(address);
-    const { responder } = forwarding([first, second.address]);
+    const { responder } = forwarding([first, second.address], someSilent);
     const answer = await ask(responder, { name: 'example.com', type: 'A' });
     expect(lines(answer.answers)).toEqual(['example.com A 192.0.2.1']);
   });
@@ -188,27 +192,24 @@ describe('Forwarder', () => {
     const first = await serverWith((query, transport) => (isUp ? address(query, transport) : undefined));
     const second = await serverWith(address);
     const settings = { healthCheckMs: 20, healthCheckDomain: parseName('health.test') as Name };
-    const { responder } = forwarding([first.address, second.address], { settings });
+    const { responder } = forwarding([first.address, second.address], { settings, ...someSilent });
     const asked = (name: string) => first.asked.filter((each) => each.name === name).length;
     for (const name of ['a.com', 'b.com', 'c.com']) await ask(responder, { name, type: 'A' });
     expect(['a.com', 'b.com', 'c.com'].map(asked)).toEqual([1, 0, 0]);
     expect(second.asked).toHaveLength(3);
     isUp = true;
-    await expect.poll(() => asked('health.test'), { timeout: 5_000 }).toBeGreaterThan(1);
+    await expect.poll(() => asked('health.test')).toBeGreaterThan(1);
     await expect
-      .poll(
-        async () => {
-          await ask(responder, { name: `d${performance.now()}.com`, type: 'A' });
-          return first.asked.some(({ name }) => name.startsWith('d'));
-        },
-        { timeout: 5_000 },
-      )
+      .poll(async () => {
+        await ask(responder, { name: `d${performance.now()}.com`, type: 'A' });
+        return first.asked.some(({ name }) => name.startsWith('d'));
+      })
       .toBe(true);
   });
 
   test('fails when nobody answers, and asks a single server twice', async () => {
     const lone = await serverWith(() => undefined);
-    const { responder } = forwarding([lone.address]);
+    const { responder } = forwarding([lone.address], silentOnly);
     expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('SERVFAIL');
     expect(lone.asked.filter(({ name }) => name === 'example.com')).toHaveLength(2);
   });
@@ -249,14 +250,14 @@ describe('Forwarder', () => {
     const upstream = await serverWith((_query, transport) =>
       transport === 'udp' ? { flags: 0x0200, answers: [a('example.com', '192.0.2.1')] } : undefined,
     );
-    const { responder } = forwarding([upstream.address]);
+    const { responder } = forwarding([upstream.address], someSilent);
     const reply = await ask(responder, { name: 'example.com', type: 'A' });
     expect([reply.flag_tc, reply.answers?.length]).toEqual([true, 1]);
   });
 
   test('refuses questions beyond its bound', async () => {
     const upstream = await serverWith(() => undefined);
-    const { responder, metrics } = forwarding([upstream.address], { maxInFlight: 2 });
+    const { responder, metrics } = forwarding([upstream.address], { maxInFlight: 2, ...silentOnly });
     const replies = await Promise.all(['a.com', 'b.com', 'c.com'].map((name) => ask(responder, { name, type: 'A' })));
     expect(replies.map(rcodeOf)).toEqual(['SERVFAIL', 'SERVFAIL', 'REFUSED']);
     expect(metrics.registry.text()).toContain('coredns_forward_max_concurrent_rejects_total 1');
@@ -306,7 +307,7 @@ describe('Forwarder', () => {
       if (question !== undefined && responder !== undefined) void ask(responder, question);
       return undefined;
     });
-    ({ responder } = forwarding([mirror.address]));
+    ({ responder } = forwarding([mirror.address], silentOnly));
     expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('SERVFAIL');
     expect(mirror.asked.filter(({ name }) => name === 'example.com')).toHaveLength(2);
   });

@@ -76,7 +76,7 @@ describe('Upstream: transports', () => {
 
   test('asks over UDP for a client over TCP where there is no TCP', async () => {
     const other = await serverWith((query, transport) => (transport === 'tcp' ? undefined : address(query, transport)));
-    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 400 });
+    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 4_000 });
     expect(await code('example.com', { transport: 'tcp' })).toBe(noerror);
   });
 
@@ -96,18 +96,18 @@ describe('Upstream: transports', () => {
       await asked;
       return address(query, transport);
     });
-    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 1_400, deadlineMs: 1_400 });
+    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 4_000, deadlineMs: 4_000 });
     expect(await code('example.com', { transport: 'tcp' })).toBe(noerror);
     expect(other.asked.map((each) => each.transport)).toEqual(['tcp', 'udp']);
   });
 
   test('uses a connection again until it expires, and another when the server closed it', async () => {
     const other = await serverWith(address);
-    const settings = { forceTcp: true, expireMs: 700 };
+    const settings = { forceTcp: true, expireMs: 2_000 };
     const { code, text } = forwarding({ upstreams: [other.address], settings });
     await code('a.com');
     await code('b.com');
-    await new Promise((resolve) => setTimeout(resolve, 1_200));
+    await new Promise((resolve) => setTimeout(resolve, 2_500));
     await code('c.com');
     const [one, two, three] = other.asked.map(({ port }) => port);
     expect([one === two, two === three]).toEqual([true, false]);
@@ -153,7 +153,7 @@ describe('Upstream: transports', () => {
       const isRefused = questions?.[0]?.name === 'refused.com';
       return encode({ type: 'response', id, flags: isRefused ? refused : noerror });
     });
-    const { code } = forwarding({ upstreams: [other.address] });
+    const { code } = forwarding({ upstreams: [other.address], timeoutMs: 1_000 });
     expect(await code('refused.com')).toBe(refused);
     expect(await code('example.com')).toBe(servfail);
   });
@@ -163,7 +163,7 @@ describe('Upstream: TLS', () => {
   const secured = async (parts: Partial<ForwardingParts> = {}, tls = {}) => {
     const other = await serverWith(address, { cert: server.cert, key: server.key, ...tls });
     const upstreams = [{ ...other.address, transport: 'tls' as const }];
-    return { other, ...forwarding({ upstreams, timeoutMs: 2_000, deadlineMs: 4_000, ...parts }) };
+    return { other, ...forwarding({ upstreams, ...parts }) };
   };
 
   test.each([
@@ -230,9 +230,10 @@ describe('Forwarder: policies and health', () => {
     const queries: DecodedPacket[] = [];
     const silentServer = await serverWith((query) => void queries.push(query) as undefined);
     const second = await serverWith(address);
-    const { code } = forwarding({ upstreams: [silentServer.address, second.address], settings: { healthCheckMs: 10 } });
+    const upstreams = [silentServer.address, second.address];
+    const { code } = forwarding({ upstreams, settings: { healthCheckMs: 10 }, timeoutMs: 1_000 });
     expect(await code()).toBe(noerror);
-    await expect.poll(() => queries.length, { timeout: 5_000 }).toBeGreaterThan(1);
+    await expect.poll(() => queries.length).toBeGreaterThan(1);
     expect(queries[1]).toMatchObject({ flag_rd: true, questions: [{ name: '.', type: 'NS' }] });
   });
 
@@ -243,17 +244,17 @@ describe('Forwarder: policies and health', () => {
     const other = await serverWith((query) =>
       isAway || query.questions?.[0]?.name === 'hopeless.com' ? undefined : address(query, 'udp'),
     );
-    const { code } = forwarding({ upstreams: [other.address], settings: { healthCheckMs: 10 }, timeoutMs: 50, log });
+    const { code } = forwarding({ upstreams: [other.address], settings: { healthCheckMs: 10 }, timeoutMs: 1_000, log });
     const checks = () => other.asked.filter(({ name }) => name === '.').length;
     expect(await code('hopeless.com')).toBe(servfail);
-    await expect.poll(checks, { timeout: 5_000 }).toBeGreaterThan(0);
+    await expect.poll(checks).toBeGreaterThan(0);
     expect(await code('fine.com')).toBe(noerror);
     expect(told).toEqual([]);
     isAway = true;
     expect(await code('gone.com')).toBe(servfail);
-    await expect.poll(() => told, { timeout: 10_000, interval: 1 }).toEqual(['upstream does not answer']);
+    await expect.poll(() => told, { interval: 1 }).toEqual(['upstream does not answer']);
     isAway = false;
-    await expect.poll(() => told, { timeout: 10_000 }).toEqual(['upstream does not answer', 'upstream answers again']);
+    await expect.poll(() => told).toEqual(['upstream does not answer', 'upstream answers again']);
   });
 
   test('passes over who failed too many checks, and asks anyone when all did', async () => {
@@ -263,7 +264,7 @@ describe('Forwarder: policies and health', () => {
     const broken = () => Number(/^coredns_forward_healthcheck_broken_total (\d+)$/m.exec(text())?.[1]);
     expect(await code()).toBe(servfail);
     expect(broken()).toBe(0);
-    await expect.poll(() => text(), { timeout: 5_000 }).toMatch(/healthcheck_failures_total\{[^}]*\} [2-9]/);
+    await expect.poll(() => text()).toMatch(/healthcheck_failures_total\{[^}]*\} [2-9]/);
     expect(await code()).toBe(servfail);
     expect(broken()).toBe(1);
     const second = await serverWith(address);
@@ -275,7 +276,7 @@ describe('Forwarder: policies and health', () => {
     const silentServer = await serverWith(() => undefined);
     const second = await serverWith(address);
     const upstreams = [silentServer.address, second.address];
-    const { code, text } = forwarding({ upstreams, settings: { maxFails: 0, healthCheckMs: 10 }, timeoutMs: 50 });
+    const { code, text } = forwarding({ upstreams, settings: { maxFails: 0, healthCheckMs: 10 }, timeoutMs: 1_000 });
     for (const name of ['a.com', 'b.com']) expect(await code(name)).toBe(noerror);
     expect(silentServer.asked.map(({ name }) => name)).toEqual(['a.com', 'b.com']);
     expect(text()).not.toMatch(/^coredns_proxy_healthcheck_failures_total\{/m);
@@ -283,7 +284,7 @@ describe('Forwarder: policies and health', () => {
 
   test('refuses what is beyond max_concurrent', async () => {
     const silentServer = await serverWith(() => undefined);
-    const { code } = forwarding({ upstreams: [silentServer.address], maxInFlight: 1 });
+    const { code } = forwarding({ upstreams: [silentServer.address], maxInFlight: 1, timeoutMs: 150 });
     expect(await Promise.all([code('a.com'), code('b.com')])).toEqual([servfail, refused]);
   });
 });
@@ -294,7 +295,7 @@ describe('Forwarder: cache', () => {
   });
 
   /** A server that goes silent on demand, and a forwarder whose cache has an answer of it that is over. */
-  async function withStale(cache: ReturnType<typeof stale>, timeoutMs = 150) {
+  async function withStale(cache: ReturnType<typeof stale>, timeoutMs = 1_000) {
     let clock = 0;
     let isSilent = false;
     const other = await serverWith((query, transport) => (isSilent ? undefined : address(query, transport)));
@@ -319,10 +320,8 @@ describe('Forwarder: cache', () => {
   test('gives what is over at once, and asks anew meanwhile', async () => {
     const { other, ask, text } = await withStale(stale('immediate'));
     expect(ask()).toMatchObject({ kind: 'answer', ttl: 0, cached: true });
-    await expect.poll(() => other.asked.length, { timeout: 5_000 }).toBe(2);
-    await expect
-      .poll(async () => (await ask()) as unknown, { timeout: 5_000 })
-      .toMatchObject({ ttl: 60, cached: true });
+    await expect.poll(() => other.asked.length).toBe(2);
+    await expect.poll(async () => (await ask()) as unknown).toMatchObject({ ttl: 60, cached: true });
     expect(text()).toMatch(/coredns_cache_served_stale_total\{[^}]*\} [1-9]/);
   });
 
@@ -338,12 +337,12 @@ describe('Forwarder: cache', () => {
   });
 
   test('waits no longer than verify says', async () => {
-    const { silence, ask } = await withStale(stale('verify', 20), 4_000);
+    const { silence, ask } = await withStale(stale('verify', 20), 20_000);
     silence();
     const started = performance.now();
     expect(await ask()).toMatchObject({ ttl: 0, cached: true });
-    // All upstreams together are given a second.
-    expect(performance.now() - started).toBeLessThan(900);
+    // The upstream is given 20 seconds.
+    expect(performance.now() - started).toBeLessThan(15_000);
   });
 
   test('asks anew for what is asked for often, before it is over', async () => {
@@ -365,7 +364,7 @@ describe('Forwarder: cache', () => {
     await ask();
     clock += 40_000;
     expect(await ask()).toMatchObject({ ttl: 20, cached: true });
-    await expect.poll(async () => (await ask()) as unknown, { timeout: 5_000 }).toMatchObject({ ttl: 60 });
+    await expect.poll(async () => (await ask()) as unknown).toMatchObject({ ttl: 60 });
     expect(other.asked).toHaveLength(2);
     expect(metrics.registry.text()).toMatch(/coredns_cache_prefetch_total\{[^}]*\} 1\n/);
   });
