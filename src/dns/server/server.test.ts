@@ -20,7 +20,7 @@ import { listenTcp } from './tcp.ts';
 import { type Listener, listenUdp } from './udp.ts';
 
 const run = promisify(execFile);
-const limits = { connections: 4, idleMs: 300, pipelined: 3 };
+const limits = { connections: 4, idleMs: 1_000, pipelined: 3 };
 const hello = { name: 'hello-service.default.svc.cluster.local', type: 'A' };
 
 let upstream: OtherServer;
@@ -38,8 +38,8 @@ beforeAll(async () => {
   });
   forwarder = newForwarder({
     upstreams: [upstream.address],
-    timeoutMs: 550,
-    deadlineMs: 600,
+    timeoutMs: 2_000,
+    deadlineMs: 2_000,
     maxInFlight: 100,
     metrics,
   });
@@ -64,7 +64,7 @@ async function overUdp(packets: readonly Buffer[], answers = packets.length): Pr
   const socket = createSocket('udp4');
   const received: Buffer[] = [];
   for (const packet of packets) socket.send(packet, udp.address.port, '127.0.0.1');
-  for await (const [message] of EventEmitter.on(socket, 'message', { signal: AbortSignal.timeout(5_000) }))
+  for await (const [message] of EventEmitter.on(socket, 'message', { signal: AbortSignal.timeout(20_000) }))
     if (received.push(message) === answers) break;
   socket.close();
   return received;
