@@ -83,7 +83,7 @@ describe('createHttpTransport of several servers', () => {
   test('createHttpTransport does not wait long for a server whose host is silent', async () => {
     const there = await serving();
     // Of a block for documents (RFC 5737): no answer comes, or a refusal where there is no route.
-    const http = transport(['http://192.0.2.1:6443', there.url], { connect: 100 });
+    const http = transport(['http://192.0.2.1:6443', there.url], { connect: 1_000 });
     for (let i = 0; i < 5; i++) expect((await http.request(post)).status).toBe(200);
     expect(there.asked.length).toBe(5);
   });

@@ -228,7 +228,7 @@ describe('createHttpTransport', () => {
     expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(950);
     times.length = 0;
     expect(
-      (await transport({ server: url }, { request: 2500 }).request({ method: 'GET', path: '/always' })).status,
+      (await transport({ server: url }, { request: 2_900 }).request({ method: 'GET', path: '/always' })).status,
     ).toBe(429);
     expect(times.length).toBe(3);
   });
@@ -271,7 +271,7 @@ describe('createHttpTransport', () => {
       response.write('one');
       if (request.url !== '/silent') setTimeout(() => response.write('two'), 60);
     });
-    const http = transport({ server: url }, { streamIdle: 150, request: 100 });
+    const http = transport({ server: url });
     const abort = new AbortController();
     const parts: string[] = [];
     const stream = await http.stream(get, abort.signal);
@@ -282,7 +282,8 @@ describe('createHttpTransport', () => {
     }
     expect(parts).toEqual(['one', 'two']);
 
-    const silent = await http.stream({ method: 'GET', path: '/silent' }, new AbortController().signal);
+    const impatient = transport({ server: url }, { streamIdle: 150 });
+    const silent = await impatient.stream({ method: 'GET', path: '/silent' }, new AbortController().signal);
     if ('status' in silent) throw new Error('no stream');
     const read = async () => {
       for await (const part of silent) expect(part.toString()).toBe('one');

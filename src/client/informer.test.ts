@@ -204,7 +204,7 @@ describe('createInformer', () => {
     server.breakOff();
     await expect.poll(() => informer.behindSince).toBeGreaterThanOrEqual(broke);
     server.failures.length = 0;
-    await expect.poll(() => informer.behindSince, { timeout: 5_000 }).toBeUndefined();
+    await expect.poll(() => informer.behindSince).toBeUndefined();
   });
 
   test('createInformer goes on from a bookmark after a long quiet time', async () => {
@@ -296,7 +296,7 @@ describe('createInformer', () => {
           }
         });
         for (const [i, step] of steps.entries()) await take(server, step, i);
-        await expect.poll(() => versions(informer), { interval: 2, timeout: 3000 }).toEqual(expected(server));
+        await expect.poll(() => versions(informer), { interval: 2 }).toEqual(expected(server));
         for (const app of ['app-0', 'app-1', 'x']) {
           const inIndex = index
             .get(app)

@@ -73,7 +73,7 @@ describe('createWorkQueue', () => {
     });
     queue.add('bad');
     queue.add('good');
-    await expect.poll(() => done, { timeout: 2000 }).toContain('bad');
+    await expect.poll(() => done).toContain('bad');
     expect(done[0]).toBe('good');
     expect(failures).toEqual([1, 2, 3, 4]);
     const times = started.filter(({ key }) => key === 'bad').map(({ at }) => at);
@@ -121,7 +121,7 @@ describe('createWorkQueue', () => {
     queue.add('a');
     queue.add('b');
     queue.addAfter('c', 15);
-    await sleep(5);
+    await expect.poll(() => started, { interval: 1 }).toHaveLength(1);
     await queue.stop();
     queue.add('d');
     await sleep(30);

@@ -1,7 +1,8 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { soon } from '../../test/soon.ts';
 import type { Logger } from '../component/log.ts';
 import { type Component, type ComponentSpec, keepRunning } from './components.ts';
 
@@ -41,7 +42,7 @@ function told(): string[] {
 async function start(first: ComponentSpec): Promise<Component> {
   const component = keepRunning(first, log);
   running.push(component);
-  await vi.waitFor(() => expect(told()).toEqual(['old begins']), { timeout: 10_000 });
+  await soon(() => expect(told()).toEqual(['old begins']));
   return component;
 }
 
@@ -49,7 +50,7 @@ describe('keepRunning', () => {
   it('starts again what ends', async () => {
     const component = await start(spec('old'));
     process.kill(component.pid ?? 0, 'SIGKILL');
-    await vi.waitFor(() => expect(told()).toEqual(['old begins', 'old begins']), { timeout: 10_000 });
+    await soon(() => expect(told()).toEqual(['old begins', 'old begins']));
     expect(await component.firstEnd).toBe('SIGKILL');
   });
 
@@ -57,22 +58,20 @@ describe('keepRunning', () => {
     const component = await start(spec('old'));
     const before = component.pid;
     await component.replace(spec('new', becomesReady), timing);
-    await vi.waitFor(() => expect(told()).toEqual(['old begins', 'new begins', 'old ends', 'new proceeds']), {
-      timeout: 10_000,
-    });
+    await soon(() => expect(told()).toEqual(['old begins', 'new begins', 'old ends', 'new proceeds']));
     expect(component.pid).not.toBe(before);
     // It is the new one that is kept running from now on.
     process.kill(component.pid ?? 0, 'SIGKILL');
-    await vi.waitFor(() => expect(told().at(-1)).toBe('new begins'), { timeout: 10_000 });
+    await soon(() => expect(told().at(-1)).toBe('new begins'));
   });
 
   it.each([
-    ['ends at once', 'process.exit(4);', /ended at start \(exit status 4\)/],
-    ['does not become ready', '', /has not taken over after 0\.5 s/],
-  ])('goes on with the old one when the new one %s', async (_, source, message) => {
+    ['ends at once', 'process.exit(4);', timing.readyMs, /ended at start \(exit status 4\)/],
+    ['does not become ready', '', 500, /has not taken over after 0\.5 s/],
+  ])('goes on with the old one when the new one %s', async (_, source, readyMs, message) => {
     const component = await start(spec('old'));
     const before = component.pid;
-    await expect(component.replace(spec('new', source), { ...timing, readyMs: 500 })).rejects.toThrow(message);
+    await expect(component.replace(spec('new', source), { ...timing, readyMs })).rejects.toThrow(message);
     expect(component.pid).toBe(before);
     expect(told()).not.toContain('old ends');
   });
