@@ -4,15 +4,13 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { request as httpsRequest, type RequestOptions } from 'node:https';
 import { text } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
+import { afterAll, beforeAll, expect, test } from 'vitest';
 import { callServer, startTestServer, type TestServer } from '../test-server.ts';
 import { startTestBackend, startTestNode, type TestBackend, type TestNode } from './test-backend.ts';
 
-vi.setConfig({ testTimeout: 30_000, hookTimeout: 30_000 });
-
 const base = '/api/v1/namespaces/default';
 const web = `${base}/services/web/proxy`;
-const limits = { reads: 20, writes: 20, streams: 20, requestMs: 800, answerBytes: 16 << 20 };
+const limits = { reads: 20, writes: 20, streams: 20, requestMs: 2_000, answerBytes: 16 << 20 };
 let server: TestServer;
 let node: TestNode;
 const backends: TestBackend[] = [];
