@@ -111,7 +111,7 @@ describe('keepServingPages', () => {
     });
     await soon(() => expect(warn).toHaveBeenCalled());
     free();
-    await vi.waitFor(() => expect(debug).toHaveBeenCalled(), { timeout: 3_000 });
+    await soon(() => expect(debug).toHaveBeenCalled());
     expect((await fetch(url)).status).toBe(200);
     stop.abort();
     await serving;

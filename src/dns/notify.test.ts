@@ -68,7 +68,7 @@ describe('Notifier', () => {
   test('tells again, later and later, until there is an answer, and gives up', async () => {
     answers = false;
     start(emptyZone(), { intervalMs: 10 });
-    await expect.poll(() => told.length, { timeout: 5_000 }).toBe(5);
+    await expect.poll(() => told.length).toBe(5);
     expect(new Set(told.map(({ id }) => id)).size).toBeGreaterThan(1);
     await aWhile();
     expect(told).toHaveLength(5);
@@ -89,7 +89,7 @@ describe('Notifier', () => {
       zone.setNamespace(`m${told.length}`, true);
       return told.length;
     };
-    await expect.poll(tellNews, { timeout: 5_000 }).toBeGreaterThan(before + 2);
+    await expect.poll(tellNews).toBeGreaterThan(before + 2);
   });
 
   test('has nothing to tell before the zone is whole', async () => {

@@ -37,7 +37,7 @@ async function talking(family: IpFamily, ...texts: string[]): Promise<{ batch: D
 
 async function heard(client: Socket, count: number): Promise<string[]> {
   const texts: string[] = [];
-  for await (const [message] of EventEmitter.on(client, 'message', { signal: AbortSignal.timeout(5_000) }))
+  for await (const [message] of EventEmitter.on(client, 'message', { signal: AbortSignal.timeout(20_000) }))
     if (texts.push(String(message)) === count) break;
   return texts;
 }

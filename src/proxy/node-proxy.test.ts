@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { soon } from '../../test/soon.ts';
 import type { EndpointSlice, Service, ServiceSpec } from '../api/generated/types.ts';
 import { tableName } from '../backends/nftables/names.ts';
@@ -181,7 +181,7 @@ describe('NodeProxy', () => {
     expect(kernel.dump('IPv4')).not.toContain('10.96.0.66');
 
     kernel.refuses = () => false;
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.66'), { timeout: 3000 });
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.96.0.66'));
     await soon(() => expect(proxy.metricsText()).toContain('signalbox_proxy_refused_service_ports 0\n'));
   });
 
@@ -208,7 +208,7 @@ describe('NodeProxy', () => {
     expect(proxy.metricsText()).toMatch(/nftables_sync_failures_total\{ip_family="IPv4"\} [1-9]/);
     tell(proxy, service('other', '10.96.0.8'));
     kernel.refuses = () => false;
-    await vi.waitFor(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'), { timeout: 3000 });
+    await soon(() => expect(kernel.dump('IPv4')).toContain('10.96.0.8'));
     expect(kernel.dump('IPv4')).toContain('10.244.2.2');
   });
 
@@ -311,12 +311,12 @@ describe('NodeProxy', () => {
     const { proxy } = newProxy(kernel);
     tell(proxy, ...hello());
     proxy.begin();
-    await vi.waitFor(() =>
+    await soon(() =>
       expect(proxy.metricsText()).toContain('kubeproxy_sync_proxy_rules_duration_seconds_count{ip_family="IPv4"} 1\n'),
     );
     expect(proxy.metricsText()).toContain('kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"} 0\n');
     tell(proxy, slice('hello', ['10.244.1.9']));
-    await vi.waitFor(() =>
+    await soon(() =>
       expect(proxy.metricsText()).toContain(
         'kubeproxy_network_programming_duration_seconds_count{ip_family="IPv4"} 1\n',
       ),

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer } from 'node:net';
-import { afterEach, describe, expect, it, vi } from 'vitest';
+import { afterEach, describe, expect, it } from 'vitest';
 import { freePort } from '../../test/free-port.ts';
 import { soon } from '../../test/soon.ts';
 import type { Logger } from '../component/log.ts';
@@ -60,7 +60,7 @@ describe('ServiceHealthServers', () => {
     const port = await freePort();
     const { update } = servers();
     update([check(port, 2)]);
-    await vi.waitFor(async () =>
+    await soon(async () =>
       expect(await ask(port, { path: '/any/path' })).toEqual({
         status: 200,
         weight: '2',
@@ -75,7 +75,7 @@ describe('ServiceHealthServers', () => {
   it('answers 503 while the proxy does not keep up', async () => {
     const port = await freePort();
     servers({ isHealthy: () => false }).update([check(port, 1)]);
-    await vi.waitFor(async () =>
+    await soon(async () =>
       expect(await ask(port)).toMatchObject({ status: 503, body: { localEndpoints: 1, serviceProxyHealthy: false } }),
     );
   });
@@ -102,6 +102,6 @@ describe('ServiceHealthServers', () => {
     update([check(port, 1)]);
     await soon(() => expect(taken).toEqual([check(port, 1)]));
     await free();
-    await vi.waitFor(async () => expect((await ask(port)).status).toBe(200), { timeout: 10_000 });
+    await soon(async () => expect((await ask(port)).status).toBe(200));
   });
 });

@@ -64,7 +64,7 @@ async function relayTo(
 }
 
 async function ask(socket: Socket, port: number, message: string): Promise<string> {
-  const answer = once(socket, 'message', { signal: AbortSignal.timeout(5_000) });
+  const answer = once(socket, 'message', { signal: AbortSignal.timeout(20_000) });
   socket.send(message, port, host);
   return String((await answer)[0]);
 }

@@ -60,7 +60,7 @@ describe('namespaceController', () => {
     await plane.client.create('configMaps', { metadata: { namespace: 'team', name: 'c' } });
     await expect.poll(async () => (await plane.client.list('pods', { namespace: 'team' })).items.length).toBe(3);
     await plane.client.delete('namespaces', { name: 'team' });
-    await expect.poll(() => isGone(plane.client.get('namespaces', { name: 'team' })), { timeout: 15_000 }).toBe(true);
+    await expect.poll(() => isGone(plane.client.get('namespaces', { name: 'team' }))).toBe(true);
     for (const resource of ['pods', 'services', 'endpointSlices', 'configMaps', 'replicaSets', 'events'] as const)
       expect((await plane.client.list(resource, { namespace: 'team' })).items).toEqual([]);
   });
@@ -81,7 +81,7 @@ describe('garbageController', () => {
 
   test('garbageController deletes what a deleted object owned, down to the Pods', async () => {
     await plane.client.delete('deployments', place);
-    await expect.poll(counts, { timeout: 10_000 }).toEqual([0, 0]);
+    await expect.poll(counts).toEqual([0, 0]);
   });
 
   test('garbageController deletes dependents before their owner when asked to', async () => {
@@ -95,7 +95,7 @@ describe('garbageController', () => {
     });
     await Promise.all(informers.map(({ synced }) => synced));
     await plane.client.delete('deployments', place, { propagationPolicy: 'Foreground' });
-    await expect.poll(() => isGone(plane.client.get('deployments', place)), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => isGone(plane.client.get('deployments', place))).toBe(true);
     await expect.poll(() => [...order]).toHaveLength(4);
     for (const informer of informers) informer.stop();
     expect(await counts()).toEqual([0, 0]);
@@ -161,7 +161,7 @@ describe('nodeLifecycleController', () => {
     // The agent says nothing more: no lease, no status.
     agents.stop();
     const node = async () => plane.client.get('nodes', { name: 'node-1' });
-    await expect.poll(async () => (await node()).status?.conditions?.[0]?.status, { timeout: 5_000 }).toBe('Unknown');
+    await expect.poll(async () => (await node()).status?.conditions?.[0]?.status).toBe('Unknown');
     await expect
       .poll(async () => (await node()).spec?.taints?.map(({ key, effect }) => `${key} ${effect}`))
       .toEqual(['node.kubernetes.io/unreachable NoSchedule', 'node.kubernetes.io/unreachable NoExecute']);
@@ -170,7 +170,6 @@ describe('nodeLifecycleController', () => {
       .poll(
         async () =>
           (await plane.client.get('pods', { namespace: 'default', name: first ?? '' })).metadata.deletionTimestamp,
-        { timeout: 5_000 },
       )
       .toBeDefined();
     // It has a successor, which waits for a node that takes it.
@@ -229,6 +228,6 @@ describe('podGarbageController', () => {
     await expect.poll(async () => (await plane.client.get('pods', pod)).status?.phase).toBe('Running');
     agents.stop();
     await plane.client.delete('nodes', { name: 'node-1' });
-    await expect.poll(() => isGone(plane.client.get('pods', pod)), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => isGone(plane.client.get('pods', pod))).toBe(true);
   });
 });

@@ -46,7 +46,7 @@ describe('createInformer', () => {
       await server.restart();
     }
     await persistently(() => client.delete('configMaps', { namespace: 'default', name: 'a' }));
-    await expect.poll(() => told.get('default/a')?.at(-1), { timeout: 10_000 }).toBe('3→');
+    await expect.poll(() => told.get('default/a')?.at(-1)).toBe('3→');
     // Steps may be put together by a new list; each begins where the one before ended.
     for (const key of ['default/a', 'default/b']) {
       const steps = (told.get(key) ?? []).map((step) => step.split('→'));
@@ -54,9 +54,7 @@ describe('createInformer', () => {
     }
     expect(told.get('default/b')?.at(-1)).toMatch(/→3$/);
     await persistently(() => client.patch('replicaSets', place, { type: 'merge', body: { spec: { replicas: 5 } } }));
-    await expect
-      .poll(async () => (await client.get('replicaSets', place)).status?.readyReplicas, { timeout: 10_000 })
-      .toBe(5);
+    await expect.poll(async () => (await client.get('replicaSets', place)).status?.readyReplicas).toBe(5);
     expect((await client.list('pods')).items).toHaveLength(5);
     informer.stop();
   });

@@ -99,18 +99,16 @@ test('a ServiceCIDR made at one server gives addresses at the other, and is give
   const create = () => client(1).create('services', asked);
   // The other server hears of it a moment later.
   await expect
-    .poll(
-      () =>
-        create().then(
-          ({ spec }) => spec?.clusterIP,
-          () => '',
-        ),
-      { timeout: 15_000 },
+    .poll(() =>
+      create().then(
+        ({ spec }) => spec?.clusterIP,
+        () => '',
+      ),
     )
     .toBe('10.97.0.5');
   await client(1).delete('serviceCidrs', place);
   await expect
-    .poll(async () => (await client(0).get('serviceCidrs', place)).status?.conditions?.[0]?.reason, { timeout: 15_000 })
+    .poll(async () => (await client(0).get('serviceCidrs', place)).status?.conditions?.[0]?.reason)
     .toBe('Terminating');
   await client(0).delete('services', { namespace: 'default', name: 'far' });
   const names = async () => (await client(0).list('serviceCidrs')).items.map(({ metadata }) => metadata.name);

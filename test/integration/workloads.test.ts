@@ -40,7 +40,7 @@ const setImage = (image: string) =>
     body: { spec: { template: { spec: { containers: [{ name: 'hello', image }] } } } },
   });
 const rolledOut = () =>
-  expect.poll(async () => (await condition('Progressing'))?.reason, { timeout: 10_000 }).toBe('NewReplicaSetAvailable');
+  expect.poll(async () => (await condition('Progressing'))?.reason).toBe('NewReplicaSetAvailable');
 
 describe('deploymentController', () => {
   test('deploymentController makes a ReplicaSet, its Pods spread over the nodes, and says that it is available', async () => {
@@ -91,7 +91,7 @@ describe('deploymentController', () => {
     const before = await plane.client.list('replicaSets', { namespace: 'default' });
     expect(before.items).toHaveLength(2);
     await setImage('hello:1');
-    await expect.poll(images, { timeout: 10_000 }).toEqual(Array(4).fill('hello:1'));
+    await expect.poll(images).toEqual(Array(4).fill('hello:1'));
     await rolledOut();
     const after = await plane.client.list('replicaSets', { namespace: 'default' });
     const revisions = after.items.map(({ metadata, spec }) => [
@@ -116,7 +116,7 @@ describe('deploymentController', () => {
       if (seen.size > 1) mixed.push([...seen]);
     }, 3);
     await setImage('hello:2');
-    await expect.poll(images, { timeout: 10_000 }).toEqual(Array(3).fill('hello:2'));
+    await expect.poll(images).toEqual(Array(3).fill('hello:2'));
     clearInterval(watching);
     expect(mixed).toEqual([]);
     await rolledOut();
@@ -131,7 +131,7 @@ describe('deploymentController', () => {
     await rolledOut();
     for (const image of ['hello:2', 'hello:3', 'hello:4']) {
       await setImage(image);
-      await expect.poll(images, { timeout: 10_000 }).toEqual(Array(2).fill(image));
+      await expect.poll(images).toEqual(Array(2).fill(image));
       await rolledOut();
     }
     await expect.poll(async () => (await plane.client.list('replicaSets')).items.length).toBe(2);
@@ -170,7 +170,7 @@ describe('replicaSetController', () => {
     expect(await pods()).toHaveLength(3);
     for (const replicas of [0, 40]) {
       await plane.client.patch('replicaSets', place, { type: 'merge', body: { spec: { replicas } } });
-      await expect.poll(async () => (await pods()).length, { timeout: 10_000 }).toBe(replicas);
+      await expect.poll(async () => (await pods()).length).toBe(replicas);
     }
     await expect.poll(async () => (await plane.client.get('replicaSets', place)).status?.availableReplicas).toBe(40);
     expect(await pods()).toHaveLength(40);

@@ -126,7 +126,7 @@ describe('HostsFile', () => {
     expect(await answer('one.test')).toEqual(['NOERROR', 'one.test A 10.1.1.1']);
     await writeFile(join(folder, 'next'), '10.1.1.2 two.test\r\n');
     await rename(join(folder, 'next'), file);
-    await expect.poll(() => answer('two.test'), { timeout: 5_000 }).toEqual(['NOERROR', 'two.test A 10.1.1.2']);
+    await expect.poll(() => answer('two.test')).toEqual(['NOERROR', 'two.test A 10.1.1.2']);
     expect(await answer('one.test')).toEqual(['SERVFAIL']);
     expect(await answer('own.test')).toEqual(['NOERROR', 'own.test A 10.1.1.9']);
     expect(metrics.registry.text()).toMatch(/^coredns_hosts_entries 4$/m);
@@ -134,7 +134,7 @@ describe('HostsFile', () => {
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(await answer('two.test')).toEqual(['NOERROR', 'two.test A 10.1.1.2']);
     await writeFile(file, '10.1.1.3 three.test\n');
-    await expect.poll(() => answer('three.test'), { timeout: 5_000 }).toEqual(['NOERROR', 'three.test A 10.1.1.3']);
+    await expect.poll(() => answer('three.test')).toEqual(['NOERROR', 'three.test A 10.1.1.3']);
     hosts.close();
     expect(metrics.registry.text()).toMatch(/^coredns_hosts_entries 0$/m);
   });

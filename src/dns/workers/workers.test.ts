@@ -142,7 +142,7 @@ describe('Workers', { timeout: 30_000 }, () => {
         const serial = await metric('signalbox_dns_zone_serial');
         return Array.from({ length: 6 }, () => (soa() === serial ? dig(pets).sort().join() : 'another serial number'));
       };
-      await expect.poll(said, { timeout: 10_000 }).toEqual(Array.from({ length: 6 }, () => hosts.join()));
+      await expect.poll(said).toEqual(Array.from({ length: 6 }, () => hosts.join()));
     }
     api.delete('endpointslices', 'default/pets-1');
     await expect.poll(() => dig(pets)).toEqual([]);

@@ -42,7 +42,7 @@ test('EtcdStore goes on, and its watches with it, when etcd was away', { timeout
     )
     .toBe('/before');
   await store.transact([put('/after')]);
-  await expect.poll(() => seen, { timeout: 15_000 }).toEqual(['/before', '/after']);
+  await expect.poll(() => seen).toEqual(['/before', '/after']);
   await store.close();
   await own.remove();
 });
