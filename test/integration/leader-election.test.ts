@@ -17,7 +17,10 @@ afterAll(async () => {
   await server.close();
 });
 
-const times = { leaseDuration: 1_000, renewDeadline: 600, retryPeriod: 100 };
+/** Far enough apart that a machine that stands still for a moment is not taken for one of them. */
+const times = { leaseDuration: 3_000, renewDeadline: 1_500, retryPeriod: 100 };
+/** Milliseconds, too few for a lease to end. */
+const soonEnough = { interval: 5, timeout: 2_500 };
 
 /** A candidate of its own connection; `leads` says whether it does. */
 function stand(name: string, identity: string) {
@@ -49,19 +52,19 @@ const leaseOf = (name: string) => client.get('leases', { namespace: 'default', n
 
 test('runAsLeader lets one lead, at once, and the next when it stops', async () => {
   const a = stand('hand-over', 'a');
-  await expect.poll(() => a.state.leads, { interval: 5, timeout: 500 }).toBe(true);
+  await expect.poll(() => a.state.leads, soonEnough).toBe(true);
   const b = stand('hand-over', 'b');
-  await new Promise((resolve) => setTimeout(resolve, 1_500));
+  await new Promise((resolve) => setTimeout(resolve, times.leaseDuration + 500));
   expect([a.state.leads, b.state.leads]).toEqual([true, false]);
   expect((await leaseOf('hand-over')).spec).toMatchObject({
     holderIdentity: 'a',
-    leaseDurationSeconds: 1,
+    leaseDurationSeconds: 3,
     leaseTransitions: 0,
     renewTime: expect.stringMatching(/\.\d{6}Z$/),
   });
   await a.stop();
   // Given back, it need not be waited for until it ends.
-  await expect.poll(() => b.state.leads, { interval: 5, timeout: 500 }).toBe(true);
+  await expect.poll(() => b.state.leads, soonEnough).toBe(true);
   expect((await leaseOf('hand-over')).spec).toMatchObject({ holderIdentity: 'b', leaseTransitions: 1 });
   await b.stop();
   expect((await leaseOf('hand-over')).spec?.holderIdentity).toBe('');
