@@ -213,11 +213,11 @@ describe('DnsServer.apply', () => {
     return parseDnsConfig({ ...settings, ...pages, listen, ...rest });
   };
   const at = (port: number) => ({ ...anywhere, port });
-  /** A server at ports that are known: those of another, which has gone. */
+  /** A server at ports that are known. */
   const startKnown = async () => {
-    const first = await start();
-    const config = again(first, {});
-    await first.close();
+    const [dns, health, ready, metrics] = [await freePort(), await freePort(), await freePort(), await freePort()];
+    const addresses = [{ ip: parseIp(anywhere.address), port: dns }];
+    const config = again({ addresses, ports: { health, ready, metrics } }, {});
     server = await DnsServer.start({ config, openClient: async () => client, log: silent });
     await server.synced;
     return server;

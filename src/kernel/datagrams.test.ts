@@ -1,6 +1,7 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { EventEmitter, once } from 'node:events';
+import { EventEmitter } from 'node:events';
 import { afterEach, describe, expect, test } from 'vitest';
+import { freePort } from '../../test/free-port.ts';
 import { type IpFamily, parseIp } from '../net/ip.ts';
 import { bindSocket } from './bound-sockets.ts';
 import { DatagramBatch, DatagramPeer, type Unsent } from './datagrams.ts';
@@ -19,12 +20,7 @@ afterEach(() => {
 async function talking(family: IpFamily, ...texts: string[]): Promise<{ batch: DatagramBatch; client: Socket }> {
   const ip = loopback[family];
   const type = family === 'IPv4' ? 'udp4' : 'udp6';
-  // The port is found out by Node, which then has the socket no more.
-  const finder = createSocket(type);
-  finder.bind(0, ip);
-  await once(finder, 'listening');
-  const { port } = finder.address();
-  await new Promise<void>((resolve) => finder.close(() => resolve()));
+  const port = await freePort();
   const fd = bindSocket('udp', ip, port);
   const client = createSocket(type);
   closers.push(
