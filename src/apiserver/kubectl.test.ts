@@ -38,7 +38,7 @@ afterAll(() => server.close());
 /** Runs kubectl; `input` is its standard input. */
 function kubectl(line: string, input = ''): Promise<{ status: number; out: string; err: string }> {
   return new Promise((resolve) => {
-    const child = execFile('kubectl', line.split(' '), { env: environment, timeout: 20_000 }, (error, out, err) => {
+    const child = execFile('kubectl', line.split(' '), { env: environment, timeout: 30_000 }, (error, out, err) => {
       const status = error === null ? 0 : Number(error.code ?? 1);
       resolve({ status, out, err: err.replace(/^WARNING: version difference.*\n/m, '') });
     });
@@ -76,7 +76,7 @@ spec:
   ports: [{port: 80, targetPort: 8080}]
 `;
 
-describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
+describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
   test('apply creates, leaves alone and configures', async () => {
     expect(await ok('apply -f -', hello)).toBe('replicaset.apps/hello created\nservice/hello-service created\n');
     expect(await ok('apply -f -', hello)).toBe('replicaset.apps/hello unchanged\nservice/hello-service unchanged\n');
@@ -216,13 +216,13 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 60_000 }, () => {
     await ok('create configmap watched --from-literal=a=b');
     await expect.poll(() => said, { timeout: 20_000 }).toMatch(/^watched +1 /m);
     watcher.kill();
-    const waiting = ok('wait --for=delete cm/watched --timeout=10s');
+    const waiting = ok('wait --for=delete cm/watched --timeout=20s');
     expect(await ok('delete cm watched')).toBe('configmap "watched" deleted\n');
     await waiting;
     expect(await ok('delete pod lonely')).toBe('pod "lonely" deleted\n');
     expect(await ok('delete svc -l app=np')).toBe('service "np" deleted\n');
     expect((await kubectl('get svc np')).err).toBe('Error from server (NotFound): services "np" not found\n');
-    expect(await ok('wait --for=jsonpath={.spec.replicas}=2 rs/hello --timeout=5s')).toBe(
+    expect(await ok('wait --for=jsonpath={.spec.replicas}=2 rs/hello --timeout=15s')).toBe(
       'replicaset.apps/hello condition met\n',
     );
   });

@@ -24,7 +24,7 @@ const writeOn = async (n) => {
 for (let n = 0; n < 16; n++) writeOn(n);
 `;
 
-test('LmdbStore loses no acknowledged write when its process is killed', { timeout: 120_000 }, async () => {
+test('LmdbStore loses no acknowledged write when its process is killed', { timeout: 600_000 }, async () => {
   const dir = await mkdtemp(join(tmpdir(), 'signalbox-crash-'));
   const program = join(dir, 'writer.mjs');
   await build({

@@ -110,7 +110,7 @@ test('LmdbStore whose file is cut while it is open says so, and its process live
 });
 
 test('LmdbStore over pages overwritten at random either has all that was written or says what is wrong', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const program = await bundle(`
     import { cpSync, rmSync, openSync, writeSync, readSync, closeSync, statSync, readFileSync } from 'node:fs';
