@@ -85,10 +85,11 @@ describe('watchReadable', () => {
       process.on('uncaughtException', ({ message }) => {
         console.log(message);
         watch.close();
+        clearTimeout(awake);
       });
       const from = createSocket('udp4');
       from.send('x', boundPort(fd), '127.0.0.1', () => from.close());
-      setTimeout(() => {}, 300);
+      const awake = setTimeout(() => {}, 20_000);
     `;
     expect((await runTypeScript(program)).stdout.trim().split('\n').sort()).toEqual(['from drain', 'settled']);
   });

@@ -17,7 +17,7 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 }
 
 function options(port: number, rest: Partial<HttpGetOptions> = {}): HttpGetOptions {
-  return { secure: false, host: '127.0.0.1', port, path: '/', headers: [], timeoutMs: 1000, ...rest };
+  return { secure: false, host: '127.0.0.1', port, path: '/', headers: [], timeoutMs: 20_000, ...rest };
 }
 
 describe('httpGet', () => {
