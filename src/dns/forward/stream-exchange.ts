@@ -45,8 +45,9 @@ export class StreamExchange {
       try {
         return await this.#use(idle, question, { timeoutMs: deadline - performance.now(), edns });
       } catch (error) {
-        // The server may have closed it just now, as it may at any time: that says nothing about the question.
-        if (performance.now() >= deadline) throw error;
+        // The server may have closed it just now, as it may at any time: that says nothing about the question. That the
+        // time is over the timer says, which may be a little before the clock.
+        if (error instanceof TimeOver || performance.now() >= deadline) throw error;
       }
     }
     return await this.#use(this.#connect(), question, { timeoutMs: deadline - performance.now(), edns });
@@ -99,6 +100,13 @@ export class StreamExchange {
   }
 }
 
+/** No answer came in time. */
+class TimeOver extends Error {
+  constructor() {
+    super('i/o timeout');
+  }
+}
+
 /** One connection, with at most one question under way. */
 class StreamConnection {
   readonly #socket: Socket;
@@ -138,7 +146,7 @@ class StreamConnection {
           reject(result);
         }
       };
-      const timer = setTimeout(() => end(new Error('i/o timeout')), timeoutMs);
+      const timer = setTimeout(() => end(new TimeOver()), timeoutMs);
       this.#onEnd = end;
       this.#onMessage = (message) => {
         const response = readAnswer(message, question);

@@ -1,7 +1,7 @@
 import { networkInterfaces } from 'node:os';
 import { type DecodedPacket, encode } from 'dns-packet';
 import { pino } from 'pino';
-import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { parseIp } from '../../net/ip.ts';
 import { DnsMetrics } from '../metrics.ts';
 import { type Certified, certify } from '../testing/certificates.ts';
@@ -113,6 +113,20 @@ describe('Upstream: transports', () => {
     expect([one === two, two === three]).toEqual([true, false]);
     expect(text()).toMatch(/coredns_proxy_conn_cache_hits_total\{[^}]*proto="tcp"\} 1\n/);
     expect(text()).toMatch(/coredns_proxy_conn_cache_misses_total\{[^}]*proto="tcp"\} 2\n/);
+  });
+
+  test('asks on no other connection when the time is over, however early the timer says so', async () => {
+    // By a clock that stands still there is time left when a timer has ended.
+    vi.useFakeTimers({ toFake: ['performance'] });
+    closers.push(() => vi.useRealTimers());
+    const other = await serverWith((query, transport) =>
+      query.questions?.[0]?.name === 'silent.com' ? undefined : address(query, transport),
+    );
+    const { code } = forwarding({ upstreams: [other.address], settings: { forceTcp: true }, timeoutMs: 1_000 });
+    expect(await code('a.com')).toBe(noerror);
+    expect(await code('silent.com')).toBe(servfail);
+    // On the connection that was open, and once more as a lone server is asked twice.
+    expect(other.asked.filter(({ name }) => name === 'silent.com')).toHaveLength(2);
   });
 
   test('takes no answer over TCP that is to another question', async () => {
