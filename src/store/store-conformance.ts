@@ -40,7 +40,7 @@ function collect(store: Store, prefix: string, from: number) {
     },
   });
   const until = async (n: number) => {
-    const deadline = Date.now() + 5_000;
+    const deadline = Date.now() + 20_000;
     while (events.length < n && failure === undefined) {
       if (Date.now() > deadline) throw new Error(`only ${events.length} of ${n} events came`);
       await new Promise<void>((resolve) => {
