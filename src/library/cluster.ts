@@ -62,7 +62,8 @@ const program = fileURLToPath(new URL('../../bin/signalbox', import.meta.url));
  * @example
  * const cluster = await startCluster();
  * await cluster.apply('examples/hello.yaml');
- * const { stdout } = await cluster.exec('client', ['curl', '-s', 'http://hello-service/']);
+ * const [pod] = (await cluster.client.list('pods', { namespace: 'default' })).items;
+ * const { stdout } = await cluster.exec(`pod/${pod?.metadata.name}`, ['curl', '-s', 'http://hello-service/']);
  * await cluster.stop();
  *
  * @throws SignalboxError `INVALID_CONFIG`, `USER_NAMESPACES_FORBIDDEN`, `CLUSTER_START_FAILED`, `CLUSTER_NOT_READY`, …
