@@ -4,6 +4,8 @@ import { Agent, request } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { nodeApiClient } from '../api/node-api.ts';
+import { sleep } from '../component/backoff.ts';
+import { isSignalboxError } from '../errors/error.ts';
 import { type ApiServerConfig, serviceAccountIssuer } from './config.ts';
 import { defaultLimits } from './in-flight.ts';
 import { apiServerNames, type ClusterPki, ensurePki, issueClientCertificate } from './pki.ts';
@@ -92,7 +94,7 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
     restart: async () => {
       agent.destroy();
       await api.close();
-      api = await startApiServer({ ...config, listen: [{ host: '127.0.0.1', port: Number(new URL(server).port) }] });
+      api = await startAgain({ ...config, listen: [{ host: '127.0.0.1', port: Number(new URL(server).port) }] });
     },
     close: async () => {
       agent.destroy();
@@ -100,6 +102,18 @@ export async function startTestServer(changes: Partial<ApiServerConfig> = {}): P
       await rm(dir, { recursive: true });
     },
   };
+}
+
+/** At a port that the kernel may have given to a connection of somebody else meanwhile, which does not keep it for long. */
+async function startAgain(config: ApiServerConfig): Promise<ApiServer> {
+  for (let tries = 200; ; tries--) {
+    try {
+      return await startApiServer(config);
+    } catch (error) {
+      if (tries === 0 || !isSignalboxError(error, 'LISTEN_FAILED')) throw error;
+      await sleep(100);
+    }
+  }
 }
 
 function inject(

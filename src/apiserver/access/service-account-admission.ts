@@ -11,8 +11,8 @@ const tokenFolder = '/var/run/secrets/kubernetes.io/serviceaccount';
 const volumePrefix = 'kube-api-access-';
 /** An hour, and a bit by which such tokens are told from those that somebody asked an hour for. */
 const tokenSeconds = 3_607;
-/** How long a new namespace's account `default` is waited for: a controller makes it. */
-const defaultAccountMs = 1_000;
+/** How long a new namespace's account `default` is waited for: a controller makes it, which may be busy. */
+const defaultAccountMs = 5_000;
 const rootCertificates = 'kube-root-ca.crt';
 
 /** Admission of Pods: they have a service account that exists, and its token unless that is not wanted. */
