@@ -92,7 +92,8 @@ describe('down', () => {
     // What `up` waits for is of this start: the Pods kept as Ready are so again when it returns.
     const names = await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].metadata.name}');
     for (const name of names.split(' ')) {
-      const get = "require('http').get('http://127.0.0.1:8080', ({ statusCode }) => console.log(statusCode))";
+      const get =
+        "require('http').get('http://127.0.0.1:8080', { agent: false }, (answer) => console.log(answer.resume().statusCode))";
       expect(await box.must('exec', `pod/${name}`, '--', process.execPath, '-e', get)).toBe('200\n');
     }
     const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
