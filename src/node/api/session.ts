@@ -16,6 +16,8 @@ import { WebSocketChannels } from './web-socket-channels.ts';
 
 /** Output on its way to the client beyond this holds the program up. */
 const highWaterBytes = 1 << 20;
+/** What is typed before there is a program beyond this holds the client up. */
+const maxEarlyBytes = 64 << 10;
 /** A client that lags by this much is given up: it shares the container's output with others. */
 const maxLagBytes = 16 << 20;
 /** A process in the background can hold the output open: when it says nothing for this long the session is over. */
@@ -124,7 +126,7 @@ function outputsOf({ stdout, stderr }: RunningContainer): Output[] {
 }
 
 /** The client's side of a session. */
-class Session {
+export class Session {
   /** Resolves when the connection is gone. */
   readonly closed: Promise<undefined>;
   onResize: (size: TerminalSize) => void = () => {};
@@ -133,6 +135,7 @@ class Session {
   #stdin: { readonly stream: Writable; readonly ends: boolean } | undefined;
   /** What was typed before there was a program to take it. */
   #early: ClientMessage[] | undefined;
+  #earlyBytes = 0;
   #onTheWay = 0;
   #shown = 0;
 
@@ -214,7 +217,9 @@ class Session {
     if (this.#stdin === undefined) {
       if (this.#early === undefined || message.type === 'resize') return;
       this.#early.push(message);
-      this.#channels.pause();
+      this.#earlyBytes += 1 + (message.type === 'stdin' ? message.data.length : 0);
+      // Not with the first of it: the size may come after what is typed, and would be held up as well.
+      if (this.#earlyBytes > maxEarlyBytes) this.#channels.pause();
       return;
     }
     const { stream, ends } = this.#stdin;
