@@ -3,6 +3,7 @@ import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ApiClient } from '../client/types.ts';
 import { type Applied, applyDocuments } from '../cluster/apply.ts';
+import { askForFollowers } from '../cluster/control.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type Manifests, readManifests } from '../cluster/manifests.ts';
 import { type ClusterFamilies, clusterFamilies, planCluster } from '../cluster/plan.ts';
@@ -11,6 +12,7 @@ import { untilNodesReady, waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths, isRunning, readRecord } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { SignalboxError } from '../errors/error.ts';
+import type { Ip } from '../net/ip.ts';
 import type { ProxyMode } from '../proxy/proxy-mode.ts';
 import type { PublishedPort } from '../publisher/record.ts';
 import { readChoice, readProxyMode } from './choices.ts';
@@ -149,15 +151,16 @@ async function bringUp(settled: Settled, { manifests, waitMs, entry }: Work): Pr
   };
   const nodes = plan.nodes.map((node) => node.name);
   const nodesReady = async () => untilNodesReady(await api(), { nodes, since }, Math.min(waitMs, nodesPatienceMs));
+  const askFollowers = (dnsPods: readonly Ip[]) => askForFollowers(settled.paths, dnsPods);
   const tasks: Task[] = [
     ...(settled.running ? [] : launchTasks(settled, entry)),
     ...(manifests.documents.length === 0 ? [] : [applyTask(manifests, api, nodesReady)]),
     {
-      title: 'Nodes, cluster DNS and Pods are Ready',
+      title: 'Nodes, cluster DNS, Pods and Services are Ready',
       task: async (_, task) =>
         waitUntilReady(
           await api(),
-          { nodes, documents: context.applied.documents, since },
+          { nodes, documents: context.applied.documents, since, askFollowers },
           {
             timeoutMs: waitMs,
             onProgress: (missing) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { compareResourceVersions } from './resource-version.ts';
+import { compareResourceVersions, versionNumbers } from './resource-version.ts';
 
 test('compareResourceVersions orders as the numbers do, of any length', () => {
   fc.assert(
@@ -9,4 +9,14 @@ test('compareResourceVersions orders as the numbers do, of any length', () => {
     }),
   );
   expect(compareResourceVersions('', '1')).toBeLessThan(0);
+});
+
+test('versionNumbers leaves out what is no number, and what is not known yet', () => {
+  const versions = [
+    ['services', '41'],
+    ['endpointslices', ''],
+    ['pods', 'opaque'],
+    ['nodes', '9007199254740993'],
+  ] as const;
+  expect([...versionNumbers(new Map(versions))]).toEqual([['services', 41]]);
 });

@@ -1,7 +1,6 @@
-import { get } from 'node:http';
-import type { Socket } from 'node:net';
-import { connectLoopback } from '../kernel/loopback-connect.ts';
+import { connectLoopback } from '../kernel/netns-connect.ts';
 import type { DutyReport } from '../speaker/link-speaker.ts';
+import { readPage } from './read-page.ts';
 
 /** Who announces an address on the link. */
 export interface Announcement {
@@ -13,7 +12,6 @@ export interface Announcement {
 /** Of the speaker, in the namespace of its node. */
 const metricsPort = 7472;
 const timeoutMs = 1_000;
-const maxPageBytes = 4 << 20;
 
 /** Asks the speakers of nodes, by their network namespaces; one that does not answer announces nothing. */
 export async function readAnnouncements(netnsPaths: readonly string[]): Promise<Announcement[]> {
@@ -35,23 +33,6 @@ export function announcementsIn(reports: readonly DutyReport[]): Announcement[] 
 }
 
 async function readReport(netns: string): Promise<DutyReport[]> {
-  return JSON.parse(await readPage(await connectLoopback({ netns, port: metricsPort, timeoutMs })));
-}
-
-function readPage(socket: Socket): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const signal = AbortSignal.timeout(timeoutMs);
-    const options = { path: '/announcements', createConnection: () => socket, signal };
-    const request = get(options, (response) => {
-      let page = '';
-      response.setEncoding('utf8');
-      response.on('error', reject);
-      response.on('data', (part: string) => {
-        page += part;
-        if (page.length > maxPageBytes) request.destroy(new Error('the page is too long'));
-      });
-      response.on('end', () => resolve(page));
-    });
-    request.on('error', reject);
-  });
+  const socket = await connectLoopback({ netns, port: metricsPort, timeoutMs });
+  return JSON.parse(await readPage(socket, '/announcements', timeoutMs));
 }

@@ -12,8 +12,11 @@ import { familyOf } from '../net/ip.ts';
 import { apiPortInside, upstreams } from './component-specs.ts';
 import type { ClusterPlan } from './plan.ts';
 
-const namespace = 'kube-system';
-const labels = { 'k8s-app': 'kube-dns' };
+/** Where cluster DNS is, and what its Pods are known by. */
+export const dnsNamespace = 'kube-system';
+export const dnsLabels = { 'k8s-app': 'kube-dns' };
+const namespace = dnsNamespace;
+const labels = dnsLabels;
 const configDir = '/etc/signalbox';
 const account = 'coredns';
 const role = 'system:coredns';

@@ -4,7 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SignalboxError } from '../errors/error.ts';
-import { askForAnnouncements, askForProxyMode, type ControlHandlers, serveControl } from './control.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
+import {
+  askForAnnouncements,
+  askForFollowers,
+  askForProxyMode,
+  type ControlHandlers,
+  serveControl,
+} from './control.ts';
 import { type ClusterPaths, makeFolders, pathsIn } from './state.ts';
 
 let home: string;
@@ -29,7 +36,11 @@ async function ask(mode: 'nftables' | 'userspace') {
 
 function serve(changeProxyMode: ControlHandlers['changeProxyMode']): void {
   const announcements = async () => [{ address: '192.0.2.1', by: 'node-2' }];
-  closers.push(serveControl(paths, { changeProxyMode, announcements }));
+  const followers = async (dnsPods: readonly Ip[]) => [
+    { kind: 'proxy', name: 'the proxy of node-1', versions: { services: 7 } } as const,
+    ...dnsPods.map((ip) => ({ kind: 'dns', name: ip }) as const),
+  ];
+  closers.push(serveControl(paths, { changeProxyMode, announcements, followers }));
 }
 
 describe('askForProxyMode', () => {
@@ -76,6 +87,23 @@ describe('askForAnnouncements', () => {
   });
 });
 
+describe('askForFollowers', () => {
+  it('is told of all, those in Pods among them', async () => {
+    serve(async () => {});
+    expect(await askForFollowers(paths, [parseIp('10.244.1.2'), parseIp('fd00::2')])).toEqual([
+      { kind: 'proxy', name: 'the proxy of node-1', versions: { services: 7 } },
+      { kind: 'dns', name: '10.244.1.2' },
+      { kind: 'dns', name: 'fd00::2' },
+    ]);
+  });
+
+  it('asks of as many Pods as one request can name', async () => {
+    serve(async () => {});
+    const many = Array.from({ length: 300 }, (_, i) => parseIp(`fd00:10:244:1000:2000:3000:4000:${i.toString(16)}`));
+    expect(await askForFollowers(paths, many)).toHaveLength(65);
+  });
+});
+
 describe('serveControl', () => {
   it('takes the place of a socket that a killed supervisor left, and survives nonsense', async () => {
     writeFileSync(join(paths.dir, 'control.sock'), '');
@@ -83,7 +111,13 @@ describe('serveControl', () => {
     expect(await ask('nftables')).toEqual([]);
     const folder = openSync(paths.dir, 'r');
     closers.push(() => closeSync(folder));
-    for (const nonsense of ['not json\n', '{"proxyMode":"magic"}\n', 'null\n', 'x'.repeat(10_000)]) {
+    for (const nonsense of [
+      'not json\n',
+      '{"followers":{"dnsPods":["nonsense"]}}\n',
+      '{"proxyMode":"magic"}\n',
+      'null\n',
+      'x'.repeat(10_000),
+    ]) {
       const socket = connect(`/proc/self/fd/${folder}/control.sock`);
       socket.on('error', () => {});
       socket.end(nonsense);

@@ -2,18 +2,24 @@ import { closeSync, openSync, rmSync } from 'node:fs';
 import { createConnection, createServer, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { SignalboxError } from '../errors/error.ts';
+import { type Ip, parseIp } from '../net/ip.ts';
 import { type ProxyMode, proxyModes } from '../proxy/proxy-mode.ts';
 import type { Announcement } from './announcements.ts';
+import type { Follower } from './followers.ts';
 import { type FailureMessage, failureMessage } from './launch.ts';
 import type { ClusterPaths } from './state.ts';
 
-/** What a running cluster can be told: to be in another mode, or to say who announces what. */
-type ControlRequest = { readonly proxyMode: ProxyMode } | { readonly announcements: true };
+/** What a running cluster can be told: to be in another mode, to say who announces what, or how far all have come. */
+type ControlRequest =
+  | { readonly proxyMode: ProxyMode }
+  | { readonly announcements: true }
+  | { readonly followers: { readonly dnsPods: readonly Ip[] } };
 
 /** What it says: each node that is done, or what was asked for, then the end. */
 type ControlReply =
   | { readonly node: string }
   | { readonly announcements: readonly Announcement[] }
+  | { readonly followers: readonly Follower[] }
   | { readonly done: true }
   | FailureMessage;
 
@@ -22,11 +28,14 @@ export interface ControlHandlers {
   /** Tells of each node that is done. Called again when that has ended. */
   changeProxyMode(mode: ProxyMode, tellNode: (node: string) => void): Promise<void>;
   announcements(): Promise<readonly Announcement[]>;
+  followers(dnsPods: readonly Ip[]): Promise<readonly Follower[]>;
 }
 
 const socketName = 'control.sock';
 /** A request is one short line. */
 const maxRequest = 4096;
+/** Pods that are asked; more would not fit into a request. */
+const maxDnsPods = 64;
 const requestTimeoutMs = 10_000;
 
 /**
@@ -42,6 +51,8 @@ export function serveControl(paths: ClusterPaths, handlers: ControlHandlers): ()
       socket.setTimeout(0);
       if ('announcements' in request)
         void answer(socket, async (say) => say({ announcements: await handlers.announcements() }));
+      else if ('followers' in request)
+        void answer(socket, async (say) => say({ followers: await handlers.followers(request.followers.dnsPods) }));
       else
         last = last.then(() =>
           answer(socket, (say) => handlers.changeProxyMode(request.proxyMode, (node) => say({ node }))),
@@ -76,6 +87,18 @@ export async function askForAnnouncements(paths: ClusterPaths): Promise<readonly
   const all: Announcement[] = [];
   await askSupervisor(paths, { announcements: true }, (reply) => {
     if ('announcements' in reply) all.push(...reply.announcements);
+  });
+  return all;
+}
+
+/**
+ * How far proxies and DNS servers have come, those of nodes and those in these Pods.
+ * @throws SignalboxError `CLUSTER_NOT_RUNNING` when the supervisor does not answer
+ */
+export async function askForFollowers(paths: ClusterPaths, dnsPods: readonly Ip[]): Promise<readonly Follower[]> {
+  const all: Follower[] = [];
+  await askSupervisor(paths, { followers: { dnsPods: dnsPods.slice(0, maxDnsPods) } }, (reply) => {
+    if ('followers' in reply) all.push(...reply.followers);
   });
   return all;
 }
@@ -127,6 +150,8 @@ function parseRequest(text: string): ControlRequest | undefined {
   try {
     const request = JSON.parse(text);
     if (request.announcements === true) return { announcements: true };
+    if (request.followers !== undefined)
+      return { followers: { dnsPods: request.followers.dnsPods.map((ip: string) => parseIp(ip)) } };
     const proxyMode = proxyModes.find((mode) => mode === request.proxyMode);
     return proxyMode && { proxyMode };
   } catch {

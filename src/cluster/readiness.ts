@@ -1,42 +1,45 @@
-import type { ContainerStatus, Deployment, Node, Pod, ReplicaSet } from '../api/generated/types.ts';
-import { objectKey } from '../api/object.ts';
+import type { ContainerStatus, Node, Pod } from '../api/generated/types.ts';
+import { objectKey, type Stored } from '../api/object.ts';
 import type { ApiClient } from '../client/types.ts';
 import { sleep } from '../component/backoff.ts';
 import { SignalboxError } from '../errors/error.ts';
 import type { ManifestDocument } from './manifests.ts';
+import { type AskFollowers, type Missing, notServed } from './served.ts';
+import { isWorkload, listWorkloads, type Workload } from './workloads.ts';
 
-/** Something waited for that is not there yet: what, and why as far as it is known. */
-export interface NotReady {
-  readonly what: string;
-  readonly why: string;
-}
-
-/** What `up` waits for: nodes by name, cluster DNS, and the Pods of manifests. */
+/** What `up` waits for: nodes by name, cluster DNS, the Pods of manifests, and that Services lead to all Ready Pods. */
 export interface Expected {
   readonly nodes: readonly string[];
   readonly documents: readonly ManifestDocument[];
   /** ISO 8601: when the cluster started. What was reported before is of an earlier run, and says nothing of this one. */
   readonly since: string;
+  readonly askFollowers: AskFollowers;
 }
 
 const pollMs = 20;
+/** What of the time may go into asking: with very many objects the API server has other things to do, too. */
+const pollShare = 0.2;
 
 /**
- * Waits until every node, cluster DNS and the manifests' Pods are Ready.
+ * Waits until every node, cluster DNS and the manifests' Pods are Ready, and every proxy and DNS server has the Services
+ * that lead to them.
  * @throws SignalboxError `CLUSTER_NOT_READY`, naming what is not and why
  */
 export async function waitUntilReady(
   client: ApiClient,
   expected: Expected,
-  timing: { readonly timeoutMs: number; readonly onProgress: (missing: readonly NotReady[]) => void },
+  timing: { readonly timeoutMs: number; readonly onProgress: (missing: readonly Missing[]) => void },
 ): Promise<void> {
   const until = Date.now() + timing.timeoutMs;
   for (;;) {
-    const missing = await notReady(client, expected);
+    const began = performance.now();
+    const notYetReady = await notReady(client, expected);
+    const missing = notYetReady.length > 0 ? notYetReady : await notServed(client, expected.askFollowers);
     if (missing.length === 0) return;
     timing.onProgress(missing);
     if (Date.now() >= until) throw tooLate(missing, timing.timeoutMs);
-    await sleep(pollMs);
+    const took = performance.now() - began;
+    await sleep(Math.max(pollMs, took / pollShare - took));
   }
 }
 
@@ -61,7 +64,7 @@ function wholeSeconds(time: string): number {
   return Math.floor(Date.parse(time) / 1000) * 1000;
 }
 
-function tooLate(missing: readonly NotReady[], timeoutMs: number): SignalboxError {
+function tooLate(missing: readonly Missing[], timeoutMs: number): SignalboxError {
   return new SignalboxError('CLUSTER_NOT_READY', {
     object: missing.map(({ what, why }) => `${what} (${why})`).join(', '),
     problem: `${missing.length === 1 ? 'is' : 'are'} not Ready after ${timeoutMs / 1000} s`,
@@ -70,21 +73,14 @@ function tooLate(missing: readonly NotReady[], timeoutMs: number): SignalboxErro
 }
 
 /** All that is not Ready at this moment. */
-async function notReady(client: ApiClient, expected: Expected): Promise<NotReady[]> {
-  const [nodes, pods, deployments, replicaSets] = await Promise.all([
+async function notReady(client: ApiClient, expected: Expected): Promise<Missing[]> {
+  const kinds = new Set(['Deployment', ...expected.documents.map(({ resource }) => resource.kind)]);
+  const [nodes, pods, workloads] = await Promise.all([
     client.list('nodes'),
     client.list('pods'),
-    client.list('deployments'),
-    client.list('replicaSets'),
+    listWorkloads(client, kinds),
   ]);
-  const world: World = {
-    since: wholeSeconds(expected.since),
-    pods: pods.items,
-    workloads: new Map<string, Deployment | ReplicaSet>([
-      ...deployments.items.map((d) => [`deployment/${objectKey(d)}`, d] as const),
-      ...replicaSets.items.map((r) => [`replicaset/${objectKey(r)}`, r] as const),
-    ]),
-  };
+  const world: World = { since: wholeSeconds(expected.since), pods: pods.items, workloads };
   return [
     ...expected.nodes.flatMap((name) => nodeFault(name, nodes.items, world.since)),
     ...workloadFault('deployment/kube-system/cluster-dns', world),
@@ -95,11 +91,11 @@ async function notReady(client: ApiClient, expected: Expected): Promise<NotReady
 interface World {
   /** Milliseconds since the epoch. */
   readonly since: number;
-  readonly pods: readonly Pod[];
-  readonly workloads: ReadonlyMap<string, Deployment | ReplicaSet>;
+  readonly pods: readonly Stored<Pod>[];
+  readonly workloads: ReadonlyMap<string, Workload>;
 }
 
-function nodeFault(name: string, nodes: readonly Node[], since: number): NotReady[] {
+function nodeFault(name: string, nodes: readonly Node[], since: number): Missing[] {
   const node = nodes.find((n) => n.metadata?.name === name);
   const ready = node?.status?.conditions?.find((c) => c.type === 'Ready');
   if (ready?.status === 'True') {
@@ -109,40 +105,39 @@ function nodeFault(name: string, nodes: readonly Node[], since: number): NotRead
   return [{ what: `node/${name}`, why: ready?.message ?? 'has not registered' }];
 }
 
-function documentFault({ resource, object }: ManifestDocument, world: World): NotReady[] {
+function documentFault({ resource, object }: ManifestDocument, world: World): Missing[] {
   if (resource.kind === 'Pod') {
     return podFault(
       world.pods.find((pod) => objectKey(pod) === objectKey(object)),
       world.since,
     );
   }
-  if (resource.kind !== 'Deployment' && resource.kind !== 'ReplicaSet') return [];
-  return workloadFault(`${resource.singular}/${objectKey(object)}`, world);
+  return isWorkload(resource.kind) ? workloadFault(`${resource.singular}/${objectKey(object)}`, world) : [];
 }
 
-function workloadFault(key: string, world: World): NotReady[] {
-  const workload = world.workloads.get(key);
-  const wanted = workload?.spec?.replicas ?? 1;
-  const faults = podsOf(workload, world.pods).map((pod) => podFault(pod, world.since));
-  const ready = Math.min(workload?.status?.readyReplicas ?? 0, faults.filter((fault) => fault.length === 0).length);
-  const seen = (workload?.status?.observedGeneration ?? 0) >= (workload?.metadata?.generation ?? 1);
-  if (workload !== undefined && seen && ready >= wanted) return [];
-  const reasons = faults.flat().map(({ what, why }) => `${what}: ${why}`);
-  return [{ what: key, why: [`${ready} of ${wanted} Pods Ready`, ...new Set(reasons)].join('; ') }];
+function workloadFault(key: string, { workloads, pods, since }: World): Missing[] {
+  const workload = workloads.get(key);
+  if (workload === undefined) return [{ what: key, why: 'is not there' }];
+  const faults = podsOf(workload, pods).map((pod) => podFault(pod, since));
+  const ready = Math.min(workload.ready, faults.filter((fault) => fault.length === 0).length);
+  const { wanted, isObserved, updated } = workload;
+  if (isObserved && ready >= wanted && updated >= wanted) return [];
+  const reasons = [
+    `${ready} of ${wanted} Pods Ready`,
+    ...(ready >= wanted ? [`${updated} of ${wanted} Pods as they are to be now`] : []),
+    ...faults.flat().map(({ what, why }) => `${what}: ${why}`),
+  ];
+  return [{ what: key, why: [...new Set(reasons)].join('; ') }];
 }
 
-function podsOf(workload: Deployment | ReplicaSet | undefined, pods: readonly Pod[]): Pod[] {
-  const labels = Object.entries(workload?.spec?.selector?.matchLabels ?? {});
-  if (labels.length === 0) return [];
+function podsOf({ namespace, isSelected }: Workload, pods: readonly Stored<Pod>[]): readonly Pod[] {
   return pods.filter(
     ({ metadata }) =>
-      metadata?.namespace === workload?.metadata?.namespace &&
-      metadata?.deletionTimestamp === undefined &&
-      labels.every(([name, value]) => metadata?.labels?.[name] === value),
+      metadata.namespace === namespace && metadata.deletionTimestamp === undefined && isSelected(metadata.labels),
   );
 }
 
-function podFault(pod: Pod | undefined, since: number): NotReady[] {
+function podFault(pod: Pod | undefined, since: number): Missing[] {
   if (pod === undefined) return [{ what: 'pod', why: 'is not there' }];
   const ready = pod.status?.conditions?.find((c) => c.type === 'Ready');
   const statuses = [...(pod.status?.initContainerStatuses ?? []), ...(pod.status?.containerStatuses ?? [])];

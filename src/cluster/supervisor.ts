@@ -126,6 +126,14 @@ async function start(options: SupervisorOptions, program: string, log: Logger): 
       const { readAnnouncements } = await import('./announcements.ts');
       return readAnnouncements(plan.nodes.map(({ name }) => network.node(name)));
     },
+    followers: async (dnsPods) => {
+      const { readFollowers } = await import('./followers.ts');
+      return readFollowers({
+        nodes: plan.nodes.map(({ name }) => ({ name, netns: network.node(name) })),
+        nodeDns: nodeLocalDns ? plan.nodeLocalDnsIps[0] : undefined,
+        dnsPods,
+      });
+    },
   });
   await Promise.race([
     bringUpApi(access, program),

@@ -3,6 +3,7 @@ import type { Stored } from '../api/object.ts';
 import type { ResourceKey } from '../api/resources.ts';
 import { serviceKeyOf, serviceNameLabel, triggerTimeAnnotation } from '../api/well-known.ts';
 import { createInformer } from '../client/informer.ts';
+import type { KnownVersions } from '../client/resource-version.ts';
 import type { ApiClient, Change, Informer } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import type { KubernetesSettings } from './config/types.ts';
@@ -26,6 +27,8 @@ export interface Feed {
   readonly isReady: () => boolean;
   /** How long the API may have had changes that the zone has not, in seconds; 0 while all is followed. */
   readonly age: () => number;
+  /** Up to which versions the zone has all changes; none where the zone itself follows another one. */
+  readonly versions: () => KnownVersions;
   /** Resolves when it is; rejects when closed before. */
   readonly synced: Promise<void>;
   /**
@@ -44,6 +47,8 @@ export type OpenFeed = (parts: Omit<FeedParts, 'client'>) => Feed;
 
 type ZoneResource = 'namespaces' | 'services' | 'endpointSlices' | 'pods';
 
+type Followed = Pick<Informer<ResourceKey>, 'hasSynced' | 'synced' | 'behindSince' | 'resourceVersion' | 'stop'>;
+
 /** Pods that have ended have no address any more. */
 const livePods = 'status.phase!=Succeeded,status.phase!=Failed';
 
@@ -59,10 +64,10 @@ export function feedZone({ zone, settings, client, log, metrics }: FeedParts): F
     ...selecting(namespaceLabels),
   });
   const services = createInformer(client, 'services', { log, keep: keepOfService, ...selecting(labels) });
-  const informers: Pick<Informer<ResourceKey>, 'hasSynced' | 'synced' | 'behindSince' | 'stop'>[] = [
-    namespaces,
-    services,
-  ];
+  const informers = new Map<string, Followed>([
+    ['namespaces', namespaces],
+    ['services', services],
+  ]);
   const followers = new Set<(change: ZoneChange) => void>();
   const change = (made: ZoneChange) => {
     applyChange(zone, made);
@@ -79,22 +84,26 @@ export function feedZone({ zone, settings, client, log, metrics }: FeedParts): F
   take('service', services);
   if (!noEndpoints) {
     const slices = createInformer(client, 'endpointSlices', { log, keep: keepOfSlice, ...selecting(labels) });
-    informers.push(slices);
+    informers.set('endpointslices', slices);
     take('endpointSlice', slices);
     slices.onChange((change) => noteProgramming(change, services, metrics));
   }
   if (pods === 'verified') {
     const options = { log, keep: keepOfPod, fieldSelector: livePods, ...selecting(labels) };
     const live = createInformer(client, 'pods', options);
-    informers.push(live);
+    informers.set('pods', live);
     take('pod', live);
   }
-  const synced = Promise.all(informers.map((informer) => informer.synced)).then(() => log.info('the zone is whole'));
+  const synced = Promise.all([...informers.values()].map((informer) => informer.synced)).then(() =>
+    log.info('the zone is whole'),
+  );
   // Whoever closes before knows that it never was.
   synced.catch(() => undefined);
   return {
-    isReady: () => informers.every(({ hasSynced }) => hasSynced),
-    age: () => Math.max(0, ...informers.map(({ behindSince = Date.now() }) => Date.now() - behindSince)) / 1000,
+    isReady: () => [...informers.values()].every(({ hasSynced }) => hasSynced),
+    age: () =>
+      Math.max(0, ...[...informers.values()].map(({ behindSince = Date.now() }) => Date.now() - behindSince)) / 1000,
+    versions: () => new Map([...informers].map(([resource, { resourceVersion }]) => [resource, resourceVersion])),
     synced,
     follow: (tell) => {
       followers.add(tell);
@@ -104,7 +113,7 @@ export function feedZone({ zone, settings, client, log, metrics }: FeedParts): F
       return { all: all(), stop: () => void followers.delete(tell) };
     },
     close: () => {
-      for (const informer of informers) informer.stop();
+      for (const informer of informers.values()) informer.stop();
     },
   };
 }

@@ -159,6 +159,7 @@ describe('DnsServer', () => {
     expect(text).toMatch(/coredns_kubernetes_dns_programming_duration_seconds_count\{[^}]*\} 1\n/);
     expect(text).toMatch(/programming_duration_seconds_sum\{[^}]*\} 0\.[5-9]/);
     expect(text).toMatch(/signalbox_dns_zone_names \d+\n/);
+    expect(text).toMatch(/signalbox_dns_resource_version\{resource="endpointslices"\} [1-9]/);
     expect(text).toMatch(
       /coredns_plugin_enabled\{server="dns:\/\/127\.0\.0\.1:0",zone="\.",view="",name="kubernetes"\} 1\n/,
     );

@@ -1,7 +1,9 @@
 import { get } from 'node:http';
+import { versionNumbers } from '../client/resource-version.ts';
 import { urlHost } from '../net/ip.ts';
 import type { OpenBlock } from './blocks.ts';
 import type { DnsConfig, ServerBlock } from './config/types.ts';
+import type { Feed } from './feed.ts';
 import type { DnsMetrics } from './metrics.ts';
 
 /** Has the metrics say what the blocks hold, whenever they are asked. */
@@ -20,6 +22,22 @@ export function exposeGauges({ registry }: DnsMetrics, blocks: () => readonly Op
     help: 'How long the API may have had changes the zones have not.',
   };
   registry.readGauge(age, () => Math.max(0, ...blocks().map(({ cluster }) => cluster?.feed.age() ?? 0)));
+  const version = {
+    name: 'signalbox_dns_resource_version',
+    help: 'All changes of a resource up to this version are in the zones.',
+    label: 'resource',
+  };
+  registry.readGauges(version, () => leastVersions(blocks().flatMap(({ cluster }) => cluster?.feed ?? [])));
+}
+
+/** Blocks follow the API each for themselves, and not all of them the same resources. */
+function leastVersions(feeds: readonly Feed[]): ReadonlyMap<string, number> {
+  const least = new Map<string, number>();
+  for (const feed of feeds) {
+    for (const [resource, version] of versionNumbers(feed.versions()))
+      least.set(resource, Math.min(version, least.get(resource) ?? version));
+  }
+  return least;
 }
 
 /** What a configuration has for all blocks, under the names of CoreDNS' plugins. */

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { type RunningContainer, startContainer, startInContainer } from './container.ts';
-import { connectLoopback } from './loopback-connect.ts';
 import { createNetns, deleteNetns, spawnIn } from './netns.ts';
+import { connectLoopback } from './netns-connect.ts';
 
 let folder = '';
 beforeEach(() => {

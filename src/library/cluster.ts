@@ -7,15 +7,17 @@ import { connect } from '../client/client.ts';
 import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ApiClient } from '../client/types.ts';
 import { applyDocuments } from '../cluster/apply.ts';
+import { askForFollowers } from '../cluster/control.ts';
 import { launchCluster } from '../cluster/launch.ts';
 import { type ManifestDocument, parseManifests, readManifests } from '../cluster/manifests.ts';
 import { type ClusterFamilies, clusterFamilies, maxNodes, planCluster } from '../cluster/plan.ts';
-import { waitUntilReady } from '../cluster/readiness.ts';
+import { type Expected, waitUntilReady } from '../cluster/readiness.ts';
 import { type ClusterPaths, type ClusterRecord, clusterPaths } from '../cluster/state.ts';
 import { stopCluster } from '../cluster/stop.ts';
 import { sleep } from '../component/backoff.ts';
 import { readBoolean, readConfig, readInteger, readOneOf } from '../component/config-fields.ts';
 import { SignalboxError } from '../errors/error.ts';
+import type { Ip } from '../net/ip.ts';
 import { type ProxyMode, proxyModes } from '../proxy/proxy-mode.ts';
 import { type PublishedRecord, readPublished } from '../publisher/record.ts';
 import { type CommandOptions, type CommandResult, runCommand } from './command.ts';
@@ -36,7 +38,7 @@ export interface StartOptions {
 
 /** How manifests are applied. */
 export interface ApplyOptions {
-  /** Whether to wait until Pods of the manifests are Ready; default true. */
+  /** Whether to wait until Pods of the manifests are Ready and Services lead to them; default true. */
   readonly wait?: boolean;
   /** How long they may take, milliseconds; default 60,000. */
   readonly timeoutMs?: number;
@@ -87,7 +89,7 @@ export async function startCluster(options: StartOptions = {}): Promise<TestClus
     const cluster = new TestCluster({ home, paths, record, client, since });
     try {
       const nodes = plan.nodes.map(({ name }) => name);
-      await waitUntilReady(client, { nodes, documents: [], since }, { timeoutMs, onProgress: () => {} });
+      await untilReady({ client, paths, since }, { nodes, documents: [], timeoutMs });
     } catch (error) {
       await cluster.stop();
       throw error;
@@ -138,7 +140,7 @@ export class TestCluster implements AsyncDisposable {
   }
 
   /**
-   * Creates or changes objects, and waits until their Pods are Ready.
+   * Creates or changes objects, and waits until their Pods are Ready and every node and cluster DNS lead to them.
    * @param manifests each an object, the text of YAML or JSON documents, or the path of a file or folder of them
    * @throws SignalboxError `MANIFEST_UNREADABLE`, `MANIFEST_INVALID` (all that is valid is applied first), `CLUSTER_NOT_READY`
    */
@@ -155,11 +157,7 @@ export class TestCluster implements AsyncDisposable {
       documents.push(...applied.documents);
     }
     if (options.wait === false) return;
-    await waitUntilReady(
-      this.client,
-      { nodes: [], documents, since: this.#started.since },
-      { timeoutMs: options.timeoutMs ?? defaultPatienceMs, onProgress: () => {} },
-    );
+    await untilReady(this.#started, { nodes: [], documents, timeoutMs: options.timeoutMs ?? defaultPatienceMs });
   }
 
   /**
@@ -231,6 +229,14 @@ export class TestCluster implements AsyncDisposable {
     await stopCluster(this.#started.paths, { keepData: false });
     rmSync(this.home, { recursive: true, force: true });
   }
+}
+
+function untilReady(
+  { client, paths, since }: Pick<Started, 'client' | 'paths' | 'since'>,
+  { timeoutMs, ...expected }: Pick<Expected, 'nodes' | 'documents'> & { readonly timeoutMs: number },
+): Promise<void> {
+  const askFollowers = (dnsPods: readonly Ip[]) => askForFollowers(paths, dnsPods);
+  return waitUntilReady(client, { ...expected, since, askFollowers }, { timeoutMs, onProgress: () => {} });
 }
 
 /** That by which the balancer is reached on 127.0.0.1, or else the node port. */

@@ -40,11 +40,14 @@ export class SyncHealth {
     return oldest === undefined || now - oldest < this.#timeout;
   }
 
+  /** Whether nothing waits: then the kernel is up to date at this moment, however long ago the last change was. */
+  get isUpToDate(): boolean {
+    return this.#lastUpdated > 0 && this.#syncingSince === undefined && this.#queuedAt === undefined;
+  }
+
   report(now: number, nodeEligible: boolean): HealthReport {
-    // Nothing waits: then the kernel is up to date at this moment, however long ago the last change was.
-    const upToDate = this.#lastUpdated > 0 && this.#syncingSince === undefined && this.#queuedAt === undefined;
     return {
-      lastUpdated: new Date(upToDate ? now : this.#lastUpdated).toISOString(),
+      lastUpdated: new Date(this.isUpToDate ? now : this.#lastUpdated).toISOString(),
       currentTime: new Date(now).toISOString(),
       nodeEligible,
     };

@@ -2,13 +2,14 @@ import { objectKey, type Stored } from '../api/object.ts';
 import type { ResourceTypes } from '../api/resources.ts';
 import { headlessLabel, serviceProxyNameLabel } from '../api/well-known.ts';
 import { createInformer } from '../client/informer.ts';
-import type { ApiClient, Informer } from '../client/types.ts';
+import type { KnownVersions } from '../client/resource-version.ts';
+import type { ApiClient } from '../client/types.ts';
 import type { Logger } from '../component/log.ts';
 import type { EventSink, EventSource } from './events.ts';
 import { statusAddresses } from './node-facts.ts';
 
 /** Leaves out what no rule comes from: headless Services, and those that another proxy serves (KEP-2447). */
-const labelSelector = `!${headlessLabel},!${serviceProxyNameLabel}`;
+export const followedLabels = `!${headlessLabel},!${serviceProxyNameLabel}`;
 
 /** Which API, and whose proxy. */
 export interface InformerEventsOptions {
@@ -21,12 +22,17 @@ export interface InformerEventsOptions {
 
 /** Hears of objects by list and watch of a Kubernetes API. */
 export function informerEvents(options: InformerEventsOptions): InformerEvents {
-  let known: Informer<'services'> | undefined;
+  let known: Pick<ReturnType<typeof startInformers>, 'services' | 'slices'> | undefined;
   return {
-    serviceUid: (service) => known?.store.get(service)?.metadata.uid,
+    serviceUid: (service) => known?.services.store.get(service)?.metadata.uid,
+    knownVersions: () =>
+      new Map([
+        ['services', known?.services.resourceVersion ?? ''],
+        ['endpointslices', known?.slices.resourceVersion ?? ''],
+      ]),
     follow: (sink) => {
-      const { services, informers } = startInformers(options, sink);
-      known = services;
+      const { services, slices, informers } = startInformers(options, sink);
+      known = { services, slices };
       return {
         synced: Promise.all(informers.map(({ synced }) => synced)).then(() => {}),
         stop: () => {
@@ -42,6 +48,8 @@ interface InformerEvents {
   readonly follow: EventSource;
   /** The UID of a Service, by `namespace/name`, while it is there. */
   readonly serviceUid: (service: string) => string | undefined;
+  /** How far all changes have been told. */
+  readonly knownVersions: () => KnownVersions;
 }
 
 function startInformers(options: InformerEventsOptions, sink: EventSink) {
@@ -49,7 +57,7 @@ function startInformers(options: InformerEventsOptions, sink: EventSink) {
   // Objects are told where the informer asks what to keep of them, so that nobody keeps more than a name and a
   // version: with 50,000 Services the objects would be most of the process.
   const services = createInformer(client, 'services', {
-    labelSelector,
+    labelSelector: followedLabels,
     log,
     keep: (service) => {
       sink.service(objectKey(service), service);
@@ -57,7 +65,7 @@ function startInformers(options: InformerEventsOptions, sink: EventSink) {
     },
   });
   const slices = createInformer(client, 'endpointSlices', {
-    labelSelector,
+    labelSelector: followedLabels,
     log,
     keep: (slice) => {
       sink.endpointSlice(objectKey(slice), slice);
@@ -71,7 +79,7 @@ function startInformers(options: InformerEventsOptions, sink: EventSink) {
   slices.onChange(({ key, current }) => {
     if (current === undefined) sink.endpointSlice(key, undefined);
   });
-  return { services, informers: [services, slices, nodes] };
+  return { services, slices, informers: [services, slices, nodes] };
 }
 
 /** Of other nodes than this one, only the addresses are kept. */

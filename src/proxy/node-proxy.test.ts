@@ -65,12 +65,15 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
   const reviews: (readonly FlowReview[])[] = [];
   const events: string[] = [];
   const checks: (readonly HealthCheck[])[] = [];
+  /** What the API has told so far. */
+  const told = { version: '' };
   const proxy = new NodeProxy({
     nodeName: 'node-1',
     config: parseProxyConfig({ clusterCIDR: '10.244.0.0/16', nftables: { minSyncPeriod: '1ms' }, ...config }),
     backend: new NftablesBackend(kernel),
     log,
     interfaceAddresses: () => [],
+    knownVersions: () => new Map([['services', told.version]]),
     healthChecks: { update: (all) => checks.push([...all]) },
     metrics: new ProxyMetrics(() => ({ entries: 0, limit: 0 })),
     events: new ProxyEvents({
@@ -88,7 +91,7 @@ function newProxy(kernel: MoodyNftables, config: object = {}) {
   });
   proxy.node({ metadata: { name: 'node-1' } });
   proxies.push(proxy);
-  return { proxy, lines, reviews, events, checks };
+  return { proxy, lines, reviews, events, checks, told };
 }
 
 const proxies: NodeProxy[] = [];
@@ -143,6 +146,29 @@ describe('NodeProxy', () => {
     const changing = kernel.applied.filter(({ commands, units }) => commands.length + units.length > 0);
     expect(changing).toHaveLength(1);
     expect(changing[0]?.commands).toEqual([]);
+  });
+
+  it('says up to which version the kernel has all, also when the last changes meant nothing to it', async () => {
+    const kernel = new MoodyNftables(tableName);
+    const { proxy, told } = newProxy(kernel);
+    const version = () =>
+      /^signalbox_proxy_resource_version\{resource="services"\} (\d+)$/m.exec(proxy.metricsText())?.[1];
+    told.version = '7';
+    tell(proxy, ...hello());
+    expect(version()).toBeUndefined();
+    proxy.begin();
+    await proxy.synced;
+    expect(version()).toBe('7');
+    // A change of what no rule comes from.
+    told.version = '8';
+    tell(proxy, ...hello());
+    expect(version()).toBe('8');
+    kernel.refuses = () => true;
+    told.version = '9';
+    tell(proxy, service('other', '10.96.0.8'), slice('other', ['10.244.1.3']));
+    expect(version()).toBe('8');
+    const asked = kernel.asked.length;
+    await soon(() => expect(kernel.asked.length).toBeGreaterThan(asked));
   });
 
   it('takes over what an earlier run left: rules that are right are not written again', async () => {

@@ -1,4 +1,5 @@
 import type { EndpointSlice, Node, Service } from '../api/generated/types.ts';
+import type { KnownVersions } from '../client/resource-version.ts';
 import type { Logger } from '../component/log.ts';
 import { type ContestChange, type ModelChange, ServiceModel, type ServicePortChange } from '../model/service-model.ts';
 import type { NodeFacts, ServicePort } from '../model/types.ts';
@@ -27,6 +28,8 @@ export interface NodeProxyOptions {
   readonly healthChecks: Pick<ServiceHealthServers, 'update'>;
   /** Removes UDP flows that lead elsewhere than the reviews allow, in one pass; gives how many. */
   readonly removeStaleFlows: (reviews: readonly FlowReview[]) => ReadonlyMap<IpFamily, number>;
+  /** How far the API's changes have been told to this proxy. */
+  readonly knownVersions: () => KnownVersions;
   /** Addresses of the node's devices, now. */
   readonly interfaceAddresses: () => readonly Ip[];
 }
@@ -46,6 +49,8 @@ export class NodeProxy implements EventSink {
   readonly #model: ServiceModel;
   readonly #loop: SyncLoop;
   readonly #staleFlows = new StaleFlows();
+  /** How far the kernel has them, as was seen last. */
+  #syncedVersions: KnownVersions = new Map();
   /** Steps of the model that the kernel has not acknowledged yet, each Service port once. */
   readonly #unsynced = new Map<string, ServicePortChange>();
   /** Those of them that the kernel refused; tried again after the back-off. */
@@ -145,8 +150,15 @@ export class NodeProxy implements EventSink {
       pendingServices: this.#tracker.pendingCounts.services,
       pendingSlices: this.#tracker.pendingCounts.slices,
       refusedServicePorts: this.#refused.size,
+      versions: this.#versionsInKernel(),
       noLocalEndpoints: noLocalEndpoints(this.#model.servicePorts.values()),
     });
+  }
+
+  #versionsInKernel(): KnownVersions {
+    // Most changes of objects matter to no rule: no sync is made for them, and nothing waits.
+    if (this.health.isUpToDate) this.#syncedVersions = this.#options.knownVersions();
+    return this.#syncedVersions;
   }
 
   /** Those the node has; before its object is known, that which every node has. */
@@ -165,6 +177,7 @@ export class NodeProxy implements EventSink {
   async #sync(retry: boolean): Promise<boolean> {
     const began = performance.now();
     this.health.syncStarted();
+    const versions = this.#options.knownVersions();
     this.#advance();
     if (retry) this.#requeueRefused();
     const isFirst = this.#syncedNode === undefined;
@@ -174,6 +187,7 @@ export class NodeProxy implements EventSink {
       this.#observe(isFirst, performance.now() - began);
     }
     this.health.syncSucceeded(Date.now());
+    this.#syncedVersions = versions;
     this.#settleHealthChecks();
     return this.#cleanFlows() && this.#refused.size === 0;
   }

@@ -6,6 +6,10 @@ const sources: MetricSources = {
   pendingServices: 3,
   pendingSlices: 0,
   refusedServicePorts: 1,
+  versions: new Map([
+    ['services', '41'],
+    ['endpointslices', ''],
+  ]),
   noLocalEndpoints: { internal: 0, external: 2 },
 };
 
@@ -100,6 +104,8 @@ describe('ProxyMetrics', () => {
     expect(has.get(`${sync}_iptables_total{table="nat",ip_family="IPv4"}`)).toBe('50');
     expect(has.get(`${sync}_no_local_endpoints_total{traffic_policy="external",ip_family="IPv4"}`)).toBe('2');
     expect(has.get(`${sync}_service_changes_pending{ip_family="IPv4"}`)).toBe('3');
+    expect(has.get('signalbox_proxy_resource_version{resource="services"}')).toBe('41');
+    expect(has.has('signalbox_proxy_resource_version{resource="endpointslices"}')).toBe(false);
     expect(has.get('signalbox_proxy_conntrack_entries')).toBe('7');
     expect(has.get('signalbox_proxy_conntrack_limit')).toBe('100');
     expect(has.get('kubeproxy_proxy_healthz_total{code="503"}')).toBe('1');

@@ -1,5 +1,6 @@
 import { version } from '../api/kubernetes-version.ts';
 import type { Exchange } from '../client/client.ts';
+import { type KnownVersions, versionNumbers } from '../client/resource-version.ts';
 import { type Counter, type Family, type Gauge, type Histogram, MetricRegistry } from '../component/metrics.ts';
 import { addProcessMetrics } from '../component/process-metrics.ts';
 import type { IpFamily } from '../net/ip.ts';
@@ -33,6 +34,8 @@ export interface MetricSources {
   readonly pendingServices: number;
   readonly pendingSlices: number;
   readonly refusedServicePorts: number;
+  /** Up to which all changes are in the kernel. */
+  readonly versions: KnownVersions;
   /** Service ports without an endpoint here that a policy `Local` confines to this node. */
   readonly noLocalEndpoints: { readonly internal: number; readonly external: number };
 }
@@ -75,6 +78,7 @@ export class ProxyMetrics {
   readonly #repairs: Counter;
   readonly #otherFailures: Counter;
   readonly #refusedServicePorts: Gauge;
+  readonly #resourceVersion: Family<Gauge>;
 
   /** `conntrack` is asked when somebody reads the metrics. */
   constructor(conntrack: () => ConntrackUsage) {
@@ -170,6 +174,11 @@ export class ProxyMetrics {
       name: 'signalbox_proxy_refused_service_ports',
       help: 'Service ports that the kernel refused.',
     });
+    this.#resourceVersion = this.#registry.gauges({
+      name: 'signalbox_proxy_resource_version',
+      help: 'All changes of a resource up to this version are in the kernel.',
+      labels: ['resource'],
+    });
     for (const [name, help] of conntrackGauges) {
       this.#registry.readGauge({ name: `signalbox_proxy_conntrack_${name}`, help }, () => conntrack()[name]);
     }
@@ -263,6 +272,7 @@ export class ProxyMetrics {
         this.#noLocalEndpoints.of(policy, family).set(sources.noLocalEndpoints[policy]);
     }
     this.#refusedServicePorts.set(sources.refusedServicePorts);
+    for (const [resource, version] of versionNumbers(sources.versions)) this.#resourceVersion.of(resource).set(version);
     return this.#registry.text();
   }
 }

@@ -63,7 +63,8 @@ export async function runProxy(
     isHealthy: () => proxy.health.isHealthy(Date.now()),
     onTaken: (check, error) => events.healthPortTaken(check, error),
   });
-  const proxy = new NodeProxy({ ...kernel, nodeName, config, log, metrics, events, healthChecks });
+  const { knownVersions } = source;
+  const proxy = new NodeProxy({ ...kernel, nodeName, config, log, metrics, events, healthChecks, knownVersions });
   const stream = source.follow(proxy);
   events.starting();
   signal.addEventListener('abort', () => stream.stop(), { once: true });

@@ -186,6 +186,65 @@ describe('up', () => {
     expect(where.split(' ').sort()).toEqual(['node-1', 'node-2', 'node-3']);
   });
 
+  test('returns when every node and cluster DNS lead to the Pods, and says who does not', async () => {
+    await box.must('up', '--nodes', '2');
+    const isProxy = /\0proxy\0.*node-2-proxy\.json\0$/;
+    const stopped = processesOf(box.home).filter((pid) => isProxy.test(readFileSync(`/proc/${pid}/cmdline`, 'utf8')));
+    expect(stopped).toHaveLength(1);
+    for (const pid of stopped) process.kill(pid, 'SIGSTOP');
+    const { status, stderr } = await box.run('up', '--wait', '3s', '-f', hello);
+    expect(status).toBe(1);
+    expect(stderr).toMatch(/the proxy of node-2 \(does not answer\) is not Ready after 3 s.*CLUSTER_NOT_READY/);
+    for (const pid of stopped) process.kill(pid, 'SIGCONT');
+    await box.must('up', '-f', hello);
+    const pod = (await box.kubectlMust('get', 'pods', '-o', 'name')).split('\n')[0] ?? '';
+    for (const node of ['node/node-1', 'node/node-2']) {
+      const ip = await box.kubectlMust('get', 'service', 'hello-service', '-o', 'jsonpath={.spec.clusterIP}');
+      expect(await box.must('exec', node, '--', 'curl', '-sSf', `http://${ip}`)).toBe('Hello Kubernetes!');
+    }
+    expect(await box.must('exec', pod, '--', 'curl', '-sSf', 'http://hello-service')).toBe('Hello Kubernetes!');
+  });
+
+  test('waits for all that keeps Pods, until they are as the manifest has them', async () => {
+    const manifest = (version: string) =>
+      box.manifest(
+        'workloads.yaml',
+        [
+          { kind: 'StatefulSet', name: 'set', more: { serviceName: 'set', replicas: 2 } },
+          { kind: 'DaemonSet', name: 'daemon', more: {} },
+          { kind: 'Deployment', name: 'deployment', more: { replicas: 2 } },
+        ]
+          .map(({ kind, name, more }) => {
+            const containers = [{ name: 'main', image: `gcr.io/google-samples/node-hello:${version}` }];
+            return JSON.stringify({
+              ...{ apiVersion: 'apps/v1', kind, metadata: { name } },
+              spec: {
+                selector: { matchExpressions: [{ key: 'app', operator: 'In', values: [name] }] },
+                template: { metadata: { labels: { app: name } }, spec: { containers } },
+                ...more,
+              },
+            });
+          })
+          .join('\n---\n'),
+      );
+    const images = async () =>
+      (
+        await box.kubectlMust(
+          'get',
+          'pods',
+          '-o',
+          'jsonpath={range .items[*]}{.spec.containers[0].image} {.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}',
+        )
+      )
+        .trim()
+        .split('\n');
+    for (const version of ['1.0', '2.0']) {
+      await box.must('up', '--nodes', '2', '-f', manifest(version));
+      const wanted = `gcr.io/google-samples/node-hello:${version} True`;
+      expect((await images()).filter((line) => line === wanted)).toHaveLength(6);
+    }
+  });
+
   test('on a port that is taken says which, and leaves nothing', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));

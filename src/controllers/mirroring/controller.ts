@@ -58,7 +58,7 @@ function tooMany(skipped: number) {
 }
 
 /** Whether the Endpoints are somebody's own, for a Service that does not find its endpoints itself. */
-function isMirrored({ metadata }: Stored<Endpoints>, { spec }: Service): boolean {
+export function isMirrored({ metadata }: Stored<Endpoints>, { spec }: Service): boolean {
   if (metadata.deletionTimestamp !== undefined || Object.keys(spec?.selector ?? {}).length > 0) return false;
   return metadata.labels?.[skipLabel] !== 'true' && metadata.annotations?.[leaderAnnotation] === undefined;
 }

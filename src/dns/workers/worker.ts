@@ -131,6 +131,7 @@ class Worker {
       isReady: () => copy.isWhole,
       // How old the zone is, the main process says.
       age: () => 0,
+      versions: () => new Map(),
       synced,
       close: () => {},
     };

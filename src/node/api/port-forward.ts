@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createWebSocketStream, type WebSocket } from 'ws';
 import { isKernelError } from '../../kernel/ffi.ts';
-import { connectLoopback } from '../../kernel/loopback-connect.ts';
+import { connectLoopback } from '../../kernel/netns-connect.ts';
 import { tryParsePort } from '../../net/port.ts';
 import { channelMessage } from './channels.ts';
 import type { NodeApiRequest, Upgrade } from './request.ts';

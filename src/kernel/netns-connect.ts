@@ -21,8 +21,8 @@ const ipv6Loopback = parseIp('::1');
 
 const pollMs = { initial: 1, max: 50 };
 
-/** Where to connect to. */
-export interface LoopbackTarget {
+/** Where to connect from, and to which port. */
+export interface ConnectTarget {
   /** Path of a pinned network namespace; the caller's own when absent. */
   readonly netns: string | undefined;
   readonly port: number;
@@ -33,18 +33,22 @@ export interface LoopbackTarget {
  * A TCP connection to `localhost` of a network namespace, by IPv4, and by IPv6 when nobody listens there.
  * @throws KernelError `ECONNREFUSED`, `ETIMEDOUT`, …; SignalboxError `NAMESPACE_FAILED`
  */
-export async function connectLoopback(target: LoopbackTarget): Promise<Socket> {
+export async function connectLoopback(target: ConnectTarget): Promise<Socket> {
   try {
-    return await attempt(target, ipv4Loopback);
+    return await connectFrom(target, ipv4Loopback);
   } catch (error) {
     if (!isKernelError(error, 'ECONNREFUSED')) throw error;
-    return attempt(target, ipv6Loopback).catch(() => {
+    return connectFrom(target, ipv6Loopback).catch(() => {
       throw error;
     });
   }
 }
 
-async function attempt(target: LoopbackTarget, ip: Ip): Promise<Socket> {
+/**
+ * A TCP connection to an address as a network namespace sees it.
+ * @throws KernelError `ECONNREFUSED`, `ETIMEDOUT`, …; SignalboxError `NAMESPACE_FAILED`
+ */
+export async function connectFrom(target: ConnectTarget, ip: Ip): Promise<Socket> {
   const fd = begin(target, ip);
   try {
     const until = Date.now() + target.timeoutMs;
@@ -65,7 +69,7 @@ async function attempt(target: LoopbackTarget, ip: Ip): Promise<Socket> {
 }
 
 /** A socket belongs to the namespace it is made in; Node makes its own only when the thread is back home. */
-function begin({ netns, port }: LoopbackTarget, ip: Ip): number {
+function begin({ netns, port }: ConnectTarget, ip: Ip): number {
   const make = () => socket(addressFamily(ip), SOCK_STREAM | SOCK_NONBLOCK, 0);
   const fd = netns === undefined ? make() : inNetns(netns, make);
   try {
