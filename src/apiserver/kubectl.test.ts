@@ -1,7 +1,7 @@
 import { execFile, spawn, spawnSync } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { startTestServer, type TestServer } from './test-server.ts';
 
 const hasKubectl = spawnSync('kubectl', ['version', '--client']).status === 0;
@@ -9,6 +9,9 @@ if (!hasKubectl) console.warn('skipped: the tests with kubectl, because there is
 
 let server: TestServer;
 let environment: NodeJS.ProcessEnv;
+let tests = 0;
+/** Of the test that runs: what one leaves behind no other meets. */
+let namespace: string;
 
 beforeAll(async () => {
   server = await startTestServer();
@@ -35,10 +38,11 @@ beforeAll(async () => {
 });
 afterAll(() => server.close());
 
-/** Runs kubectl; `input` is its standard input. */
+/** Runs kubectl, in the test's namespace where the line names none; `input` is its standard input. */
 function kubectl(line: string, input = ''): Promise<{ status: number; out: string; err: string }> {
+  const args = ['--namespace', namespace, ...line.split(' ')];
   return new Promise((resolve) => {
-    const child = execFile('kubectl', line.split(' '), { env: environment, timeout: 30_000 }, (error, out, err) => {
+    const child = execFile('kubectl', args, { env: environment, timeout: 30_000 }, (error, out, err) => {
       const status = error === null ? 0 : Number(error.code ?? 1);
       resolve({ status, out, err: err.replace(/^WARNING: version difference.*\n/m, '') });
     });
@@ -77,6 +81,11 @@ spec:
 `;
 
 describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
+  beforeEach(async () => {
+    namespace = `test-${++tests}`;
+    await ok(`create namespace ${namespace}`);
+  });
+
   test('apply creates, leaves alone and configures', async () => {
     expect(await ok('apply -f -', hello)).toBe('replicaset.apps/hello created\nservice/hello-service created\n');
     expect(await ok('apply -f -', hello)).toBe('replicaset.apps/hello unchanged\nservice/hello-service unchanged\n');
@@ -90,6 +99,7 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
   });
 
   test('apply says which document has an unknown or a wrong field, and does the others', async () => {
+    await ok('apply -f -', hello);
     const bad = hello.replace('selector: {app: hello}\n  ports', 'selektor: {app: hello}\n  ports');
     const { status, out, err } = await kubectl('apply -f -', bad);
     expect([status, out]).toEqual([1, 'replicaset.apps/hello unchanged\n']);
@@ -106,6 +116,8 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
         .trimEnd()
         .split('\n')
         .map((line) => line.trim().split(/ {2,}/));
+    await ok('apply -f -', hello);
+    await ok('create service clusterip another --tcp=443:8443');
     expect(lines(await ok('get svc'))[0]).toEqual(['NAME', 'TYPE', 'CLUSTER-IP', 'EXTERNAL-IP', 'PORT(S)', 'AGE']);
     const [, row] = lines(await ok('get svc hello-service -o wide'));
     expect(row).toEqual([
@@ -122,21 +134,23 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
       ['hello', '3', '0', '0', expect.any(String), 'hello', 'gcr.io/google-samples/node-hello:1.0', 'app=hello'],
     ]);
     expect(lines(await ok('get ns'))[0]).toEqual(['NAME', 'STATUS', 'AGE']);
-    expect(lines(await ok('get endpointslices'))[1]).toEqual([
+    expect(lines(await ok('get endpointslices -n default'))[1]).toEqual([
       'kubernetes',
       'IPv4',
       '6443',
       '192.168.101.2',
       expect.any(String),
     ]);
-    expect(await ok('get svc -A -o name')).toBe('service/hello-service\nservice/kubernetes\n');
+    expect((await ok('get svc -A -o name')).split('\n')).toEqual(
+      expect.arrayContaining(['service/another', 'service/hello-service', 'service/kubernetes']),
+    );
     expect((await ok('get all')).match(/^service\/hello-service/m)).not.toBeNull();
     const sorted = await ok('get svc --sort-by=.spec.ports[0].port --no-headers -o custom-columns=N:.metadata.name');
-    expect(sorted.trim().split('\n')).toEqual(['hello-service', 'kubernetes']);
+    expect(sorted.trim().split('\n')).toEqual(['hello-service', 'another']);
     expect(lines(await ok('get svc --sort-by=.metadata.name')).map(([name]) => name)).toEqual([
       'NAME',
+      'another',
       'hello-service',
-      'kubernetes',
     ]);
     expect(await ok('api-resources -o name --api-group=apps')).toBe(
       ['controllerrevisions', 'daemonsets', 'deployments', 'replicasets', 'statefulsets']
@@ -146,6 +160,7 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
   });
 
   test('scale, label, annotate, patch, set image, describe', async () => {
+    await ok('apply -f -', hello);
     expect(await ok('scale rs hello --replicas=5')).toBe('replicaset.apps/hello scaled\n');
     expect(await ok('get rs hello -o jsonpath={.spec.replicas}')).toBe('5');
     expect(await ok('scale rs hello --replicas=2 --current-replicas=5')).toBe('replicaset.apps/hello scaled\n');
@@ -206,7 +221,9 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
   test('delete, wait and get -w', async () => {
     // All it says, as it comes: a line may arrive in pieces, and an error says why one does not.
     let said = '';
-    const watcher = spawn('kubectl', ['get', 'cm', '-w', '--no-headers'], { env: environment });
+    await ok('create configmap there --from-literal=a=b');
+    const args = ['get', 'cm', '-w', '--no-headers', '--namespace', namespace];
+    const watcher = spawn('kubectl', args, { env: environment });
     for (const stream of [watcher.stdout, watcher.stderr]) {
       stream.setEncoding('utf8').on('data', (text: string) => {
         said += text;
@@ -219,10 +236,13 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
     const waiting = ok('wait --for=delete cm/watched --timeout=20s');
     expect(await ok('delete cm watched')).toBe('configmap "watched" deleted\n');
     await waiting;
+    await ok('run lonely --image=nginx');
     expect(await ok('delete pod lonely')).toBe('pod "lonely" deleted\n');
-    expect(await ok('delete svc -l app=np')).toBe('service "np" deleted\n');
-    expect((await kubectl('get svc np')).err).toBe('Error from server (NotFound): services "np" not found\n');
-    expect(await ok('wait --for=jsonpath={.spec.replicas}=2 rs/hello --timeout=15s')).toBe(
+    await ok('create service clusterip gone --tcp=80:8080');
+    expect(await ok('delete svc -l app=gone')).toBe('service "gone" deleted\n');
+    expect((await kubectl('get svc gone')).err).toBe('Error from server (NotFound): services "gone" not found\n');
+    await ok('apply -f -', hello);
+    expect(await ok('wait --for=jsonpath={.spec.replicas}=3 rs/hello --timeout=15s')).toBe(
       'replicaset.apps/hello condition met\n',
     );
   });
@@ -232,6 +252,7 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
     expect(await ok('explain service.spec --recursive')).toContain('sessionAffinityConfig\t<SessionAffinityConfig>');
     const explained = await ok('explain service.spec.clusterIP');
     expect(explained).toContain('clusterIP is the IP address of the service and is usually assigned randomly.');
+    await ok('create configmap cm --from-literal=a=b');
     const object = JSON.parse(await ok('get cm cm -o json'));
     expect(await ok('replace -f -', JSON.stringify({ ...object, data: { a: 'c' } }))).toBe('configmap/cm replaced\n');
     const stale = await kubectl('replace -f -', JSON.stringify({ ...object, data: { a: 'd' } }));
@@ -264,7 +285,7 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
         reportingInstance: 'watcher-1',
         action: 'Watching',
         reason: 'Seen',
-        regarding: { apiVersion: 'v1', kind: 'Service', name: 'hello-service', namespace: 'default' },
+        regarding: { apiVersion: 'v1', kind: 'Service', name: 'hello-service', namespace },
         note: 'it was there',
         type: 'Normal',
       });
@@ -309,7 +330,7 @@ describe.skipIf(!hasKubectl)('kubectl', { timeout: 120_000 }, () => {
     expect(await ok('get cm owned -o jsonpath={.metadata.resourceVersion}')).toBe(resourceVersion);
     const unknown = await kubectl(apply, map({ a: '1' }).replace('"data"', '"dat"'));
     expect(unknown.err).toContain(
-      'failed to create typed patch object (default/owned; v1, Kind=ConfigMap): .dat: field not declared in schema',
+      `failed to create typed patch object (${namespace}/owned; v1, Kind=ConfigMap): .dat: field not declared in schema`,
     );
     expect(await ok(`${apply} --dry-run=server --force-conflicts`, map({ a: '9' }))).toBe(
       'configmap/owned serverside-applied (server dry run)\n',
@@ -398,7 +419,7 @@ spec:
     const pod = { metadata: { name: 'evicted' }, spec: { nodeName: 'old', containers: [{ name: 'c', image: 'i' }] } };
     await ok('create -f -', JSON.stringify({ apiVersion: 'v1', kind: 'Pod', ...pod }));
     expect(await ok('drain old --force --grace-period=0')).toBe(
-      'node/old cordoned\nevicting pod default/evicted\npod/evicted evicted\nnode/old drained\n',
+      `node/old cordoned\nevicting pod ${namespace}/evicted\npod/evicted evicted\nnode/old drained\n`,
     );
     expect(await ok('get nodes')).toMatch(/^old +Unknown,SchedulingDisabled /m);
     expect((await kubectl('get pod evicted')).err).toBe('Error from server (NotFound): pods "evicted" not found\n');

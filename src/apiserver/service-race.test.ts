@@ -131,5 +131,6 @@ describe('reportDoubled', () => {
     expect((await call('POST', services, third)).code).toBe(422);
     await call('DELETE', `${services}/second`);
     expect((await call('POST', services, third)).code).toBe(201);
+    await call('DELETE', `${services}/third`);
   });
 });
