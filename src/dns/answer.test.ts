@@ -26,14 +26,19 @@ describe('Responder', () => {
     expect(reply.answers?.map(({ type }) => type)).toEqual(['CNAME', 'CNAME', 'A']);
   });
 
-  test('denies the end of an alias, not the alias', async () => {
+  test('gives an alias as it stands, whatever becomes of its target', async () => {
     const gone = await ask(responder, { name: 'nowhere.shop.svc.cluster.local', type: 'A' });
-    expect(rcodeOf(gone)).toBe('NXDOMAIN');
+    expect(rcodeOf(gone)).toBe('NOERROR');
     expect(lines(gone.answers)).toEqual(['nowhere.shop.svc.cluster.local CNAME gone.default.svc.cluster.local']);
     expect(lines(gone.authorities)).toEqual([soa]);
     const empty = await ask(responder, { name: 'inner.shop.svc.cluster.local', type: 'AAAA' });
     expect(rcodeOf(empty)).toBe('NOERROR');
     expect(lines(empty.authorities)).toEqual([soa]);
+    // There is nobody to ask for its target.
+    const outside = await ask(responder, { name: 'search-engine.shop.svc.cluster.local', type: 'A' });
+    expect(outside).toMatchObject({ flag_aa: true, authorities: [] });
+    expect(rcodeOf(outside)).toBe('NOERROR');
+    expect(lines(outside.answers)).toEqual(['search-engine.shop.svc.cluster.local CNAME search.example.com']);
   });
 
   test('gives up on an alias that leads to itself', async () => {

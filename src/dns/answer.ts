@@ -75,7 +75,7 @@ export class Responder {
   /** Answers for what should not have happened: one query fails, and the others are served on. */
   crashed(exchange: Exchange, error: unknown): void {
     this.#options.onCrash(error);
-    exchange.fail(rcode.SERVFAIL, '');
+    exchange.abandon(rcode.SERVFAIL, '');
   }
 
   /** Has the exchange's name answered by whoever has it. */

@@ -1,6 +1,7 @@
 import type { Incoming } from './incoming.ts';
 import type { AnswerSource } from './metrics.ts';
 import type { ServedZone } from './served-zone.ts';
+import { flag, rcode } from './wire/constants.ts';
 import type { Name } from './wire/name.ts';
 import type { Query } from './wire/query.ts';
 import { questionOffset, type RecordBody, type ReplyWriter } from './wire/reply-writer.ts';
@@ -72,9 +73,12 @@ export class Exchange {
     return at;
   }
 
-  /** Ends and sends the reply that was begun. */
+  /**
+   * Ends and sends the reply that was begun. An alias is the answer, and true, whatever became of what it leads to: its
+   * name exists, so the code is NOERROR, as CoreDNS has it.
+   */
   finish(code: number, source: AnswerSource): void {
-    this.#server.finish(this, code, source);
+    this.#server.finish(this, this.isAliased ? rcode.NOERROR : code, source);
   }
 
   /** Replies with many messages, which the client's transport has to allow. */
@@ -82,11 +86,23 @@ export class Exchange {
     this.#server.stream(this, messages, source);
   }
 
-  /** Replies with a response code and no records; with a problem, it is an error to be told. */
+  /** As `abandon`, but with the aliases that led here, if any did: they are an answer. */
   fail(code: number, source: AnswerSource, problem?: string): void {
+    if (!this.isAliased) {
+      this.abandon(code, source, problem);
+      return;
+    }
+    this.begin();
+    this.writer.setFlags(flag.AA);
+    this.finish(code, source);
+    this.#note(code, problem);
+  }
+
+  /** Replies with a response code and no records; with a problem, it is an error to be told. */
+  abandon(code: number, source: AnswerSource, problem?: string): void {
     this.#server.begin(this);
     this.#server.finish(this, code, source);
-    if (problem !== undefined) this.zone?.errors?.note(this.query, code, problem);
+    this.#note(code, problem);
   }
 
   /** Goes on when something has come; what goes wrong then is a failure of ours, and answered as one. */
@@ -105,5 +121,9 @@ export class Exchange {
     this.#name = cname.rdata as string as Name;
     this.#server.resolve(this);
     return true;
+  }
+
+  #note(code: number, problem: string | undefined): void {
+    if (problem !== undefined) this.zone?.errors?.note(this.query, code, problem);
   }
 }

@@ -352,10 +352,17 @@ describe('Responder: aliases to names outside', () => {
     expect(upstream.asked).toEqual([]);
   });
 
-  test('denies what does not exist, and fails where nobody knows', async () => {
-    const upstream = await serverWith(() => ({ flags: 3, authorities: [soa('example.com', 60)] }));
+  test('gives the alias alone where its target is denied, or servers fail', async () => {
     const asked = { name: 'search-engine.shop.svc.cluster.local', type: 'A' };
-    expect(rcodeOf(await ask(forwarding([upstream.address]).responder, asked))).toBe('NXDOMAIN');
-    expect(rcodeOf(await ask(forwarding([nobody]).responder, asked))).toBe('SERVFAIL');
+    const alias = ['search-engine.shop.svc.cluster.local CNAME search.example.com'];
+    const denying = await serverWith(() => ({ flags: 3, authorities: [soa('com', 60)] }));
+    const denied = await ask(forwarding([denying.address]).responder, asked);
+    expect([rcodeOf(denied), denied.flag_aa]).toEqual(['NOERROR', true]);
+    expect([lines(denied.answers), lines(denied.authorities)]).toEqual([alias, ['com SOA ns.com admin.com']]);
+    const failing = await serverWith(() => ({ flags: 2 }));
+    for (const address of [failing.address, nobody]) {
+      const failed = await ask(forwarding([address]).responder, asked);
+      expect([rcodeOf(failed), failed.flag_aa, lines(failed.answers)]).toEqual(['NOERROR', true, alias]);
+    }
   });
 });

@@ -41,7 +41,7 @@ export class KubernetesHandler implements Handler {
     const cname = query.type === recordType.CNAME ? undefined : node?.set(recordType.CNAME);
     if (cname !== undefined && query.type !== recordType.ANY) {
       const body = { type: cname.type, ttl: cname.ttl, rdata: cname.at(0) };
-      if (!exchange.follow(body)) exchange.fail(rcode.SERVFAIL, 'kubernetes', 'aliases lead on and on');
+      if (!exchange.follow(body)) exchange.abandon(rcode.SERVFAIL, 'kubernetes', 'aliases lead on and on');
       return true;
     }
     const code = this.#writeNode(exchange, zone, node);
