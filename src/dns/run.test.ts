@@ -2,6 +2,8 @@ import { execFile } from 'node:child_process';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -16,6 +18,7 @@ import { formatServerAddress } from './forward/address.ts';
 import { type Overrides, runDns } from './run.ts';
 import { DnsServer } from './server.ts';
 import { lines, questionPacket, rcodeOf } from './testing/ask.ts';
+import { certify } from './testing/certificates.ts';
 import { name, service, slice } from './testing/objects.ts';
 import { a, otherServer, silent } from './testing/servers.ts';
 import { type SmallCluster, startSmallCluster } from './testing/small-cluster.ts';
@@ -373,13 +376,39 @@ describe('runDns', () => {
     expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
   });
 
+  test('goes to the API server that is named, over TLS by the files that are, and to others of it', async () => {
+    const authority = await certify('authority');
+    const shown = await certify('api.test', authority);
+    const { cert, key } = await certify('dns', authority);
+    for (const [file, text] of Object.entries({ cert, key, ca: authority.cert }))
+      await writeFile(join(folder, file), text);
+    const relay = createHttpsServer({ ...shown, ca: authority.cert, requestCert: true, rejectUnauthorized: true });
+    relay.on('request', (asked, reply) => {
+      request(`${api.url}${asked.url}`, (response) => void response.on('error', () => reply.end()).pipe(reply))
+        .on('error', () => reply.end())
+        .end();
+    });
+    relay.listen(0, '127.0.0.1');
+    await once(relay, 'listening');
+    const { port: relayPort } = relay.address() as { port: number };
+    const tls = `tls ${folder}/cert ${folder}/key ${folder}/ca`;
+    const byEndpoint = corefile(await freePort()).replace(
+      `kubeconfig ${folder}/kubeconfig`,
+      `endpoint https://127.0.0.1:1 https://127.0.0.1:${relayPort}\n${tls}`,
+    );
+    await run(byEndpoint);
+    relay.close();
+    relay.closeAllConnections();
+  });
+
   test('serves on for its lameduck time, and says that it is about to go', async () => {
     const health = await freePort();
     await run(corefile(health));
     expect(await page(health, '/health')).toBe('200 OK');
     const told = performance.now();
     stop.abort();
-    await expect.poll(() => page(health, '/health')).toMatch(/^503/);
+    await expect.poll(() => page(health, '/ready')).toBe('503 Shutting down');
+    expect(await page(health, '/health')).toBe('200 OK');
     expect(await code('hello.default.svc.cluster.local')).toBe('NOERROR');
     await running;
     expect(performance.now() - told).toBeGreaterThanOrEqual(495);

@@ -55,7 +55,8 @@ export function withOverrides(read: ReadConfig, { kubeconfig, workers }: Overrid
       remedy: `give a number from 1 to ${maxWorkers}`,
     });
   // A context is one of the file that named it.
-  const told = { ...(kubeconfig && { kubeconfig, context: undefined }), ...(workers && { workers }) };
+  const access = kubeconfig && { kubeconfig, context: undefined, apiServer: undefined };
+  const told = { ...access, ...(workers && { workers }) };
   return { ...read, config: { ...read.config, ...told } };
 }
 

@@ -6,6 +6,7 @@ import { SignalboxError } from '../errors/error.ts';
 import { type BindSocket, bindSocket } from '../kernel/bound-sockets.ts';
 import { Responder } from './answer.ts';
 import { type OpenBlock, openBlock } from './blocks.ts';
+import { isSameApi } from './config/api-access.ts';
 import type { DnsConfig, HttpAddress, ServerBlock } from './config/types.ts';
 import { feedZone, type OpenFeed } from './feed.ts';
 import { formatServerAddress, type ServerAddress } from './forward/address.ts';
@@ -140,9 +141,9 @@ export class DnsServer {
    * @throws SignalboxError `PORT_TAKEN`, `INVALID_CONFIG`, `API_UNREACHABLE`; the old configuration stays then
    */
   async apply(config: DnsConfig): Promise<void> {
-    if (config.kubeconfig !== this.#config.kubeconfig || config.context !== this.#config.context) {
+    if (!isSameApi(config, this.#config)) {
       throw new SignalboxError('INVALID_CONFIG', {
-        object: 'kubeconfig',
+        object: config.apiServer === undefined ? 'kubeconfig' : 'endpoint',
         problem: 'cannot change while the server runs',
         remedy: 'start it again',
       });
@@ -150,7 +151,7 @@ export class DnsServer {
     await this.#change(config, { listening: inTime, serving: (workers) => inTime([workers]) });
   }
 
-  /** From now on `/health` says that this server is about to go. */
+  /** From now on `/ready` says that this server is about to go; it lives, and `/health` says so. */
   lameduck(): void {
     this.#isLameduck = true;
   }
@@ -258,7 +259,7 @@ export class DnsServer {
       entry.pages[path] = page;
       byAddress.set(place, entry);
     };
-    add(config.health, '/health', () => (this.#isLameduck ? { status: 503, body: 'going' } : { body: 'OK' }));
+    add(config.health, '/health', () => ({ body: 'OK' }));
     add(config.ready, '/ready', () => this.#readyPage());
     for (const address of config.metrics) add(address, '/metrics', () => this.#metricsPage());
     return new Map(
@@ -274,8 +275,9 @@ export class DnsServer {
     return { type: metricsContentType, body: this.metrics.registry.text(others) };
   }
 
-  /** 503 names who is not ready, as CoreDNS does. */
+  /** 503 names who is not ready, or says that this server is about to go, as CoreDNS does. */
   #readyPage(): Page {
+    if (this.#isLameduck) return { status: 503, body: 'Shutting down' };
     const isReady = this.#blocks.values.every(({ cluster }) => cluster?.feed.isReady() ?? true);
     return isReady ? { body: 'OK' } : { status: 503, body: 'kubernetes' };
   }

@@ -15,8 +15,8 @@ export interface ServerTls extends SecureContextOptions {
  * @throws SignalboxError `INVALID_CONFIG` when a file cannot be read, or is not what it should be
  */
 export async function readServerTls({ certFile, keyFile, clientCaFile }: ServerTlsSettings): Promise<ServerTls> {
-  const context = await readContext({ certFile, keyFile, caFile: clientCaFile });
-  return { ...context, requestCert: clientCaFile !== undefined };
+  const contents = await readTlsFiles({ certFile, keyFile, caFile: clientCaFile });
+  return { ...contents, requestCert: clientCaFile !== undefined };
 }
 
 /**
@@ -24,18 +24,29 @@ export async function readServerTls({ certFile, keyFile, clientCaFile }: ServerT
  * @throws SignalboxError `INVALID_CONFIG` when a file cannot be read, or is not what it should be
  */
 export async function readClientTls({ serverName, ...files }: ClientTlsSettings): Promise<StreamTls> {
-  return { ...(await readContext(files)), serverName };
+  return { ...(await readTlsFiles(files)), serverName };
 }
 
-async function readContext(files: Omit<ClientTlsSettings, 'serverName'>): Promise<SecureContextOptions> {
+/** What the files of a TLS configuration hold, those that it names. */
+export interface TlsContents {
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly ca?: Buffer;
+}
+
+/**
+ * Reads the files of a TLS configuration.
+ * @throws SignalboxError `INVALID_CONFIG` when a file cannot be read, or is not what it should be
+ */
+export async function readTlsFiles(files: Omit<ClientTlsSettings, 'serverName'>): Promise<TlsContents> {
   const { certFile, keyFile, caFile } = files;
-  const context: SecureContextOptions = {
+  const contents: TlsContents = {
     ...(certFile === undefined ? {} : { cert: await readPem(certFile) }),
     ...(keyFile === undefined ? {} : { key: await readPem(keyFile) }),
     ...(caFile === undefined ? {} : { ca: await readPem(caFile) }),
   };
   try {
-    createSecureContext(context);
+    createSecureContext({ ...contents });
   } catch (cause) {
     throw new SignalboxError('INVALID_CONFIG', {
       object: [certFile, keyFile, caFile].filter((file) => file !== undefined).join(', '),
@@ -44,7 +55,7 @@ async function readContext(files: Omit<ClientTlsSettings, 'serverName'>): Promis
       cause,
     });
   }
-  return context;
+  return contents;
 }
 
 async function readPem(path: string): Promise<Buffer> {

@@ -87,6 +87,7 @@ export function parseDnsConfig(object: unknown): DnsConfig {
       reload: fields.optional('reload', readReload),
       kubeconfig: fields.optional('kubeconfig', readText),
       context: fields.optional('context', readText),
+      apiServer: undefined,
     };
   });
 }

@@ -4,7 +4,7 @@ import type { ServerAddress } from '../forward/address.ts';
 import type { Name } from '../wire/name.ts';
 
 /** What the DNS server is to do, whichever file says it. Times are milliseconds, lives of records seconds. */
-export interface DnsConfig {
+export interface DnsConfig extends ApiAccess {
   /** At least one. A query belongs to the block of its listening address whose zone is the nearest to its name. */
   readonly servers: readonly ServerBlock[];
   /** `/health`; without it there is no such page. */
@@ -19,10 +19,26 @@ export interface DnsConfig {
   readonly workers: number;
   /** The largest UDP answer, in octets. */
   readonly maxUdpSize: number;
-  /** Path; where it is absent, the environment decides. */
+}
+
+/** Where the cluster's API is; where nothing is said of it, the environment decides. */
+export interface ApiAccess {
+  /** Path. */
   readonly kubeconfig: string | undefined;
   /** Which of its contexts; without it, the current one. */
   readonly context: string | undefined;
+  /** The API server, where it is named instead of a kubeconfig. */
+  readonly apiServer: ApiServerSettings | undefined;
+}
+
+/** How an API server is reached. */
+export interface ApiServerSettings {
+  /** URL. */
+  readonly server: string;
+  /** URLs of the same API, for when `server` cannot be reached. */
+  readonly otherServers: readonly string[];
+  /** Paths of PEM files; without them nothing is shown, and the authorities this machine trusts are trusted. */
+  readonly tls: { readonly certFile: string; readonly keyFile: string; readonly caFile: string } | undefined;
 }
 
 /** Where an HTTP page is served; on all addresses when none is named. */
@@ -31,7 +47,7 @@ export interface HttpAddress {
   readonly port: number;
 }
 
-/** `/health`, and how long to go on serving when told to stop, while it answers 503. */
+/** `/health`, and how long to go on serving when told to stop, while `/ready` answers 503. */
 export interface HealthSettings extends HttpAddress {
   readonly lameduckMs: number;
 }

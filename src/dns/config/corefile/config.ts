@@ -38,6 +38,7 @@ export function parseCorefileConfig(text: string, file: string, surroundings: Co
     maxUdpSize: defaultUdpSize,
     kubeconfig: undefined,
     context: undefined,
+    apiServer: undefined,
   };
   const maxUdpSizes = new Set<number>();
   server.servers = blocks.flatMap((block) => serverBlocks(block, { server, maxUdpSizes }));

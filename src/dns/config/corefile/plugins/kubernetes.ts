@@ -14,11 +14,13 @@ import {
 } from '../arguments.ts';
 import { corefileError } from '../error.ts';
 import type { Directive } from '../parse.ts';
+import { type ApiLines, accessOptions, takeAccess } from './api-access.ts';
 import type { Draft, Plugin } from './plugin.ts';
 
 /** `kubernetes [ZONE…] { … }`: a cluster's names. */
 export const kubernetes: Plugin = {
   read(directive, { block, server, zones }) {
+    const access: ApiLines = {};
     const settings: Draft<KubernetesSettings> = {
       ...kubernetesDefaults,
       zones: zonesOr(directive.args, zones),
@@ -26,6 +28,7 @@ export const kubernetes: Plugin = {
     };
     readOptions(directive, {
       ...selectionOptions(settings),
+      ...accessOptions(access),
       pods: (option) => {
         settings.pods = choiceOf(argumentOf(option), ['disabled', 'insecure', 'verified']);
       },
@@ -47,14 +50,8 @@ export const kubernetes: Plugin = {
       fallthrough: (option) => {
         settings.fallthrough = zonesOr(option.args, [rootName]);
       },
-      kubeconfig: (option) => {
-        const [file, context] = argumentsOf(option, 1, 2).map(({ text }) => text);
-        if (server.kubeconfig !== undefined && (server.kubeconfig !== file || server.context !== context))
-          throw corefileError(option.name, 'names another kubeconfig than the one above', 'serve one cluster');
-        server.kubeconfig = file;
-        server.context = context;
-      },
     });
+    takeAccess(access, server);
     if (!settings.zones.some(isClusterDomain))
       throw corefileError(directive.name, 'kubernetes names no cluster domain', 'name one, as cluster.local');
     if (settings.namespaces.length > 0 && settings.namespaceLabels !== undefined)
