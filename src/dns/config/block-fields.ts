@@ -79,6 +79,7 @@ const readConsolidation = readFields((fields) => ({
   intervalMs: fields.required('interval', readDuration),
   pattern: fields.required('pattern', readPattern),
   level: fields.optional('level', readOneOf(['error', 'warn', 'info', 'debug'])) ?? 'error',
+  showFirst: fields.optional('showFirst', readBoolean) ?? false,
 }));
 
 function readPattern(at: ConfigValue): RegExp {

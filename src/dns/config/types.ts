@@ -112,6 +112,8 @@ export interface ErrorsSettings {
     readonly intervalMs: number;
     readonly pattern: RegExp;
     readonly level: 'error' | 'warn' | 'info' | 'debug';
+    /** Whether the first of an interval is told at once. */
+    readonly showFirst: boolean;
   }[];
 }
 

@@ -11,7 +11,7 @@ const maxLines = 50;
 
 /**
  * A line for each query that failed: response code, name, type, and what was wrong. Problems that fit a pattern are told
- * together at the end of its interval instead.
+ * together at the end of its interval instead, or from the second on.
  */
 export class ErrorLog {
   readonly #rules: readonly Rule[];
@@ -31,8 +31,9 @@ export class ErrorLog {
   /** Notes a query that failed. */
   note({ name, type }: Query, code: number, problem: string): void {
     const rule = this.#rules.find(({ pattern }) => pattern.test(problem));
-    if (rule !== undefined) this.#count(rule);
-    else if (this.#hasRoom()) this.#log.error(`${code} ${formatName(name)} ${typeName(type)}: ${problem}`);
+    const isFirst = rule !== undefined && this.#count(rule) === 1;
+    if (rule !== undefined && !(rule.showFirst && isFirst)) return;
+    if (this.#hasRoom()) this.#log[rule?.level ?? 'error'](`${code} ${formatName(name)} ${typeName(type)}: ${problem}`);
   }
 
   /** Tells what has been counted so far. */
@@ -43,16 +44,20 @@ export class ErrorLog {
     }
   }
 
-  #count(rule: Rule): void {
+  /** How many there are in the interval, with this one. */
+  #count(rule: Rule): number {
     const known = this.#counts.get(rule);
-    if (known !== undefined) known.count++;
-    else this.#counts.set(rule, { count: 1, timer: setTimeout(() => this.#tell(rule), rule.intervalMs).unref() });
+    if (known !== undefined) return ++known.count;
+    this.#counts.set(rule, { count: 1, timer: setTimeout(() => this.#tell(rule), rule.intervalMs).unref() });
+    return 1;
   }
 
   #tell(rule: Rule): void {
     const count = this.#counts.get(rule)?.count ?? 0;
     this.#counts.delete(rule);
-    const { pattern, intervalMs, level } = rule;
+    const { pattern, intervalMs, level, showFirst } = rule;
+    // It has been told.
+    if (showFirst && count === 1) return;
     // As it was written: slashes are escaped by nobody but JavaScript.
     const text = pattern.source.replaceAll('\\/', '/');
     this.#log[level](`${count} errors like '${text}' occurred in last ${intervalMs / 1000}s`);

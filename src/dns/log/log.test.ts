@@ -148,7 +148,7 @@ describe('ErrorLog', () => {
     vi.useFakeTimers();
     const { log, lines } = logged();
     const errors = new ErrorLog(
-      { consolidate: [{ intervalMs: 60_000, pattern: /i\/o timeout$/, level: 'warn' }] },
+      { consolidate: [{ intervalMs: 60_000, pattern: /i\/o timeout$/, level: 'warn', showFirst: false }] },
       log,
     );
     for (let i = 0; i < 3; i++) errors.note(query, rcode.SERVFAIL, '192.0.2.1: i/o timeout');
@@ -161,6 +161,25 @@ describe('ErrorLog', () => {
     expect(lines.at(-1)).toMatch(/^warn 1 errors like/);
     vi.advanceTimersByTime(120_000);
     expect(lines).toHaveLength(3);
+    vi.useRealTimers();
+  });
+
+  test('tells the first of an interval at once where it is to, and all together where there were more', () => {
+    vi.useFakeTimers();
+    const { log, lines } = logged();
+    const errors = new ErrorLog(
+      { consolidate: [{ intervalMs: 60_000, pattern: /timeout$/, level: 'warn', showFirst: true }] },
+      log,
+    );
+    const fail = () => errors.note(query, rcode.SERVFAIL, 'timeout');
+    fail();
+    expect(lines).toEqual(['warn 2 example.org. A: timeout']);
+    vi.advanceTimersByTime(60_000);
+    expect(lines).toHaveLength(1);
+    for (let i = 0; i < 3; i++) fail();
+    expect(lines).toHaveLength(2);
+    vi.advanceTimersByTime(60_000);
+    expect(lines.slice(2)).toEqual(["warn 3 errors like 'timeout$' occurred in last 60s"]);
     vi.useRealTimers();
   });
 

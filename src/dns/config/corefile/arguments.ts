@@ -70,12 +70,6 @@ export function durationOf(token: Token, least = 0, most = Number.POSITIVE_INFIN
   throw corefileError(token, `${quoted(token)} is not a duration${bounds}`, 'write it as 5s, 1m30s or 500ms');
 }
 
-/** The life of records in seconds, as a number or a duration. */
-export function ttlOf(token: Token, most: number): number {
-  if (/^\d+$/.test(token.text)) return integerOf(token, 0, most);
-  return Math.floor(durationOf(token, 0, most * 1000) / 1000);
-}
-
 /** A zone: a name, or the block of addresses whose names are in it (several zones where it ends between labels). */
 export function zonesOf(token: Token): readonly Name[] {
   const zones = parsedOf(token, tryReverseZones) ?? [parseName(token.text)].filter((zone) => zone !== undefined);

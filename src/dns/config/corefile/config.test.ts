@@ -446,7 +446,7 @@ describe('parseCorefileConfig', () => {
     ['.:53 {\n  kubernetes in-addr.arpa\n}', /^Corefile:2 kubernetes names no cluster domain/],
     ['.:53 {\n  kubernetes a..b\n}', /^Corefile:2 a\.\.b is not a zone/],
     ['.:53 {\n  kubernetes c.local {\n    upstream\n  }\n}', /^Corefile:3 option upstream of kubernetes/],
-    ['.:53 {\n  kubernetes c.local {\n    endpoint http://x\n  }\n}', /^Corefile:3 option endpoint of kubernetes/],
+    ['.:53 {\n  kubernetes c.local {\n    endpoint x:80\n  }\n}', /^Corefile:3 x:80 is not the URL of an API server/],
     ['.:53 {\n  kubernetes c.local {\n    ttl 3601\n  }\n}', /^Corefile:3 3601 is not a whole number from 0 to 3600/],
     ['.:53 {\n  kubernetes c.local {\n    pods some\n  }\n}', /^Corefile:3 some is not supported here/],
     ['.:53 {\n  kubernetes c.local {\n    labels a in (\n  }\n}', /^Corefile:3 a in \( is not a label selector/],

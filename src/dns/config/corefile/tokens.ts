@@ -24,12 +24,12 @@ export function tokenize(text: string, file: string): Token[] {
   let tokenLine = 0;
   // A quote opens a quoted word only at its beginning; a comment, a run of white space, a quoted word, or a plain one.
   for (const [whole, quoted, unclosed, plain] of stripMark(text).matchAll(
-    /#[^\n]*|\s+|"((?:\\"|\\(?!")|[^"\\])*)"|(")|([^\s#]+)/gs,
+    /#[^\n]*|\s+|"((?:\\.|[^"\\])*)"|(")|([^\s#]+)/gs,
   )) {
     if (unclosed !== undefined) throw corefileError({ file, line }, 'a quote is not closed', 'close it with "');
     if (quoted !== undefined || plain !== undefined) {
       tokens.push({
-        text: quoted?.replaceAll('\\"', '"') ?? plain ?? '',
+        text: quoted?.replace(/\\(.)/gs, (pair, next) => (next === '"' ? next : pair)) ?? plain ?? '',
         file,
         line,
         isQuoted: quoted !== undefined,

@@ -21,7 +21,7 @@ const maxCapacity = 10_000_000;
 export const cache: Plugin = {
   read(directive, { block, zones }) {
     const [first] = directive.args;
-    const ttl = first !== undefined && /^\d+$/.test(first.text) ? integerOf(first, 1, maxTtl) : undefined;
+    const ttl = first !== undefined && /^-?\d+$/.test(first.text) ? integerOf(first, 1, maxTtl) : undefined;
     const settings: Draft<CacheSettings> = {
       ...cacheDefaults,
       zones: zonesOr(ttl === undefined ? directive.args : directive.args.slice(1), zones),
@@ -83,7 +83,7 @@ function boundsOf(option: Directive, previous: CacheBounds): CacheBounds {
   const [capacity = option.name, most, least] = argumentsOf(option, 1, 3);
   const bounds = {
     capacity: integerOf(capacity, 0, maxCapacity),
-    maxTtl: most === undefined ? previous.maxTtl : integerOf(most, 0, maxTtl),
+    maxTtl: most === undefined ? previous.maxTtl : integerOf(most, 1, maxTtl),
     minTtl: least === undefined ? previous.minTtl : integerOf(least, 0, maxTtl),
   };
   if (least !== undefined && bounds.minTtl > bounds.maxTtl)
@@ -94,7 +94,8 @@ function boundsOf(option: Directive, previous: CacheBounds): CacheBounds {
 /** `serve_stale [DURATION] [immediate | verify [TIMEOUT]]`. */
 function serveStaleOf(option: Directive): ServeStaleSettings {
   const [duration, mode, timeout] = argumentsOf(option, 0, 3);
-  const refresh = mode === undefined ? 'immediate' : choiceOf(mode, ['immediate', 'verify']);
+  const refresh =
+    mode === undefined ? 'immediate' : choiceOf({ ...mode, text: mode.text.toLowerCase() }, ['immediate', 'verify']);
   if (timeout !== undefined && refresh !== 'verify')
     throw corefileError(timeout, `${timeout.text} has no meaning after immediate`, 'remove it');
   return {

@@ -42,19 +42,29 @@ export const errors: Plugin = {
   read(directive, { block }) {
     for (const token of argumentsOf(directive, 0, 1)) choiceOf(token, ['stdout']);
     const consolidate: ErrorsSettings['consolidate'][number][] = [];
-    readOptions(directive, { consolidate: (option) => consolidate.push(consolidationOf(option)) });
+    readOptions(directive, {
+      consolidate: (option) => consolidate.push(consolidationOf(option)),
+      // What should not happen is told with its stack always.
+      stacktrace: (option) => {
+        argumentsOf(option, 0, 0);
+      },
+    });
     block.errors = { consolidate };
   },
 };
 
-/** `consolidate DURATION PATTERN [LEVEL]`. */
+/** `consolidate DURATION PATTERN [LEVEL] [show_first]`. */
 function consolidationOf(option: Directive): ErrorsSettings['consolidate'][number] {
-  const [interval = option.name, pattern = option.name, level] = argumentsOf(option, 2, 3);
+  const [interval = option.name, pattern = option.name, ...words] = argumentsOf(option, 2, 4);
+  const showFirst = words.at(-1)?.text === 'show_first';
+  const [level, extra] = showFirst ? words.slice(0, -1) : words;
+  if (extra !== undefined) choiceOf(extra, ['show_first']);
   try {
     return {
       intervalMs: durationOf(interval, 1),
       pattern: new RegExp(pattern.text),
       level: level === undefined ? 'error' : levels[choiceOf(level, ['warning', 'error', 'info', 'debug'])],
+      showFirst,
     };
   } catch (cause) {
     if (!(cause instanceof SyntaxError)) throw cause;

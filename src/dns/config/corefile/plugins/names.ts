@@ -2,13 +2,13 @@ import { tryParseIp } from '../../../../net/ip.ts';
 import { rootName } from '../../../wire/name.ts';
 import { parseTransferPeer, peersOfRule, type TransferPeer } from '../../transfer-peer.ts';
 import type { HostsSettings } from '../../types.ts';
-import { argumentOf, argumentsOf, durationOf, readOptions, ttlOf, zonesOr } from '../arguments.ts';
+import { argumentOf, argumentsOf, durationOf, integerOf, readOptions, zonesOr } from '../arguments.ts';
 import { corefileError, quoted } from '../error.ts';
 import type { Directive } from '../parse.ts';
 import type { Token } from '../tokens.ts';
 import type { Draft, Plugin } from './plugin.ts';
 
-const maxTtl = 0x7fff_ffff;
+const maxTtl = 65_535;
 
 /** `hosts [FILE [ZONE…]] { … }`: names of a file, and of the lines in its braces. */
 export const hosts: Plugin = {
@@ -33,7 +33,7 @@ export const hosts: Plugin = {
       { ...directive, block: options },
       {
         ttl: (option) => {
-          settings.ttl = ttlOf(argumentOf(option), maxTtl);
+          settings.ttl = integerOf(argumentOf(option), 1, maxTtl);
         },
         no_reverse: (option) => {
           argumentsOf(option, 0, 0);

@@ -32,9 +32,9 @@ export const ready: Plugin = {
   read(directive, { server }) {
     server.ready = pageAddress(directive, { ip: undefined, port: 8181 }, server.ready);
     readOptions(directive, {
-      // What has been whole once is served from memory: so it stays ready.
+      // What has been whole once is served from memory, and stays ready: looked at once or always, it is the same.
       monitor: (option) => {
-        choiceOf(argumentOf(option), ['until-ready']);
+        choiceOf(argumentOf(option), ['until-ready', 'continuously']);
       },
     });
   },

@@ -27,7 +27,7 @@ export const bind: Plugin = {
 
 /** An address, or those an interface of this machine has. */
 function addressesOf(token: Token): Ip[] {
-  const ip = tryParseIp(token.text);
+  const ip = tryParseIp(token.text === 'localhost' ? '127.0.0.1' : token.text);
   if (ip !== undefined) return [ip];
   // Link-local addresses of IPv6 are no addresses without their interface.
   const addresses = networkInterfaces()[token.text]?.filter(({ address }) => !address.startsWith('fe80:'));
