@@ -12,7 +12,7 @@ import { readDnsConfig } from './config/read.ts';
 import { DnsServer } from './server.ts';
 import { SmallApi } from './testing/api.ts';
 import { type Certified, certify } from './testing/certificates.ts';
-import { a, type OtherServer, otherServer, silent } from './testing/servers.ts';
+import { a, type OtherServer, otherServer, silent, soa } from './testing/servers.ts';
 
 let api: SmallApi;
 let client: ApiClient;
@@ -134,6 +134,35 @@ describe('openBlock', () => {
     expect(await dig('outside.default.svc.cluster.local')).toEqual(['api.stub.test.', '192.0.2.2']);
   });
 
+  test('leaves answers to the next forward that takes the name, and gives its own where none does', async () => {
+    const denying = await otherServer(({ questions }) => ({
+      flags: questions?.[0]?.name.startsWith('bare') ? 0 : 3,
+      authorities: [soa('test', 60)],
+    }));
+    others.push(denying);
+    const [last, elsewhere] = [await upstream('192.0.2.2'), await upstream('192.0.2.3')];
+    const denier = `127.0.0.1:${denying.address.port}`;
+    await start(`.:${port} {
+      bind 127.0.0.1
+      forward . ${denier} {
+        next NXDOMAIN
+        next_on_nodata
+      }
+      forward . ${elsewhere} {
+        except www.test bare.test sub.own.test
+      }
+      forward . ${last} {
+        except sub.own.test
+      }
+      forward own.test ${denier}
+    }`);
+    expect(await dig('other.test')).toEqual(['192.0.2.3']);
+    expect(await dig('www.test')).toEqual(['192.0.2.2']);
+    expect(await dig('bare.test')).toEqual(['192.0.2.2']);
+    expect((await dig('www.own.test', '+noshort', '+all')).join(' ')).toMatch(/status: NXDOMAIN/);
+    expect((await dig('gone.sub.own.test', '+noshort', '+all')).join(' ')).toMatch(/status: NXDOMAIN/);
+  });
+
   test('answers from hosts before it asks anybody', async () => {
     const all = await upstream('192.0.2.1');
     await writeFile(join(folder, 'hosts'), '192.0.2.77 file.test\n');
@@ -168,9 +197,21 @@ describe('openBlock', () => {
         tls_servername dns.test
       }
     }`;
-    const started = await start(corefile('cert.pem'));
+    await start(corefile('cert.pem'));
     expect(await dig('www.test', '+tls', `+tls-ca=${folder}/ca.pem`, '+tls-hostname=dns.test')).toEqual(['192.0.2.1']);
-    await started.close();
+    const byTarget = (name: string) =>
+      corefile('cert.pem')
+        .replace('tls_servername dns.test\n', '')
+        .replace('tls://127.0.0.1:', `tls://127.0.0.1%${name}:`);
+    for (const [name, answer] of [
+      ['dns.test', '192.0.2.1'],
+      ['else.test', ''],
+    ] as const) {
+      await server?.close();
+      await start(byTarget(name));
+      expect(await dig('www.test', '+tls')).toEqual([answer]);
+    }
+    await server?.close();
     await expect(start(corefile('gone.pem'))).rejects.toThrow(/gone\.pem cannot be read.*INVALID_CONFIG/);
   });
 

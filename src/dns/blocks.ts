@@ -120,10 +120,19 @@ function handlersOf(settings: ServerBlock, { hosts, cluster, forwards }: Sources
       cluster === undefined
         ? []
         : [new KubernetesHandler({ zone: cluster.zone, isReady: cluster.feed.isReady, loadbalance })],
-    forward: forwards.map(
-      ({ settings: { from, except }, forwarder }) => new ForwardHandler({ from, except, forwarder, loadbalance }),
-    ),
+    forward: forwardHandlers(forwards, loadbalance),
   });
+}
+
+/** Each knows the one after it, to which it may leave names. */
+function forwardHandlers(forwards: readonly OpenForward[], loadbalance: boolean): ForwardHandler[] {
+  const handlers: ForwardHandler[] = [];
+  for (const { settings, forwarder } of forwards.toReversed()) {
+    const { from, except, next, nextOnNoData } = settings;
+    const after = handlers[0];
+    handlers.unshift(new ForwardHandler({ from, except, next, nextOnNoData, forwarder, after, loadbalance }));
+  }
+  return handlers;
 }
 
 function openCluster(

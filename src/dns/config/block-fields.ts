@@ -15,6 +15,7 @@ import {
 } from '../../component/config-fields.ts';
 import { parseIp } from '../../net/ip.ts';
 import { logFormats, unknownReplacer } from '../log/format.ts';
+import { rcode } from '../wire/constants.ts';
 import { type Name, rootName } from '../wire/name.ts';
 import { cacheDefaults, forwardDefaults, kubernetesDefaults } from './defaults.ts';
 import { parseForwardTarget } from './forward-target.ts';
@@ -220,8 +221,16 @@ const readForward = readFields((fields): ForwardSettings => {
     maxConcurrent: fields.optional('maxConcurrent', readInteger(0, 1e9)) ?? usual.maxConcurrent,
     forceTcp: fields.optional('forceTcp', readBoolean) ?? false,
     preferUdp: fields.optional('preferUdp', readBoolean) ?? false,
+    failover: fields.optional('failover', readList(readRcode)) ?? [],
+    failFast: fields.optional('failFast', readBoolean) ?? false,
+    next: fields.optional('next', readList(readRcode)) ?? [],
+    nextOnNoData: fields.optional('nextOnNoData', readBoolean) ?? false,
   };
 });
+
+function readRcode(at: ConfigValue): number {
+  return rcode[readOneOf(Object.keys(rcode) as (keyof typeof rcode)[])(at)];
+}
 
 /** A zone that is one, also when it is written as a block of addresses. */
 function readOneZone(at: ConfigValue): Name {

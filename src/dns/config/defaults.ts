@@ -50,6 +50,10 @@ export const forwardDefaults: Omit<ForwardSettings, 'from' | 'to'> = {
   maxConcurrent: 0,
   forceTcp: false,
   preferUdp: false,
+  failover: [],
+  failFast: false,
+  next: [],
+  nextOnNoData: false,
 };
 
 /** What passes any link unfragmented: the figure DNS servers have agreed on in 2020. */

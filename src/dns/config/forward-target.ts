@@ -4,7 +4,8 @@ import type { ForwardTarget } from './types.ts';
 
 /**
  * Reads an address as `parseServerAddress` does, perhaps with `dns://` or `tls://` before it (the port is 853 then,
- * unless given), or the path of a resolv.conf, which has a slash in it.
+ * unless given), or the path of a resolv.conf, which has a slash in it. `tls://ADDRESS%NAME[:PORT]` says what name the
+ * certificate must have.
  * @throws SignalboxError `INVALID_CONFIG`
  */
 export function parseForwardTarget(text: string): ForwardTarget {
@@ -18,7 +19,12 @@ export function parseForwardTarget(text: string): ForwardTarget {
     });
   }
   const transport = scheme ?? 'dns';
-  const address = parseServerAddress(rest);
-  const hasPort = /^\[.*\]:\d+$|^[^:]+:\d+$/.test(rest);
-  return { kind: 'server', ...address, port: hasPort || transport === 'dns' ? address.port : 853, transport };
+  const named = transport === 'tls' ? /^\[?([^%\]]+)%([^:\]]+)\]?(:\d+)?$/.exec(rest) : null;
+  const [, host = '', serverName, portPart = ''] = named ?? [];
+  const place =
+    named === null ? rest : portPart === '' ? host : `${host.includes(':') ? `[${host}]` : host}${portPart}`;
+  const address = parseServerAddress(place);
+  const hasPort = /^\[.*\]:\d+$|^[^:]+:\d+$/.test(place);
+  const port = hasPort || transport === 'dns' ? address.port : 853;
+  return { kind: 'server', ...address, port, transport, ...(serverName !== undefined && { serverName }) };
 }

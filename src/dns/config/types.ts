@@ -229,7 +229,14 @@ export interface TransferRule {
 
 /** Another server, or the resolv.conf that names some. */
 export type ForwardTarget =
-  | { readonly kind: 'server'; readonly ip: Ip; readonly port: number; readonly transport: DnsTransport }
+  | {
+      readonly kind: 'server';
+      readonly ip: Ip;
+      readonly port: number;
+      readonly transport: DnsTransport;
+      /** The name its certificate must have, in place of that of the settings. */
+      readonly serverName?: string;
+    }
   | { readonly kind: 'resolvConf'; readonly path: string };
 
 /** Which names are asked of whom, and how. */
@@ -256,6 +263,13 @@ export interface ForwardSettings {
   /** Whether upstreams are asked over TCP only, or over UDP even for clients that came over TCP. */
   readonly forceTcp: boolean;
   readonly preferUdp: boolean;
+  /** Response codes for which the next upstream is asked too, besides those that are failures. */
+  readonly failover: readonly number[];
+  /** Whether questions fail at once while all upstreams are down, instead of being sent to one of them. */
+  readonly failFast: boolean;
+  /** Response codes, and whether also answers without records, for which the block's next `forward` is asked. */
+  readonly next: readonly number[];
+  readonly nextOnNoData: boolean;
 }
 
 /** Paths of PEM files, and what upstreams' certificates must say. */

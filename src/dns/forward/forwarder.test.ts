@@ -8,6 +8,7 @@ import { exampleZone } from '../testing/cluster.ts';
 import { type ForwardingParts, newForwarder } from '../testing/forwarding.ts';
 import { responderOf } from '../testing/responder.ts';
 import { a, otherServer, type Reply, soa } from '../testing/servers.ts';
+import { rcode } from '../wire/constants.ts';
 import { type Name, parseName } from '../wire/name.ts';
 import type { ServerAddress } from './address.ts';
 
@@ -222,6 +223,31 @@ describe('Forwarder', () => {
       expect(rcodeOf(await ask(responder, { name: 'example.com', type: 'A' }))).toBe('REFUSED');
       expect(upstream.asked).toHaveLength(before + upstreams.length);
     }
+  });
+
+  test('asks the next server for the codes it is told, and gives the last answer', async () => {
+    const denying = await serverWith(() => ({ flags: 3, authorities: [soa('com', 60)] }));
+    const answering = await serverWith(address);
+    const settings = { failover: [rcode.NXDOMAIN] };
+    const found = forwarding([denying.address, answering.address], { settings });
+    expect(lines((await ask(found.responder, { name: 'a.com', type: 'A' })).answers)).toEqual(['a.com A 192.0.2.1']);
+    const denied = forwarding([denying.address, denying.address], { settings });
+    expect(rcodeOf(await ask(denied.responder, { name: 'a.com', type: 'A' }))).toBe('NXDOMAIN');
+    expect(denying.asked).toHaveLength(3);
+  });
+
+  test('fails at once while all servers are down, where it is to', async () => {
+    const { forwarder } = forwarding([nobody], { settings: { maxFails: 1, healthCheckMs: 10, failFast: true } });
+    const question = {
+      name: parseName('example.com') as Name,
+      type: 1,
+      flags: 0x0100,
+      dnssecOk: false,
+      transport: 'udp',
+    } as const;
+    await expect
+      .poll(() => forwarder.resolve(question))
+      .toEqual({ kind: 'failure', rcode: rcode.SERVFAIL, problem: 'no healthy proxies' });
   });
 
   test('refuses at once when there is nobody to ask', async () => {

@@ -183,15 +183,15 @@ export class Forwarder {
   async #askAll(question: Question): Promise<Response | ForwardFailure> {
     const deadline = performance.now() + this.#options.deadlineMs;
     let refusal: Response | undefined;
-    let problem = 'no upstream answered';
     const order = this.#order();
+    let problem = order.length === 0 ? 'no healthy proxies' : 'no upstream answered';
     // A single upstream that says nothing is asked twice: datagrams get lost.
     for (const upstream of order.length === 1 ? [...order, ...order] : order) {
       const timeout = Math.min(this.#options.timeoutMs, deadline - performance.now());
       if (timeout < leastAskMs || this.#isClosed) break;
       const response = await this.#askOne(upstream, question, timeout);
       if (typeof response === 'string') problem = `no upstream answered, ${upstream.name} last: ${response}`;
-      else if (isGood(response)) return response;
+      else if (isGood(response) && !this.#options.settings.failover.includes(response.rcode)) return response;
       else {
         refusal = response;
         if (order.length === 1) break;
@@ -215,13 +215,13 @@ export class Forwarder {
 
   /**
    * Whom to ask, in this order: by the policy, those that failed just now after the others, those that are down not at
-   * all. When all are, it may well be the health check that fails: then anyone.
+   * all. When all are, it may well be the health check that fails: then anyone, unless nobody is to be asked then.
    */
   #order(): Upstream[] {
     const up = this.#byPolicy().filter(({ isDown }) => !isDown);
     if (up.length > 0) return [...up.filter(({ isSuspect }) => !isSuspect), ...up.filter(({ isSuspect }) => isSuspect)];
     this.#options.metrics.countAllDown();
-    return shuffled(this.#upstreams).slice(0, 1);
+    return this.#options.settings.failFast ? [] : shuffled(this.#upstreams).slice(0, 1);
   }
 
   #byPolicy(): readonly Upstream[] {

@@ -9,6 +9,8 @@ import type { ServerAddress } from './address.ts';
 /** Another server, and how it is spoken to. */
 export interface TargetServer extends ServerAddress {
   readonly transport: DnsTransport;
+  /** The name its certificate must have, in place of that of the settings. */
+  readonly serverName?: string;
 }
 
 /** More than any resolver library reads. */

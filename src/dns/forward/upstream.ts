@@ -44,7 +44,7 @@ export class Upstream {
     this.#udp = new UdpExchange(server, onUse('udp'));
     this.#stream = new StreamExchange({
       server,
-      tls: isTls ? tls : undefined,
+      tls: isTls ? { ...tls, serverName: server.serverName ?? tls.serverName } : undefined,
       expireMs: settings.expireMs,
       onUse: onUse(isTls ? 'tcp-tls' : 'tcp'),
     });

@@ -11,6 +11,11 @@ export interface ForwardHandlerOptions {
   readonly from: Name;
   readonly except: readonly Name[];
   readonly forwarder: Forwarder;
+  /** Answers for which those after this one are asked: their response codes, and those without records. */
+  readonly next?: readonly number[];
+  readonly nextOnNoData?: boolean;
+  /** The block's next one, which is asked then, if it takes the name, or else the one after that. */
+  readonly after?: ForwardHandler | undefined;
   /** Whether the addresses of an answer take turns at being first. */
   readonly loadbalance: boolean;
 }
@@ -41,7 +46,20 @@ export class ForwardHandler implements Handler {
   }
 
   #pass(exchange: Exchange, forwarded: Forwarded): void {
+    if (this.#isForNext(forwarded) && this.#options.after?.takes(exchange) === true) return;
     pass(exchange, forwarded, this.#options.loadbalance ? this.#turn++ : 0);
+  }
+
+  /** Whether it, or one after it, has taken the name. */
+  takes(exchange: Exchange): boolean {
+    return this.handle(exchange) || this.#options.after?.takes(exchange) === true;
+  }
+
+  #isForNext(forwarded: Forwarded): boolean {
+    const { next = [], nextOnNoData = false } = this.#options;
+    if (forwarded.kind === 'failure') return false;
+    const { rcode: code, answer } = forwarded.response;
+    return next.includes(code) || (nextOnNoData && code === rcode.NOERROR && answer.length === 0);
   }
 }
 

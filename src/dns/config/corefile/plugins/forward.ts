@@ -1,3 +1,4 @@
+import { rcode } from '../../../wire/constants.ts';
 import { parseName } from '../../../wire/name.ts';
 import { forwardDefaults } from '../../defaults.ts';
 import { parseForwardTarget } from '../../forward-target.ts';
@@ -27,7 +28,14 @@ export const forward: Plugin = {
     const [from = directive.name, ...to] = argumentsOf(directive, 2, 1 + maxTargets);
     const targets = to.map((token) => parsedOf(token, parseForwardTarget));
     const settings: Draft<Omit<ForwardSettings, 'from'>> = { ...forwardDefaults, to: targets };
-    readOptions(directive, { ...transportOptions(settings), ...upstreamOptions(settings) });
+    readOptions(directive, {
+      ...transportOptions(settings),
+      ...upstreamOptions(settings),
+      ...failureOptions(settings),
+    });
+    const named = targets.findIndex((target) => target.kind === 'server' && target.serverName !== undefined);
+    if (named >= 0 && settings.tls.serverName !== undefined)
+      throw corefileError(to[named] ?? directive.name, 'has a name beside tls_servername', 'name it in one place');
     block.forward = [...block.forward, ...zonesOf(from).map((zone) => ({ ...settings, from: zone }))];
   },
 };
@@ -74,6 +82,32 @@ function upstreamOptions(settings: Draft<Omit<ForwardSettings, 'from'>>): Option
       settings.maxConcurrent = integerOf(argumentOf(option), 0, 1e9);
     },
   };
+}
+
+/** What follows when an upstream, or all of them, have no answer. */
+function failureOptions(settings: Draft<Omit<ForwardSettings, 'from'>>): OptionReaders {
+  return {
+    failover: (option) => {
+      settings.failover = [...settings.failover, ...rcodesOf(option, ['NOERROR'])];
+    },
+    failfast_all_unhealthy_upstreams: (option) => {
+      argumentsOf(option, 0, 0);
+      settings.failFast = true;
+    },
+    next: (option) => {
+      settings.next = [...settings.next, ...rcodesOf(option)];
+    },
+    next_on_nodata: (option) => {
+      argumentsOf(option, 0, 0);
+      settings.nextOnNoData = true;
+    },
+  };
+}
+
+/** Response codes by their names, in any case. */
+function rcodesOf(option: Directive, except: readonly string[] = []): number[] {
+  const names = Object.keys(rcode).filter((name) => !except.includes(name)) as (keyof typeof rcode)[];
+  return argumentsOf(option, 1).map((token) => rcode[choiceOf({ ...token, text: token.text.toUpperCase() }, names)]);
 }
 
 /** `health_check DURATION [no_rec] [domain NAME]`. */
