@@ -51,7 +51,25 @@ describe('Responder', () => {
     expect(reply.questions?.[0]?.name).toBe(name);
     expect(lines(reply.answers)).toEqual([`${name} A 10.96.0.20`]);
     const denial = await ask(responder, { name: 'Foo.DEFAULT.svc.Cluster.LOCAL', type: 'A' });
-    expect(denial.authorities?.[0]?.name).toBe('Cluster.LOCAL');
+    expect(lines(denial.authorities)).toEqual(['Cluster.LOCAL SOA ns.dns.Cluster.LOCAL hostmaster.Cluster.LOCAL']);
+  });
+
+  test('repeats the case of its zone in the names that records lead to', async () => {
+    const ports = await ask(responder, { name: '_HTTP._tcp.hello-service.default.SVC.Cluster.LOCAL', type: 'SRV' });
+    expect(lines(ports.answers)).toEqual([
+      '_HTTP._tcp.hello-service.default.SVC.Cluster.LOCAL SRV 0 100 80 hello-service.default.svc.Cluster.LOCAL',
+    ]);
+    expect(lines(ports.additionals)).toEqual(['hello-service.default.svc.Cluster.LOCAL A 10.96.0.20']);
+    const apex = await ask(responder, { name: 'CLUSTER.local', type: 'NS' });
+    expect(lines(apex.answers)).toEqual(['CLUSTER.local NS ns.dns.CLUSTER.local']);
+    expect(lines(apex.additionals)).toEqual(['ns.dns.CLUSTER.local A 10.96.0.10']);
+    const soaRecord = await ask(responder, { name: 'CLUSTER.local', type: 'SOA' });
+    expect(lines(soaRecord.answers)).toEqual(['CLUSTER.local SOA ns.dns.CLUSTER.local hostmaster.CLUSTER.local']);
+    // What an alias leads to, and what an address is called, is as it was written.
+    const alias = await ask(responder, { name: 'inner.shop.svc.CLUSTER.local', type: 'CNAME' });
+    expect(lines(alias.answers)).toEqual([
+      'inner.shop.svc.CLUSTER.local CNAME hello-service.default.svc.cluster.local',
+    ]);
   });
 
   test('begins with each record of a set in turn', async () => {

@@ -39,6 +39,8 @@ export interface Zone {
   readonly apex: Name;
   /** The name server's name: `ns.dns.` and the apex. */
   readonly nameServer: Name;
+  /** The mailbox of who looks after it, as a name: `hostmaster.` and the apex. */
+  readonly mailbox: Name;
   /** Where Services and Pods have their names; reverse zones have neither. */
   readonly domain: ClusterDomain | undefined;
   readonly tree: NameTree;
@@ -140,7 +142,7 @@ export class ClusterZone {
     const { ttl } = this.#options;
     const rdata = soaRdata({
       primary: zone.nameServer,
-      mailbox: joinName(['hostmaster'], zone.apex) ?? zone.apex,
+      mailbox: zone.mailbox,
       serial: this.#serial,
       refresh: 7200,
       retry: 1800,
@@ -351,16 +353,17 @@ export class ClusterZone {
 function makeZone(apex: Name, { ttl, endpointPodNames }: ZoneOptions): Zone {
   const below = (...labels: string[]) => joinName(labels, apex) ?? apex;
   const nameServer = below('ns', 'dns');
+  const mailbox = below('hostmaster');
   const tree = new NameTree(apex);
   tree.add({ owner: apex, type: recordType.NS, rdata: nameRdata(nameServer), ttl });
   tree.hold(nameServer);
-  if (reverseZones.some((zone) => isWithin(apex, zone))) return { apex, nameServer, domain: undefined, tree };
+  if (reverseZones.some((zone) => isWithin(apex, zone))) return { apex, nameServer, mailbox, domain: undefined, tree };
   tree.add({ owner: below('dns-version'), type: recordType.TXT, rdata: textRdata(schemaVersion), ttl: schemaTtl });
   const domain = { terms: { servicesApex: below('svc'), ttl, endpointPodNames }, podsApex: below('pod') };
   // These exist in an empty cluster too: nothing has moved there, nothing is there yet.
   tree.hold(domain.terms.servicesApex);
   tree.hold(domain.podsApex);
-  return { apex, nameServer, domain, tree };
+  return { apex, nameServer, mailbox, domain, tree };
 }
 
 /** What a Service's endpoints are to its clients. */

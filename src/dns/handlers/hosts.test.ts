@@ -170,6 +170,8 @@ describe('parseHosts', () => {
     ['  10.0.0.1\ta  B. # c', ['a. 10.0.0.1', 'b. 10.0.0.1']],
     ['fe80::1%eth0 a', ['a. fe80::1']],
     ['FD00:0::1 a a', ['a. fd00::1']],
+    ['::FFFF:10.0.0.2 a', ['a. 10.0.0.2']],
+    ['::ffff:300.0.0.2 a', []],
     [`10.0.0.1 ${'x'.repeat(64)} b`, ['b. 10.0.0.1']],
   ])('reads %j', (line, expected) => {
     const { addresses } = parseHosts([line], [rootName]);

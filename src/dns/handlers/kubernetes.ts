@@ -3,7 +3,7 @@ import type { NameNode, RecordSet } from '../name-tree.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
 import type { Name } from '../wire/name.ts';
 import { srvTargetOffset, srvWeightOffset } from '../wire/rdata.ts';
-import type { ReplyWriter } from '../wire/reply-writer.ts';
+import type { ReplyWriter, Section } from '../wire/reply-writer.ts';
 import type { ClusterZone, Zone } from '../zone.ts';
 import { srvWeight } from '../zone-records.ts';
 import type { Handler } from './order.ts';
@@ -15,6 +15,15 @@ export interface KubernetesHandlerOptions {
   readonly isReady: () => boolean;
   /** Whether the records of an answer take turns at being first. */
   readonly loadbalance: boolean;
+}
+
+/**
+ * A zone, and where its name stands in the reply, as the client wrote it: names in the zone's own data repeat its case,
+ * as CoreDNS has it.
+ */
+interface AskedZone {
+  readonly zone: Zone;
+  readonly at: number;
 }
 
 /** Answers for a cluster's names. All is read when asked and written straight to the wire: no answer is older than the zone. */
@@ -54,14 +63,15 @@ export class KubernetesHandler implements Handler {
     const { name, query, writer } = exchange;
     const owner = exchange.begin();
     writer.setFlags(flag.AA);
+    const asked = { zone, at: owner + name.length - zone.apex.length };
     if (query.type === recordType.SOA && name === zone.apex) {
-      writer.record('answer', owner, this.#zone.soa(zone));
+      this.#writeSoa(writer, 'answer', asked);
       return rcode.NOERROR;
     }
     // RFC 8482: one set is answer enough for who asks for any.
     const set = query.type === recordType.ANY ? node?.sets[0] : node?.set(query.type);
     if (set !== undefined) {
-      this.#writeSet(exchange, set, owner);
+      this.#writeSet(writer, set, { ...asked, owner });
       return rcode.NOERROR;
     }
     const pod = node === undefined ? this.#zone.podRecord(name) : undefined;
@@ -69,16 +79,27 @@ export class KubernetesHandler implements Handler {
       writer.record('answer', owner, pod);
       return rcode.NOERROR;
     }
-    writer.record('authority', owner + name.length - zone.apex.length, this.#zone.soa(zone));
+    this.#writeSoa(writer, 'authority', asked);
     return node === undefined && pod === undefined ? rcode.NXDOMAIN : rcode.NOERROR;
   }
 
+  /** Writes the zone's SOA record. */
+  #writeSoa(writer: ReplyWriter, section: Section, { zone, at }: AskedZone): void {
+    const { apex, nameServer, mailbox } = zone;
+    const data = writer.record(section, at, this.#zone.soa(zone));
+    if (data === 0 || !writer.hasCapitals(at, apex.length)) return;
+    for (const end of [nameServer.length, nameServer.length + mailbox.length])
+      writer.repeatCase(data + end - apex.length, at);
+  }
+
   /** Writes all records of a set, and the addresses of the hosts they name. */
-  #writeSet({ writer }: Exchange, set: RecordSet, owner: number): void {
+  #writeSet(writer: ReplyWriter, set: RecordSet, { zone, at, owner }: AskedZone & { readonly owner: number }): void {
     const { size, type, ttl } = set;
+    const { length } = zone.apex;
     const targetOffset = type === recordType.SRV ? srvTargetOffset : type === recordType.NS ? 0 : -1;
     const targets = targetOffset < 0 ? undefined : new Map<Name, number>();
     const weight = type === recordType.SRV ? srvWeight(set) : undefined;
+    const isCased = targets !== undefined && writer.hasCapitals(at, length);
     const start = size === 1 || !this.#options.loadbalance ? 0 : this.#turn++ % size;
     for (let i = 0; i < size; i++) {
       const position = start + i;
@@ -86,10 +107,12 @@ export class KubernetesHandler implements Handler {
       const data = writer.record('answer', owner, { type, ttl, rdata });
       if (data === 0) return;
       if (weight !== undefined) writer.overwriteShort(data + srvWeightOffset, weight);
+      // Hosts are in the same zone, and their names end the data.
+      if (isCased) writer.repeatCase(data + rdata.length - length, at);
       targets?.set(rdata.slice(targetOffset) as Name, data + targetOffset);
     }
     if (targets === undefined) return;
-    for (const [target, at] of targets) this.#writeAddresses(writer, target, at);
+    for (const [target, targetAt] of targets) this.#writeAddresses(writer, target, targetAt);
   }
 
   #writeAddresses(writer: ReplyWriter, host: Name, owner: number): void {

@@ -18,7 +18,8 @@ const linesAtOnce = 1_000;
 
 /**
  * Reads lines `ADDRESS NAME…`, with `#` before comments. As every resolver does, it passes over what is no address or
- * no name, and over names outside `zones`. An IPv6 address may have a zone behind `%`, which says nothing to others.
+ * no name, and over names outside `zones`. An IPv6 address may have a zone behind `%`, which says nothing to others, and
+ * one that holds an IPv4 address (`::ffff:10.0.0.1`) is that one.
  * Yields now and then, so that whoever has other things to do need not wait for the end of a long list.
  */
 export function* readHosts(lines: Iterable<string>, zones: readonly Name[]): Generator<void, HostsTable> {
@@ -30,7 +31,7 @@ export function* readHosts(lines: Iterable<string>, zones: readonly Name[]): Gen
   for (const line of lines) {
     if (++count % linesAtOnce === 0) yield;
     const [address = '', ...words] = line.replace(/#.*/s, '').trim().split(/\s+/);
-    const ip = tryParseIp(address.replace(/%.*/s, ''));
+    const ip = tryParseIp(address.replace(/%.*/s, '').replace(/^::ffff:(?=[\d.]+$)/i, ''));
     if (ip === undefined) continue;
     const reverse = reverseName(ip);
     for (const word of words) {

@@ -139,9 +139,19 @@ export class ReplyWriter {
     message.copy(this.#out, offset, start, end);
   }
 
-  /** Gives a name at an offset, which is equal to the question's, the case the question has. */
-  repeatCase(offset: number): void {
-    let from = questionOffset;
+  /** Whether so many octets of a name that stands at an offset are written with capitals. */
+  hasCapitals(offset: number, length: number): boolean {
+    for (let at = offset; at < offset + length; at++) {
+      // No length of a label is a letter: they end at 63.
+      const octet = this.#out[at] ?? 0;
+      if (octet >= 65 && octet <= 90) return true;
+    }
+    return false;
+  }
+
+  /** Gives a name at an offset the case of one that is equal to it: the question's, unless another stands at `origin`. */
+  repeatCase(offset: number, origin = questionOffset): void {
+    let from = origin;
     let at = offset;
     for (let length = this.#out[at] ?? 0; length > 0 && length < pointerMark; length = this.#out[at] ?? 0) {
       this.#out.copyWithin(at, from, from + length + 1);
