@@ -2,10 +2,11 @@ import { randomInt } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import type { Logger } from '../component/log.ts';
 import { familyOf, type IpFamily, tryParseIp } from '../net/ip.ts';
+import { transferRuleOf } from './config/transfer-rule.ts';
 import type { TransferRule } from './config/types.ts';
 import { formatServerAddress, lookupNothing, type ServerAddress, socketType } from './forward/address.ts';
 import { flag, headerLength, opcode, opcodeMask, recordClass, recordType } from './wire/constants.ts';
-import { formatName, isWithin, type Name } from './wire/name.ts';
+import { formatName, type Name } from './wire/name.ts';
 import type { ClusterZone } from './zone.ts';
 
 /** What a notifier tells, and whom. */
@@ -56,8 +57,7 @@ export class Notifier {
     const { rules, zone, intervalMs = lookEveryMs } = options;
     const fresh = { serial: undefined, tries: 0, isAnswered: false, silence: 0, pause: 0, id: 0 };
     this.#tellings = zone.zones.flatMap(({ apex }) => {
-      const rule = rules.find(({ zones }) => zones.some((one) => isWithin(apex, one)));
-      return (rule?.notify ?? []).map((peer) => ({ peer, apex, ...fresh }));
+      return (transferRuleOf(rules, apex)?.notify ?? []).map((peer) => ({ peer, apex, ...fresh }));
     });
     this.#timer = setInterval(() => this.#look(), intervalMs).unref();
   }

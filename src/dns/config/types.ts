@@ -91,7 +91,7 @@ export interface ServerBlock {
   readonly hosts: HostsSettings | undefined;
   readonly cache: CacheSettings | undefined;
   readonly kubernetes: KubernetesSettings | undefined;
-  /** The first whose zone holds the one asked for decides. */
+  /** The one whose zone is the nearest to the one asked for decides, and of several such the first. */
   readonly transfer: readonly TransferRule[];
   /** Of those that take a name, the one whose zone is the nearest to it is asked. */
   readonly forward: readonly ForwardSettings[];

@@ -85,6 +85,7 @@ describe('AnswerCache', () => {
     ['nothing at all', () => response({}), 0],
     ['a life that is none', () => answered(a('example.com', '192.0.2.1', 0x8000_0000)), 5],
     ['SERVFAIL', () => servfail, 5],
+    ['NOTIMP', () => response({ flags: 4 }), 5],
     ['REFUSED', () => response({ flags: 5 }), 0],
     ['a cut answer', () => response({ flags: 0x0200, answers: [a('example.com', '192.0.2.1')] }), 0],
   ])('keeps %s so long', (_what, made, seconds) => {

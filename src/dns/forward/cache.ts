@@ -100,13 +100,12 @@ export class AnswerCache {
     if (found === undefined || found.life <= 0) return undefined;
     const previous = this.#entry(key, now);
     // What held before is better than a failure.
-    if (response.rcode === rcode.SERVFAIL && previous !== undefined && previous.response.rcode !== rcode.SERVFAIL)
-      return undefined;
+    if (isFailure(response) && previous !== undefined && !isFailure(previous.response)) return undefined;
     const { kind, life } = found;
     this.#stores[kind === 'success' ? 'denial' : 'success'].drop(key);
     const uses = previous?.uses ?? 0;
     this.#stores[kind].set(key, { response, kind, life, stored: now, uses, used: previous?.used ?? now });
-    return this.settings.keepTtl || response.rcode === rcode.SERVFAIL ? undefined : Math.floor(life);
+    return this.settings.keepTtl || isFailure(response) ? undefined : Math.floor(life);
   }
 
   /** Lets go of all. */
@@ -120,7 +119,7 @@ export class AnswerCache {
     for (const store of [this.#stores.denial, this.#stores.success]) {
       const entry = store.get(key);
       if (entry === undefined) continue;
-      const staleMs = entry.response.rcode === rcode.SERVFAIL ? 0 : this.#staleMs;
+      const staleMs = isFailure(entry.response) ? 0 : this.#staleMs;
       if (now < entry.stored + entry.life * 1000 + staleMs) return entry;
       store.drop(key);
     }
@@ -140,8 +139,7 @@ export class AnswerCache {
   #life(name: Name, response: Response): { readonly kind: CacheKind; readonly life: number } | undefined {
     if ((response.flags & flag.TC) !== 0) return undefined;
     const { disableSuccess, disableDenial, success, denial, servfailMs } = this.settings;
-    if (response.rcode === rcode.SERVFAIL)
-      return isIn(name, disableDenial) ? undefined : { kind: 'denial', life: servfailMs / 1000 };
+    if (isFailure(response)) return isIn(name, disableDenial) ? undefined : { kind: 'denial', life: servfailMs / 1000 };
     const kind = kindOf(response);
     if (kind === undefined || isIn(name, kind === 'success' ? disableSuccess : disableDenial)) return undefined;
     const said = shortestTtl(response, kind);
@@ -224,6 +222,11 @@ function octetsOf({ response: { message, answer, authority, additional } }: Entr
 
 function isIn(name: Name, zones: readonly Name[]): boolean {
   return zones.some((zone) => isWithin(name, zone));
+}
+
+/** Whether it says nothing of the name, but that the server could not answer: kept for a moment, so as not to press it. */
+function isFailure(response: Response): boolean {
+  return response.rcode === rcode.SERVFAIL || response.rcode === rcode.NOTIMP;
 }
 
 /** `undefined` for what is neither an answer nor a denial that says how long it holds (RFC 2308 §5). */

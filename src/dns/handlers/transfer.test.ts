@@ -174,6 +174,15 @@ describe('TransferHandler', () => {
     ['another zone may be had', 'REFUSED', [{ ...toMe, zones: [name('example.test')] }]],
     ['the clients of a block may', 'NOERROR', [{ ...toMe, to: [parseCidr('127.0.0.0/8')] }]],
     ['everybody may', 'NOERROR', [{ ...toMe, to: '*' as const }]],
+    [
+      'a later rule is nearer, for all',
+      'NOERROR',
+      [
+        { ...toMe, to: [] },
+        { ...toMe, zones: [name('local')] },
+      ],
+    ],
+    ['a later rule is nearer, for others', 'REFUSED', [toMe, { ...toMe, zones: [name('cluster.local')], to: [] }]],
     ['the rule for this zone is the second', 'NOERROR', [{ ...toMe, zones: [name('example.test')], to: [] }, toMe]],
   ])('answers where %s with %s', async (_what, code, rules) => {
     const port = await serve(responderOf({ zone: exampleZone(), transfer: rules }));

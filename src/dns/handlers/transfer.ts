@@ -1,10 +1,10 @@
 import { cidrContains } from '../../net/cidr.ts';
 import { tryParseIp } from '../../net/ip.ts';
+import { transferRuleOf } from '../config/transfer-rule.ts';
 import type { TransferRule } from '../config/types.ts';
 import type { Exchange } from '../exchange.ts';
 import { isUpToDate, transferMessages } from '../transfer.ts';
 import { flag, rcode, recordType } from '../wire/constants.ts';
-import { isWithin } from '../wire/name.ts';
 import type { ClusterZone, Zone } from '../zone.ts';
 import type { Handler } from './order.ts';
 
@@ -49,7 +49,7 @@ export class TransferHandler implements Handler {
     const ip = tryParseIp(address);
     // Over UDP there is only what says whether to come again over TCP.
     if ((transport === 'udp' && query.type === recordType.AXFR) || ip === undefined) return false;
-    const rule = this.#options.rules.find(({ zones }) => zones.some((zone) => isWithin(name, zone)));
+    const rule = transferRuleOf(this.#options.rules, name);
     return rule !== undefined && (rule.to === '*' || rule.to.some((block) => cidrContains(block, ip)));
   }
 
