@@ -428,6 +428,21 @@ describe('parseCorefileConfig', () => {
     );
   });
 
+  test.each([
+    [':1053', '.', 1053],
+    ['dns://.', '.', 53],
+    ['EXAMPLE.org.:{$PORT}', 'example.org.', 5300],
+    ['10.0.0.0/24:1053', '0.0.10.in-addr.arpa.', 1053],
+    ['2001:db8::/32', '8.b.d.0.1.0.0.2.ip6.arpa.', 53],
+    ['2001:db8::/32:1053', '8.b.d.0.1.0.0.2.ip6.arpa.', 1053],
+  ])('reads the key %s', (key, zone, port) => {
+    const [server] = parse(`${key} {\n}`, { environment: { PORT: '5300' } }).servers;
+    expect([server?.zones.map(formatName), server?.listen]).toEqual([
+      [zone],
+      [{ ip: undefined, port, transport: 'dns' }],
+    ]);
+  });
+
   test('takes a file without braces for one block', () => {
     expect(parse('.:1053\nforward . 192.0.2.1\nerrors\n').servers).toMatchObject([
       { listen: [{ port: 1053 }], forward: [{}], errors: {} },

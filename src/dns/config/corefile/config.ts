@@ -93,7 +93,8 @@ function byPort(keyed: readonly KeyedZone[]): KeyedZone[][] {
 function keyedZone(token: Token): KeyedZone {
   const [, scheme, rest = token.text] = /^([a-z\d]+):\/\/(.*)$/.exec(token.text) ?? [];
   const transport = scheme === undefined ? 'dns' : choiceOf({ ...token, text: scheme }, ['dns', 'tls']);
-  const [, zone = rest, digits] = /^([^:]*):(\d{1,5})$/.exec(rest) ?? [];
+  // The colons of a block of IPv6 addresses are before its prefix.
+  const [, zone = rest, digits] = /^([^:]*|[^/]*\/\d+):(\d{1,5})$/.exec(rest) ?? [];
   const port = digits === undefined ? defaultPorts[transport] : Number(digits);
   if (port < 1 || port > 65_535) throw corefileError(token, `${token.text} has no port from 1 to 65535`, 'correct it');
   return { token, zones: zone === '' ? [rootName] : zonesOf({ ...token, text: zone }), port, transport };
