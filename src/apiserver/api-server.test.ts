@@ -869,6 +869,7 @@ describe('paths', () => {
   });
 
   test('metrics count requests', async () => {
+    await call('POST', services, service('counted'));
     const { body } = await call('GET', '/metrics');
     expect(body).toMatch(
       /apiserver_request_total\{verb="CREATE",group="",version="v1",resource="services",subresource="",scope="namespace",code="201"\} \d+/,
