@@ -1,6 +1,6 @@
 // Bundles the programs: each component by itself, as a cluster starts a dozen of them and start-up time is won with what
 // is not read; what people type, together; the programs behind the built-in images; the library for tests.
-import { readdirSync, renameSync, rmSync } from 'node:fs';
+import { copyFileSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 import { proxyNodeOptions } from '../dist/lib/cluster/node-options.js';
@@ -87,6 +87,13 @@ await Promise.all([
       js: "import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);",
     },
   }),
+  // The library once more, for those that require() it where modules cannot be had so: Jest, above all.
+  build({
+    ...script,
+    entryPoints: { testing: join(root, 'src/library/main.ts') },
+    outdir,
+    banner: standFor('testing.cjs'),
+  }),
   build({
     ...script,
     entryPoints: { signalbox: join(root, 'src/cli/start.ts') },
@@ -112,3 +119,5 @@ run(process.execPath, [...proxyNodeOptions, ...compile, 'proxy.cjs']);
 
 rmSync(target, { recursive: true, force: true });
 renameSync(outdir, target);
+// Declarations are taken as they are: tsc leaves them where they lie.
+copyFileSync(join(root, 'src/library/required.d.cts'), join(root, 'dist/lib/library/required.d.cts'));

@@ -36,6 +36,12 @@ export interface StartOptions {
   readonly timeoutMs?: number;
 }
 
+/**
+ * What is applied: an object with whatever fields its kind has (the API server says which are wrong), the text of YAML or
+ * JSON documents, or the path of a file or folder of them.
+ */
+export type Manifest = string | KubernetesObject | (KubernetesObject & Readonly<Record<string, unknown>>);
+
 /** How manifests are applied. */
 export interface ApplyOptions {
   /** Whether to wait until Pods of the manifests are Ready and Services lead to them; default true. */
@@ -141,14 +147,10 @@ export class TestCluster implements AsyncDisposable {
 
   /**
    * Creates or changes objects, and waits until their Pods are Ready and every node and cluster DNS lead to them.
-   * @param manifests each an object, the text of YAML or JSON documents, or the path of a file or folder of them
    * @throws SignalboxError `MANIFEST_UNREADABLE`, `MANIFEST_INVALID` (all that is valid is applied first), `CLUSTER_NOT_READY`
    */
-  async apply(
-    manifests: string | KubernetesObject | readonly (string | KubernetesObject)[],
-    options: ApplyOptions = {},
-  ): Promise<void> {
-    const list: readonly (string | KubernetesObject)[] = isList(manifests) ? manifests : [manifests];
+  async apply(manifests: Manifest | readonly Manifest[], options: ApplyOptions = {}): Promise<void> {
+    const list: readonly Manifest[] = isList(manifests) ? manifests : [manifests];
     const documents: ManifestDocument[] = [];
     for (const manifest of list.map(readManifest)) {
       const applied = await applyDocuments(this.client, manifest);
@@ -266,7 +268,7 @@ function isList<T>(value: T | readonly T[]): value is readonly T[] {
   return Array.isArray(value);
 }
 
-function readManifest(manifest: string | KubernetesObject) {
+function readManifest(manifest: Manifest) {
   if (typeof manifest !== 'string') return parseManifests(JSON.stringify(manifest), 'an object');
   return manifest.includes('\n') || manifest.startsWith('{')
     ? parseManifests(manifest, 'a manifest')

@@ -3,5 +3,12 @@
  * everything else that can await. See docs/testing.md.
  */
 
-export { type ApplyOptions, type StartOptions, startCluster, type TestCluster, type WaitOptions } from './cluster.ts';
+export {
+  type ApplyOptions,
+  type Manifest,
+  type StartOptions,
+  startCluster,
+  type TestCluster,
+  type WaitOptions,
+} from './cluster.ts';
 export type { CommandOptions, CommandResult } from './command.ts';
