@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { rules } from '../../../test/golden/iptables-rules.ts';
+import { runTypeScript } from '../../../test/run-typescript.ts';
 import { type ChainChange, restores } from '../../rules/iptables/diff.ts';
 import { printRule } from '../../rules/iptables/print.ts';
 import { type Iptables, type IptablesVariant, Refusal } from './interface.ts';
@@ -123,6 +124,21 @@ describe('openIptables', () => {
     });
     nft('delete', 'table', 'ip', 'mangle');
     iptables.close();
+  });
+
+  it('names the capability that root lacks for tables of the legacy variant', async () => {
+    const iptables = await openIptables({ variant: 'legacy' });
+    await iptables.restore('IPv4', [{ table: 'nat', commands: [{ verb: 'declare', chain }] }]);
+    iptables.close();
+    const source = `
+      import { openIptables } from './src/kernel/iptables/tool.ts';
+      openIptables({ variant: 'legacy' })
+        .then((iptables) => iptables.list('IPv4', 'nat'))
+        .catch((error) => console.log(error.message));`;
+    const only = ['--bounding-set=-all,+net_admin', '--inh-caps=-all,+net_admin'];
+    expect(runTypeScript(source, ['setpriv', ...only]).stdout).toContain(
+      'CAP_NET_RAW where iptables is the legacy one',
+    );
   });
 
   it('names the package where there is no iptables', async () => {

@@ -180,7 +180,7 @@ function failed(name: string, status: number, errors: string, input: Restore = [
     object: name,
     problem: `failed (${said})`,
     remedy: /permission denied/i.test(errors)
-      ? 'run as root, or within a user and network namespace of your own'
+      ? 'run as root with CAP_NET_ADMIN, and CAP_NET_RAW where iptables is the legacy one, or within a user and network namespace of your own'
       : 'see whether the kernel has what the rules ask for',
     cause: ofWhole || input.length === 0 ? new Error(said) : new Refusal(said, at),
   });
