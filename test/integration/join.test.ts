@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -305,6 +305,21 @@ describe('a component that comes to a cluster', () => {
       }
     },
   );
+});
+
+test('the kustomization of docs/join.md is one that kubectl takes, and keeps the proxy to nodes with the label', async () => {
+  const page = await readFile(join(checkout, 'docs/join.md'), 'utf8');
+  // Those of the page, the second indented as part of a list.
+  const [first = '', second = ''] = [...page.matchAll(/^( *)```yaml\n([\s\S]*?)^\1```$/gm)]
+    .map(([, indent = '', block = '']) => block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''))
+    .filter((block) => /^(?:kind: Kustomization|patches:)$/m.test(block));
+  const own = join(cluster.server.dir, 'own');
+  await mkdir(own);
+  await symlink(checkout, join(cluster.server.dir, 'signalbox'));
+  await writeFile(join(own, 'kustomization.yaml'), `${first}${second}`);
+  const built = await cluster.kubectl('kustomize', own);
+  expect(built).toContain('image: registry.example/signalbox:0.1.0');
+  expect(built).toContain('signalbox.dev/proxy: "true"');
 });
 
 const hasSystemd = spawnSync('systemd-analyze', ['--version']).status === 0;
