@@ -204,8 +204,6 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       clusterCIDR: blocks(plan, 'pods').join(','),
       // A client outside may use any address of a node, on either of its networks.
       nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')],
-      // For both families where there are both; metrics are for who is on the node.
-      healthzBindAddress: plan.networks.some(({ nodes }) => nodes.family === 'IPv6') ? '[::]:10256' : '0.0.0.0:10256',
       // What is the machine's is its owner's to set: how many connections it tracks, and whose memory it takes first.
       conntrack: { maxPerCore: 0 },
       oomScoreAdj: 0,

@@ -10,7 +10,7 @@ describe('parseProxyConfig', () => {
       bindAddressHardFail: false,
       nodePortAddresses: 'primary',
       localSources: { mode: 'ClusterCIDR', blocks: [] },
-      healthzBindAddress: { host: '0.0.0.0', port: 10256 },
+      healthzBindAddress: { host: undefined, port: 10256 },
       metricsBindAddress: { host: '127.0.0.1', port: 10249 },
       conntrack: [
         { name: 'net.netfilter.nf_conntrack_tcp_timeout_established', value: 86_400 },
@@ -84,10 +84,10 @@ describe('parseProxyConfig', () => {
     });
   });
 
-  it('listens in the family of bindAddress', () => {
+  it('serves metrics in the family of bindAddress, and health in both', () => {
     expect(parseProxyConfig({ bindAddress: '::' })).toMatchObject({
       bindAddress: undefined,
-      healthzBindAddress: { host: '::', port: 10256 },
+      healthzBindAddress: { host: undefined, port: 10256 },
       metricsBindAddress: { host: '::1', port: 10249 },
     });
   });

@@ -23,7 +23,7 @@ export interface SpeakerConfig {
  * - `interfaces`: names of devices, on which every address is then announced; default those with an address in the
  *   same subnet
  * - `proxyHealth`: URL of the node proxy's health page, or `none`; default `http://127.0.0.1:10256/healthz`
- * - `healthzBindAddress`: default `0.0.0.0:7473`
+ * - `healthzBindAddress`: default port 7473 of all addresses, of both families
  * - `metricsBindAddress`: default `127.0.0.1:7472`
  *
  * @throws SignalboxError `INVALID_CONFIG`
@@ -36,7 +36,7 @@ export function parseSpeakerConfig(object: unknown): SpeakerConfig {
       nodeName: fields.optional('nodeName', readText),
       interfaces: fields.optional('interfaces', readSome(readText)),
       proxyHealth: proxyHealth === 'none' ? undefined : proxyHealth,
-      healthzBindAddress: fields.optional('healthzBindAddress', readListen) ?? readListenText('0.0.0.0:7473'),
+      healthzBindAddress: fields.optional('healthzBindAddress', readListen) ?? { host: undefined, port: 7473 },
       metricsBindAddress: fields.optional('metricsBindAddress', readListen) ?? readListenText('127.0.0.1:7472'),
     };
   });

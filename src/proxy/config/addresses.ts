@@ -5,7 +5,8 @@ import type { ProxyMode } from '../proxy-mode.ts';
 
 /** An address and port to listen on; port 0 takes a free one, which the log tells. */
 export interface ListenAddress {
-  readonly host: Ip;
+  /** All addresses of the families that the kernel has, when undefined. */
+  readonly host: Ip | undefined;
   readonly port: number;
 }
 
@@ -26,7 +27,10 @@ export interface AddressSettings {
 const healthzPort = 10256;
 const metricsPort = 10249;
 
-/** Reads all of it but `bindAddressHardFail`. The family of `bindAddress` is that of the addresses that are not set. */
+/**
+ * Reads all of it but `bindAddressHardFail`. Of addresses that are not set, metrics are served in the family of
+ * `bindAddress`, and health in both, as the kubelet asks in that of its node.
+ */
 export function addressSettings(fields: ConfigFields, mode: ProxyMode): Omit<AddressSettings, 'bindAddressHardFail'> {
   const given = fields.optional('bindAddress', readParsed(parseIp));
   const isIpv6 = given !== undefined && familyOf(given) === 'IPv6';
@@ -37,7 +41,7 @@ export function addressSettings(fields: ConfigFields, mode: ProxyMode): Omit<Add
     bindAddress: given === '0.0.0.0' || given === '::' ? undefined : given,
     // As kube-proxy: nftables mode is the first that could do without what the older ones had promised.
     nodePortAddresses: fields.optional('nodePortAddresses', readNodePortAddresses) ?? defaultNodePortAddresses(mode),
-    healthzBindAddress: listen('healthzBindAddress', { host: parseIp(isIpv6 ? '::' : '0.0.0.0'), port: healthzPort }),
+    healthzBindAddress: listen('healthzBindAddress', { host: undefined, port: healthzPort }),
     metricsBindAddress: listen('metricsBindAddress', {
       host: parseIp(isIpv6 ? '::1' : '127.0.0.1'),
       port: metricsPort,
