@@ -14,6 +14,8 @@ export interface LeaderElection {
   readonly identity: string;
   readonly events?: EventRecorder;
   readonly log?: Logger;
+  /** Called each time that the API server has said who leads. */
+  readonly onSeen?: () => void;
   /** client-go's unless told: 15 s, 10 s, 2 s. Each has to be longer than the next. */
   readonly times?: LeaderElectionTimes;
 }
@@ -116,9 +118,10 @@ class Candidate {
 
   /** Takes or renews the lease if that is allowed; false when it is not, or did not work. */
   async tryToHold(): Promise<boolean> {
-    const { client, lease, log } = this.#election;
+    const { client, lease, log, onSeen } = this.#election;
     try {
       const found = await client.get('leases', lease).catch(undefinedWhenMissing);
+      onSeen?.();
       if (found === undefined) {
         this.#see(await client.create('leases', { metadata: { ...lease }, spec: this.#heldSpec(undefined) }));
         return true;

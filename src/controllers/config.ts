@@ -1,4 +1,5 @@
 import { type LabelMatcher, parseLabelSelector, SelectorError } from '../api/label-selector.ts';
+import { readBindAddress } from '../component/bind-address.ts';
 import {
   type ConfigFields,
   type ConfigValue,
@@ -12,6 +13,7 @@ import {
   readSome,
   readText,
 } from '../component/config-fields.ts';
+import type { PageAddress } from '../component/pages.ts';
 import { bits, type Cidr, parseCidr } from '../net/cidr.ts';
 import type { IpFamily } from '../net/ip.ts';
 import type { LoadBalancerSettings } from './loadbalancer/controller.ts';
@@ -49,6 +51,8 @@ export interface ControllersConfig {
   readonly nodeGraceMs: number;
   /** Whether it waits until it holds the Lease `kube-system/signalbox-controllers`, so that one of several works. */
   readonly leaderElection: boolean;
+  /** Where probes may ask; nowhere when undefined. */
+  readonly healthzBindAddress: PageAddress | undefined;
   /** PEM file with the authority that Pods are told to trust; that of the kubeconfig when undefined. */
   readonly rootCaFile: string | undefined;
   readonly loadBalancer: LoadBalancerSettings;
@@ -63,6 +67,8 @@ export interface ControllersConfig {
  * - `nodeCidrMaskSizes`: `{IPv4, IPv6}`, prefix lengths of a node's part; default 24 and 64
  * - `nodeGraceSeconds`: 1 to 3600; default 40
  * - `leaderElection`: whether several may run, of which one works; default true
+ * - `healthzBindAddress`: where `/healthz` and `/readyz` are served, `192.0.2.1:10257` or `:10257` for all addresses; default
+ *   nowhere
  * - `rootCaFile`: path
  * - `loadBalancer`: where addresses of Services of type LoadBalancer come from; without pools there are none:
  *   - `pools`: list of `{name, addresses, namespaces, namespaceSelector, autoAssign}`; `addresses` are blocks and
@@ -84,6 +90,7 @@ export function parseControllersConfig(object: unknown): ControllersConfig {
       podNetworks: fields.group('nodeCidrMaskSizes', (sizes) => podNetworks(clusterCidrs, sizes)),
       nodeGraceMs: (fields.optional('nodeGraceSeconds', readInteger(1, 3600)) ?? 40) * 1000,
       leaderElection: fields.optional('leaderElection', readBoolean) ?? true,
+      healthzBindAddress: fields.optional('healthzBindAddress', readBindAddress),
       rootCaFile: fields.optional('rootCaFile', readText),
       loadBalancer: fields.group('loadBalancer', readLoadBalancer),
     };

@@ -7,6 +7,7 @@ import { loadKubeconfig } from '../client/kubeconfig.ts';
 import type { ClientConfig } from '../client/types.ts';
 import { aborted } from '../component/abort.ts';
 import { createLogger, type Logger } from '../component/log.ts';
+import type { PageAddress, ServingOptions } from '../component/pages.ts';
 import { SignalboxError } from '../errors/error.ts';
 import { createCaches } from './caches.ts';
 import type { ControllerName, ControllersConfig } from './config.ts';
@@ -16,6 +17,7 @@ import { deploymentController } from './deployment/controller.ts';
 import { endpointsController } from './endpoints/controller.ts';
 import { endpointSliceController } from './endpointslice/controller.ts';
 import { garbageController } from './garbage/controller.ts';
+import { ControllersHealth } from './health.ts';
 import { loadBalancerController } from './loadbalancer/controller.ts';
 import { mirroringController } from './mirroring/controller.ts';
 import { namespaceController } from './namespace/controller.ts';
@@ -59,22 +61,57 @@ export async function runControllers(config: ControllersConfig, signal: AbortSig
   const rootCertificate =
     config.rootCaFile === undefined ? client.certificateAuthority : await readCertificate(config.rootCaFile);
   const log = createLogger('controllers');
+  const health = new ControllersHealth();
   const work = async (until: AbortSignal) => {
     const running = startControllers(config, { client, rootCertificate, log });
+    health.leads(running.synced);
     await aborted(until);
     await running.stop();
   };
-  if (!config.leaderElection) return work(signal);
+  const over = new AbortController();
+  const answering = answerProbes(config.healthzBindAddress, health, { signal: over.signal, log });
+  try {
+    await (config.leaderElection ? leadWith(work, { client, log, health, signal }) : work(signal));
+  } finally {
+    over.abort();
+    await answering;
+  }
+}
+
+/** What a candidate needs to stand for election. */
+interface Candidacy {
+  readonly client: ClientConfig;
+  readonly log: Logger;
+  readonly health: ControllersHealth;
+  readonly signal: AbortSignal;
+}
+
+async function leadWith(
+  work: (until: AbortSignal) => Promise<void>,
+  { client, log, health, signal }: Candidacy,
+): Promise<void> {
   const { runAsLeader } = await import('../client/leader-election.ts');
   const api = connect({ ...client, component }, { log });
   const events = createEventRecorder(api, { component, log });
   const identity = `${hostname()}_${randomUUID()}`;
   try {
-    await runAsLeader({ client: api, lease: leaderLease, identity, events, log }, work, signal);
+    const onSeen = () => health.reached();
+    await runAsLeader({ client: api, lease: leaderLease, identity, events, log, onSeen }, work, signal);
     await events.flush();
   } finally {
     api.close();
   }
+}
+
+/** Serves probes, if any are to ask, until the signal aborts. */
+async function answerProbes(
+  address: PageAddress | undefined,
+  health: ControllersHealth,
+  serving: ServingOptions,
+): Promise<void> {
+  if (address === undefined) return;
+  const { keepServingPages } = await import('../component/pages.ts');
+  await keepServingPages(address, health.pages(), serving);
 }
 
 /** Starts the controllers. */

@@ -1,6 +1,7 @@
+import { readBindAddress } from '../component/bind-address.ts';
 import { type ConfigValue, readConfig, readSome, readText } from '../component/config-fields.ts';
 import type { PageAddress } from '../component/pages.ts';
-import { tryParseIp } from '../net/ip.ts';
+import { parseIp } from '../net/ip.ts';
 
 /** What a speaker is told; `parseSpeakerConfig` says where each setting comes from. */
 export interface SpeakerConfig {
@@ -36,27 +37,17 @@ export function parseSpeakerConfig(object: unknown): SpeakerConfig {
       nodeName: fields.optional('nodeName', readText),
       interfaces: fields.optional('interfaces', readSome(readText)),
       proxyHealth: proxyHealth === 'none' ? undefined : proxyHealth,
-      healthzBindAddress: fields.optional('healthzBindAddress', readListen) ?? { host: undefined, port: 7473 },
-      metricsBindAddress: fields.optional('metricsBindAddress', readListen) ?? readListenText('127.0.0.1:7472'),
+      healthzBindAddress: fields.optional('healthzBindAddress', readBindAddress) ?? { host: undefined, port: 7473 },
+      metricsBindAddress: fields.optional('metricsBindAddress', readBindAddress) ?? { host: loopback, port: 7472 },
     };
   });
 }
 
+const loopback = parseIp('127.0.0.1');
 const defaultProxyHealth = 'http://127.0.0.1:10256/healthz';
 
 function readUrlOrNone(at: ConfigValue): string {
   const text = readText(at);
   if (text === 'none' || (URL.canParse(text) && new URL(text).protocol === 'http:')) return text;
   throw at.valueError('is no URL of a health page', 'write it as http://127.0.0.1:10256/healthz, or none');
-}
-
-function readListen(at: ConfigValue): PageAddress {
-  const address = readListenText(readText(at));
-  if (address.host !== undefined && address.port <= 65_535) return address;
-  throw at.valueError('is not an address with a port', 'write it as 0.0.0.0:7473 or [::]:7473');
-}
-
-function readListenText(text: string): PageAddress {
-  const [, ipv6, ipv4, port] = /^(?:\[([^\]]+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
-  return { host: tryParseIp(ipv6 ?? ipv4 ?? ''), port: Number(port) };
 }
