@@ -8,8 +8,10 @@ import { aborted } from '../component/abort.ts';
 import { createLogger, type Logger } from '../component/log.ts';
 import { MetricRegistry, metricsContentType } from '../component/metrics.ts';
 import { keepServingPages } from '../component/pages.ts';
+import type { Ip } from '../net/ip.ts';
 import { type ClusterPicture, followCluster } from './cluster-picture.ts';
 import type { SpeakerConfig } from './config.ts';
+import { ObstacleWatch } from './obstacles.ts';
 import { ProxyWatch } from './proxy-watch.ts';
 import { Speaker, type SpeakerEvent } from './speaker.ts';
 
@@ -39,6 +41,10 @@ export async function runSpeaker(config: SpeakerConfig, signal: AbortSignal): Pr
     const now = picture.current();
     proxy.setAddresses(now.claims.keys());
     speaker.update(now);
+    const here = new Set(speaker.report().map(({ address }) => address));
+    const own = { nodeName, picture: now, here, serves: (address: Ip) => proxy.serves(address) };
+    // Who is cut off from the API knows nothing of the others.
+    if (now.isCurrent) obstacles.look(own, performance.now());
   };
   const picture: ClusterPicture = followCluster(client, log, update);
   const told = { client, events, picture, log, nodeName };
@@ -52,6 +58,7 @@ export async function runSpeaker(config: SpeakerConfig, signal: AbortSignal): Pr
       tell(event, told);
     },
   });
+  const obstacles = new ObstacleWatch((address, obstacle) => tellObstacle(address, obstacle, told));
   metrics.readGauges(
     { name: 'signalbox_speaker_addresses', help: 'Addresses by what is done about them here.', label: 'state' },
     () => countBy(speaker.report().map(({ state }) => state)),
@@ -83,6 +90,14 @@ function pages(metrics: MetricRegistry, speaker: Speaker) {
     '/metrics': () => ({ type: metricsContentType, body: metrics.text() }),
     '/announcements': () => ({ type: 'application/json', body: JSON.stringify(speaker.report()) }),
   };
+}
+
+/** Tells the Services that have the address why they are not reached by it. */
+function tellObstacle(address: Ip, obstacle: string, { events, picture, log }: Told): void {
+  const message = `${address} ${obstacle}`;
+  log.warn({ address }, message);
+  for (const service of picture.servicesWith(address))
+    events.record(service, { type: 'Warning', reason: 'NotAnnounced', message });
 }
 
 interface Told {
