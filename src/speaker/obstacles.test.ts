@@ -60,7 +60,7 @@ describe('obstacleOf', () => {
 
   test('names the link that is missing', () => {
     expect(told({ here: false })).toEqual([
-      [first, expect.stringMatching(/no device .* in that subnet; .* interfaces/)],
+      [first, expect.stringMatching(/no device .* in that subnet, .* interfaces/)],
     ]);
   });
 });

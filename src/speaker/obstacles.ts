@@ -34,7 +34,7 @@ export function obstacleOf(address: Ip, { nodeName, picture, here, serves }: Own
   if (!serves(address))
     return `${from}: its proxy has not said that its rules are in, see proxyHealth in the configuration of the speaker`;
   if (!here.has(address))
-    return `${from}: it has no device with an address in that subnet; take a pool on the nodes' link, or name the devices by interfaces in the configuration of the speaker`;
+    return `${from}: it has no device with an address in that subnet, or may not speak on it, as its log says; take a pool on the nodes' link, or name the devices by interfaces in the configuration of the speaker`;
   return undefined;
 }
 

@@ -22,7 +22,7 @@ const component = 'signalbox-speaker';
 /**
  * The speaker as a component: announces addresses of Services of type LoadBalancer on the links of the network
  * namespace it is in, where it is its node's turn, until the signal aborts. Then it lets them go, and others take them.
- * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`; KernelError without CAP_NET_RAW
+ * @throws SignalboxError `KUBECONFIG_NOT_FOUND`, `INVALID_KUBECONFIG`
  */
 export async function runSpeaker(config: SpeakerConfig, signal: AbortSignal): Promise<void> {
   const log = createLogger('speaker');

@@ -1,7 +1,9 @@
 import { closeSync } from 'node:fs';
+import { constants } from 'node:os';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { Logger } from '../component/log.ts';
+import { KernelError } from '../kernel/ffi.ts';
 import { type LinkSocket, openLinkSocket } from '../kernel/link-layer/socket.ts';
 import { openRoutes, type Routes } from '../kernel/links.ts';
 import { inFreshNetns, inNetns, openNetns } from '../kernel/netns.ts';
@@ -218,4 +220,30 @@ test('Speaker says once that there is no Node of its name', () => {
   for (const all of [names, names, [...names, 'ip-192-0-2-7'], names]) speaker.update(picture(all));
   speaker.stop();
   expect(warnings).toEqual([{ node: 'ip-192-0-2-7' }, { node: 'ip-192-0-2-7' }]);
+});
+
+test('Speaker that may not speak on a device says once which capability that takes', async () => {
+  const { fd } = join('mute', 8);
+  const node = { name: 'mute', eligible: true, addresses: [parseIp('198.51.100.8')] };
+  const errors: unknown[] = [];
+  const log = { error: ({ err }: { err: unknown }) => errors.push(err) } as unknown as Logger;
+  let tried = 0;
+  const openLink = () => {
+    tried++;
+    throw new KernelError('socket', constants.errno.EPERM);
+  };
+  const speaker = inNetns(`/proc/self/fd/${fd}`, () => {
+    return new Speaker({ nodeName: 'mute', log, onEvent: () => {}, serves: () => true, openLink });
+  });
+  const look = () => {
+    speaker.update({ claims: new Map([[ipv4, [{ service: 'default/web' }]]]), nodes: [node], isCurrent: true });
+    expect(tried).toBeGreaterThan(1);
+  };
+  try {
+    await eventually(look);
+    expect(errors).toEqual([expect.objectContaining({ code: 'KERNEL_REFUSED' })]);
+    expect(String(errors[0])).toMatch(/ARP and neighbour discovery on eth0 .*EPERM.*CAP_NET_RAW/);
+  } finally {
+    speaker.stop();
+  }
 });

@@ -1,4 +1,6 @@
 import type { Logger } from '../component/log.ts';
+import { SignalboxError } from '../errors/error.ts';
+import { isKernelError } from '../kernel/ffi.ts';
 import { openLinkSocket } from '../kernel/link-layer/socket.ts';
 import { openRoutes, type Routes } from '../kernel/links.ts';
 import type { AddressEntry } from '../kernel/netlink/address-messages.ts';
@@ -59,6 +61,8 @@ export class Speaker {
   readonly #watch: NetlinkWatch;
   readonly #links = new Map<number, { readonly link: SpokenLink; readonly speaker: LinkSpeaker }>();
   #answeredByKernel = new Set<string>();
+  /** Devices on which nothing can be sent, by name. */
+  readonly #mute = new Set<string>();
   #picture: Picture = { claims: new Map(), nodes: [], isCurrent: false };
   #timer: NodeJS.Timeout | undefined;
   #isUnknown = false;
@@ -211,9 +215,13 @@ export class Speaker {
         onEvent: (kind, address, mac) => onEvent({ kind, address, interface: link.name, mac }),
       });
       this.#links.set(link.index, { link, speaker });
+      this.#mute.delete(link.name);
       return speaker;
-    } catch (err) {
-      log.error({ interface: link.name, err }, 'cannot speak on a device');
+    } catch (cause) {
+      // It is tried at every look, and what is to be said of it stays the same.
+      if (!this.#mute.has(link.name))
+        log.error({ interface: link.name, err: unspeakable(link.name, cause) }, 'cannot speak on a device');
+      this.#mute.add(link.name);
       return undefined;
     }
   }
@@ -230,4 +238,13 @@ export class Speaker {
     const wait = Math.max(leastWaitMs, Math.min(longestWaitMs, dueAt - performance.now()));
     this.#timer = setTimeout(() => this.#tick(), wait);
   }
+}
+
+function unspeakable(device: string, cause: unknown): SignalboxError {
+  return new SignalboxError('KERNEL_REFUSED', {
+    object: `speaking ARP and neighbour discovery on ${device}`,
+    problem: `was refused by the kernel: ${cause instanceof Error ? cause.message : String(cause)}`,
+    remedy: isKernelError(cause, 'EPERM') ? 'run it with CAP_NET_RAW' : 'see whether the device is there',
+    cause,
+  });
 }
