@@ -1,10 +1,10 @@
 import { pino } from 'pino';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Service } from '../../src/api/generated/types.ts';
 import type { ObjectPlace } from '../../src/client/types.ts';
 import { sleep } from '../../src/component/backoff.ts';
 import { parseControllersConfig } from '../../src/controllers/config.ts';
-import { startControllers } from '../../src/controllers/run.ts';
+import { type RunningControllers, startControllers } from '../../src/controllers/run.ts';
 import { type ControlPlane, startControlPlane } from './control-plane.ts';
 
 const loadBalancer = {
@@ -15,15 +15,29 @@ const loadBalancer = {
   ],
 };
 let plane: ControlPlane;
-beforeAll(async () => {
+beforeEach(async () => {
   plane = await startControlPlane({ controllers: ['loadbalancer'], loadBalancer });
 });
-afterAll(() => plane.close());
-beforeEach(async () => {
-  for (const { metadata } of (await plane.client.list('services', { namespace: 'default' })).items)
-    if (metadata.name !== 'kubernetes') await plane.client.delete('services', metadata);
-  await expect.poll(async () => (await plane.client.list('services', { namespace: 'default' })).items.length).toBe(1);
-});
+afterEach(() => plane.close());
+
+/** Controllers that come after those that were stopped; they stop with the test. */
+function startSuccessors(config: object): RunningControllers {
+  const { server, close } = plane;
+  const controllers = startControllers(parseControllersConfig({ controllers: ['loadbalancer'], ...config }), {
+    client: server.admin,
+    rootCertificate: undefined,
+    log: pino({ level: 'silent' }),
+  });
+  plane = {
+    ...plane,
+    controllers,
+    close: async () => {
+      await controllers.stop();
+      await close();
+    },
+  };
+  return controllers;
+}
 
 type Metadata = { readonly annotations?: { readonly [name: string]: string } };
 
@@ -190,7 +204,6 @@ describe('loadBalancerController', { timeout: 30_000 }, () => {
     expect((await get('copied')).metadata.resourceVersion).toBe(metadata.resourceVersion);
   });
 
-  // The last: the address that somebody else has is remembered.
   test('takes another address where somebody else has it, and forgets the report', async () => {
     await create('moved');
     await expect.poll(() => ipsOf('moved'), eventually).toEqual(['192.0.2.8']);
@@ -207,7 +220,7 @@ describe('loadBalancerController', { timeout: 30_000 }, () => {
 test('loadBalancerController at its start gives to the oldest first, and nothing that somebody has', {
   timeout: 60_000,
 }, async () => {
-  const { server, client } = plane;
+  const { client } = plane;
   await plane.controllers.stop();
   // In the order of their names the youngest is the first. Times of creation are in whole seconds.
   await create('order-c');
@@ -219,12 +232,7 @@ test('loadBalancerController at its start gives to the oldest first, and nothing
     { namespace: 'default', name: 'order-b', subresource: 'status' },
     { type: 'merge', body: { status: { loadBalancer: { ingress: [{ ip: '192.0.2.8' }] } } } },
   );
-  const controllers = startControllers(parseControllersConfig({ controllers: ['loadbalancer'], loadBalancer }), {
-    client: server.admin,
-    rootCertificate: undefined,
-    log: pino({ level: 'silent' }),
-  });
-  plane = { server, client, controllers, close: plane.close };
+  const controllers = startSuccessors({ loadBalancer });
   await controllers.synced;
   await controllers.drain();
   expect([await ipsOf('order-a'), await ipsOf('order-b'), await ipsOf('order-c')]).toEqual([
@@ -269,7 +277,7 @@ test('loadBalancerController gives the other family to who can have two, as soon
 test('loadBalancerController that follows another leaves addresses as they are, and moves those of pools that are gone', {
   timeout: 60_000,
 }, async () => {
-  const { server, client } = plane;
+  const { client } = plane;
   await create('asked', {}, { annotations: { 'signalbox.dev/load-balancer-ips': '203.0.113.9' } });
   await create('plain');
   await expect
@@ -278,28 +286,14 @@ test('loadBalancerController that follows another leaves addresses as they are, 
   const before = await get('asked');
   await plane.controllers.stop();
   const pools = [{ name: 'other', addresses: ['198.51.100.0/28'] }, loadBalancer.pools[1]];
-  const controllers = startControllers(
-    parseControllersConfig({ controllers: ['loadbalancer'], loadBalancer: { pools } }),
-    {
-      client: server.admin,
-      rootCertificate: undefined,
-      log: pino({ level: 'silent' }),
-    },
-  );
-  plane = { server, client, controllers, close: plane.close };
+  const controllers = startSuccessors({ loadBalancer: { pools } });
   await expect.poll(() => ipsOf('plain'), eventually).toEqual(['198.51.100.1']);
   expect((await get('asked')).metadata.resourceVersion).toBe(before.metadata.resourceVersion);
   await controllers.stop();
   // Without any pool no address is given, and what a controller before left can still be deleted.
-  const without = startControllers(parseControllersConfig({ controllers: ['loadbalancer'] }), {
-    client: server.admin,
-    rootCertificate: undefined,
-    log: pino({ level: 'silent' }),
-  });
-  plane = { server, client, controllers: without, close: plane.close };
+  const without = startSuccessors({});
   await without.synced;
   await client.delete('services', { namespace: 'default', name: 'plain' });
   await expect.poll(() => get('plain').catch(({ code }) => code), eventually).toBe(404);
   expect(await ipsOf('asked')).toEqual(['203.0.113.9']);
-  await without.stop();
 });
