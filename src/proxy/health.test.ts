@@ -33,12 +33,29 @@ describe('SyncHealth', () => {
 
   it('was last updated now when nothing waits, else when a sync last succeeded', () => {
     const health = new SyncHealth(100);
-    const lastUpdated = (now: number) => Date.parse(health.report(now, true).lastUpdated);
+    const lastUpdated = (now: number) => Date.parse(health.report(now, ['IPv4']).lastUpdated);
     expect(lastUpdated(1000)).toBe(0);
     health.syncStarted();
     health.syncSucceeded(1100);
     expect(lastUpdated(2000)).toBe(2000);
     health.queued(2100);
     expect(lastUpdated(2200)).toBe(1100);
+  });
+
+  it('reports each family that a sync has served, with when that was, and nothing of the node', () => {
+    const health = new SyncHealth(100);
+    expect(health.report(1000, ['IPv4', 'IPv6'])).toEqual({
+      lastUpdated: '1970-01-01T00:00:00.000Z',
+      currentTime: '1970-01-01T00:00:01.000Z',
+      healthy: true,
+    });
+    health.syncSucceeded(1500);
+    health.queued(1600);
+    const late = { lastUpdated: '1970-01-01T00:00:01.500Z', healthy: false };
+    expect(health.report(1700, ['IPv4', 'IPv6'])).toEqual({
+      ...late,
+      currentTime: '1970-01-01T00:00:01.700Z',
+      status: { IPv4: late, IPv6: late },
+    });
   });
 });

@@ -1,10 +1,19 @@
-/** What a health check learns; the JSON that kube-proxy answers with. */
-export interface HealthReport {
-  /** When the kernel last had all that was known. RFC 3339. */
+import type { IpFamily } from '../net/ip.ts';
+
+/** What a health check learns of the proxy; with `nodeEligible`, the JSON that kube-proxy answers with. All times RFC 3339. */
+interface HealthReport {
+  /** When the kernel last had all that was known. */
   readonly lastUpdated: string;
   readonly currentTime: string;
-  /** Whether balancers outside may send new connections here. */
-  readonly nodeEligible: boolean;
+  readonly healthy: boolean;
+  /** Those families that have been synced: both by one sync, so that what holds of one holds of the other. */
+  readonly status?: { readonly [F in IpFamily]?: FamilyHealth };
+}
+
+interface FamilyHealth {
+  /** When a sync last succeeded. */
+  readonly lastUpdated: string;
+  readonly healthy: boolean;
 }
 
 /** Whether the proxy keeps up: no change waits for the kernel longer than `timeout` (milliseconds). */
@@ -45,11 +54,16 @@ export class SyncHealth {
     return this.#lastUpdated > 0 && this.#syncingSince === undefined && this.#queuedAt === undefined;
   }
 
-  report(now: number, nodeEligible: boolean): HealthReport {
+  report(now: number, families: readonly IpFamily[]): HealthReport {
+    const healthy = this.isHealthy(now);
+    const lastUpdated = new Date(this.#lastUpdated).toISOString();
+    const currentTime = new Date(now).toISOString();
+    const status = Object.fromEntries(families.map((family) => [family, { lastUpdated, healthy }]));
     return {
-      lastUpdated: new Date(this.isUpToDate ? now : this.#lastUpdated).toISOString(),
-      currentTime: new Date(now).toISOString(),
-      nodeEligible,
+      lastUpdated: this.isUpToDate ? currentTime : lastUpdated,
+      currentTime,
+      healthy,
+      ...(this.#lastUpdated > 0 ? { status } : {}),
     };
   }
 }

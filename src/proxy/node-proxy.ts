@@ -93,13 +93,13 @@ export class NodeProxy implements EventSink {
 
   service(key: string, service: Service | undefined): void {
     if (!this.#tracker.recordService(key, service, Date.now())) return;
-    this.#options.metrics.changed('service', this.#families);
+    this.#options.metrics.changed('service', this.families);
     this.#request();
   }
 
   endpointSlice(key: string, slice: EndpointSlice | undefined): void {
     if (!this.#tracker.recordSlice(key, slice, Date.now())) return;
-    this.#options.metrics.changed('endpoint', this.#families);
+    this.#options.metrics.changed('endpoint', this.families);
     this.#request();
   }
 
@@ -146,7 +146,7 @@ export class NodeProxy implements EventSink {
   /** The metrics as text, as of now. */
   metricsText(): string {
     return this.#options.metrics.text({
-      families: this.#families,
+      families: this.families,
       pendingServices: this.#tracker.pendingCounts.services,
       pendingSlices: this.#tracker.pendingCounts.slices,
       refusedServicePorts: this.#refused.size,
@@ -161,8 +161,8 @@ export class NodeProxy implements EventSink {
     return this.#syncedVersions;
   }
 
-  /** Those the node has; before its object is known, that which every node has. */
-  get #families(): readonly IpFamily[] {
+  /** Address families the node has; before its object is known, that which every node has. */
+  get families(): readonly IpFamily[] {
     const families = new Set(this.#model.node.addresses.map(familyOf));
     return families.size === 0 ? ['IPv4'] : [...families];
   }
@@ -170,7 +170,7 @@ export class NodeProxy implements EventSink {
   #request(): void {
     const now = Date.now();
     this.health.queued(now);
-    this.#options.metrics.queued(this.#families, now);
+    this.#options.metrics.queued(this.families, now);
     if (this.#begun) this.#loop.request();
   }
 
@@ -259,7 +259,7 @@ export class NodeProxy implements EventSink {
     const at = Date.now();
     this.#options.metrics.synced({
       extent: isFirst ? 'full' : 'partial',
-      families: this.#families,
+      families: this.families,
       took: tookMs,
       at,
       // Nobody waited for what was there before the proxy.
@@ -280,7 +280,7 @@ export class NodeProxy implements EventSink {
     const began = performance.now();
     try {
       const deleted = this.#options.removeStaleFlows(reviews);
-      this.#options.metrics.flowsCleaned(this.#families, { took: performance.now() - began, deleted });
+      this.#options.metrics.flowsCleaned(this.families, { took: performance.now() - began, deleted });
       this.#staleFlows.clear();
       return true;
     } catch (error) {
@@ -296,7 +296,7 @@ export class NodeProxy implements EventSink {
     const result = await this.#options.backend.check(signal);
     const repaired = result.repaired.length > 0;
     if (!signal.aborted) {
-      this.#options.metrics.checked(this.#families, { took: performance.now() - began, repaired });
+      this.#options.metrics.checked(this.families, { took: performance.now() - began, repaired });
     }
     this.#note(result);
     if (repaired) {
@@ -318,7 +318,7 @@ export class NodeProxy implements EventSink {
   }
 
   #failed(error: unknown): void {
-    this.#options.metrics.syncFailed(this.#options.config.mode, this.#families);
+    this.#options.metrics.syncFailed(this.#options.config.mode, this.families);
     this.#options.log.error({ err: error }, 'the kernel could not be brought up to date; will try again');
   }
 

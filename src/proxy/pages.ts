@@ -11,11 +11,12 @@ import type { ProxyMode } from './proxy-mode.ts';
 export function healthPages(proxy: NodeProxy, metrics: ProxyMetrics): Pages {
   const page = (kind: 'healthz' | 'livez') => (): Page => {
     const now = Date.now();
-    const { eligible, health } = proxy;
-    const good = health.isHealthy(now) && (kind === 'livez' || eligible);
-    const status = good ? 200 : 503;
+    const report = proxy.health.report(now, proxy.families);
+    // A node that is about to go has a proxy that is as alive as before.
+    const node = kind === 'livez' ? {} : { nodeEligible: proxy.eligible };
+    const status = report.healthy && node.nodeEligible !== false ? 200 : 503;
     metrics.healthAsked(kind, status);
-    return { status, type: 'application/json', body: JSON.stringify(health.report(now, eligible)) };
+    return { status, type: 'application/json', body: JSON.stringify({ ...report, ...node }) };
   };
   return { '/healthz': page('healthz'), '/livez': page('livez') };
 }

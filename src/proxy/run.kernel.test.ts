@@ -176,11 +176,15 @@ describe('runProxy, in the kernel', () => {
   it('says how it is', async () => {
     const health = await get('http://127.0.0.1:10256/healthz');
     expect(health.status).toBe(200);
-    expect(JSON.parse(health.body)).toEqual({
-      lastUpdated: expect.stringMatching(/^\d{4}-/),
-      currentTime: expect.stringMatching(/^\d{4}-/),
-      nodeEligible: true,
-    });
+    const at = expect.stringMatching(/^\d{4}-/);
+    const proxyHealth = {
+      lastUpdated: at,
+      currentTime: at,
+      healthy: true,
+      status: { IPv4: { lastUpdated: at, healthy: true } },
+    };
+    expect(JSON.parse(health.body)).toEqual({ ...proxyHealth, nodeEligible: true });
+    expect(JSON.parse((await get('http://127.0.0.1:10256/livez')).body)).toEqual(proxyHealth);
     expect(await get('http://127.0.0.1:10249/proxyMode')).toEqual({ status: 200, body: 'nftables' });
     expect((await get('http://127.0.0.1:10256/nothing')).status).toBe(404);
   });
