@@ -181,6 +181,29 @@ describe('ServiceModel', () => {
     expect(scenario.model.servicePorts.get('default/hello')?.frontends[0]).not.toHaveProperty('inside');
   });
 
+  it('says of a UDP port who serves, whoever is led there, and nothing of the kind of others', () => {
+    const ports = [
+      { name: 'dns', protocol: 'UDP', port: 53 },
+      { name: 'dns-tcp', protocol: 'TCP', port: 53 },
+    ] as const;
+    const scenario = new Scenario().set(
+      service({ internalTrafficPolicy: 'Local', ports }),
+      slice({
+        ports,
+        endpoints: [
+          { ip: parseIp('10.244.1.2'), node: 'node-1', draining: false },
+          { ip: parseIp('10.244.1.3'), node: 'node-1', draining: true },
+          { ip: parseIp('10.244.2.2'), node: 'node-2', draining: false },
+        ],
+      }),
+    );
+    scenario.step();
+    const port = scenario.model.servicePorts.get('default/hello:dns');
+    expect(port?.frontends[0]?.endpoints.map(({ ip }) => ip)).toEqual(['10.244.1.2']);
+    expect(port?.serving?.map(({ ip }) => ip)).toEqual(['10.244.1.2', '10.244.1.3', '10.244.2.2']);
+    expect(scenario.model.servicePorts.get('default/hello:dns-tcp')).not.toHaveProperty('serving');
+  });
+
   it('refuses everybody at a Local Service that nobody in the cluster serves', () => {
     const scenario = new Scenario().set(
       service({ externalTrafficPolicy: 'Local', loadBalancerIps: [parseIp('192.0.2.2')] }),

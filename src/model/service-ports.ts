@@ -41,6 +41,7 @@ export function servicePortsOf(
         frontend(service, address, reach, context),
       ),
       ...(service.affinitySeconds === undefined ? {} : { affinitySeconds: service.affinitySeconds }),
+      ...(port.protocol === 'UDP' ? { serving: service.clusterIps.flatMap((ip) => reach.serving(familyOf(ip))) } : {}),
     };
   });
 }
@@ -116,6 +117,11 @@ class Reach {
     const answer = { policy, family, endpoints, whenEmpty: answerWhenEmpty(policy, candidates) };
     this.#answers.push(answer);
     return answer;
+  }
+
+  /** Whatever the policy. */
+  serving(family: IpFamily): Endpoint[] {
+    return this.#candidatesOf(family).map(({ endpoint }) => endpoint);
   }
 
   #candidatesOf(family: IpFamily): readonly Candidate[] {

@@ -68,6 +68,11 @@ export interface ServicePort {
   readonly frontends: readonly Frontend[];
   /** Clients stay with their endpoint for this long after their last new connection; absent without affinity. */
   readonly affinitySeconds?: number;
+  /**
+   * Of a UDP port, every endpoint of the cluster that serves, also one that policies lead no new connections to or that
+   * is terminating: a flow that has begun may stay there, as a TCP connection would.
+   */
+  readonly serving?: readonly Endpoint[];
 }
 
 /** Where new connections go, and as whom they appear there. */

@@ -48,7 +48,7 @@ export class NodeProxy implements EventSink {
   readonly #tracker = new ChangeTracker(Date.now());
   readonly #model: ServiceModel;
   readonly #loop: SyncLoop;
-  readonly #staleFlows = new StaleFlows();
+  readonly #staleFlows: StaleFlows;
   /** How far the kernel has them, as was seen last. */
   #syncedVersions: KnownVersions = new Map();
   /** Steps of the model that the kernel has not acknowledged yet, each Service port once. */
@@ -72,6 +72,7 @@ export class NodeProxy implements EventSink {
     const { minSyncPeriod, syncPeriod, masqueradeAll } = options.config.sync;
     this.#options = options;
     this.#model = new ServiceModel(this.#nodeFacts(), { masqueradeAll });
+    this.#staleFlows = new StaleFlows(options.config.mode);
     this.health = new SyncHealth(2 * syncPeriod);
     this.synced = new Promise((resolve) => {
       this.#resolveSynced = resolve;

@@ -81,6 +81,19 @@ async function askUdp(ip: string, port: number, timeoutMs = 20_000): Promise<str
 /** As `askUdp`, for what may get lost. */
 const askUdpSoon = (ip: string, port: number) => askUdp(ip, port, 500);
 
+/** Who answers a client that has not asked before. */
+async function askUdpOnce(ip: string, port: number): Promise<string> {
+  const socket = createSocket('udp4');
+  try {
+    await once(socket.bind(0, endpoints[0]), 'listening');
+    socket.send('once', port, ip);
+    const [data] = await once(socket, 'message', { signal: AbortSignal.timeout(500) });
+    return String(data).split(' ')[0] ?? '';
+  } finally {
+    socket.close();
+  }
+}
+
 /** Where the kernel leads the UDP flows to an address. */
 function udpFlows(ip: string): string[] {
   const conntrack = openConntrack();
@@ -150,6 +163,20 @@ describe('runProxy, in the kernel', () => {
     await soon(() => expect(udpFlows('10.96.0.10')).toEqual([]));
     await expect(askUdp('10.96.0.10', 53, 200)).rejects.toThrow();
     api.put('services', service('dns', '10.96.0.10', { port: 53, protocol: 'UDP' }));
+    await soon(async () => expect(await askUdpSoon('10.96.0.10', 53)).toBe(endpoints[1]));
+  });
+
+  it('lets a UDP client stay with an endpoint that is terminating, as long as that serves', async () => {
+    expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]);
+    const dns = slice('dns', endpoints[0], { port: 5353, protocol: 'UDP' });
+    const draining = { addresses: [endpoints[1]], conditions: { ready: false, serving: true, terminating: true } };
+    api.put('endpointslices', { ...dns, endpoints: [...(dns.endpoints ?? []), draining] });
+    // A new client is led elsewhere: so the proxy has heard of it.
+    await soon(() => expect(askUdpOnce('10.96.0.10', 53)).resolves.toBe(endpoints[0]));
+    expect(await askUdp('10.96.0.10', 53)).toBe(endpoints[1]);
+    api.put('endpointslices', dns);
+    await soon(async () => expect(await askUdpSoon('10.96.0.10', 53)).toBe(endpoints[0]));
+    api.put('endpointslices', slice('dns', endpoints[1], { port: 5353, protocol: 'UDP' }));
     await soon(async () => expect(await askUdpSoon('10.96.0.10', 53)).toBe(endpoints[1]));
   });
 

@@ -1,22 +1,30 @@
 import { describe, expect, it } from 'vitest';
 import type { Destination, ServicePort } from '../model/types.ts';
 import { parseIp } from '../net/ip.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 import { StaleFlows } from './stale-flows.ts';
 
-function port(
-  name: string,
-  endpoints: readonly string[],
-  rest: { protocol?: 'TCP' | 'UDP'; ip?: string; inside?: readonly string[] } = {},
-): ServicePort {
-  const { protocol = 'UDP', ip = '10.96.0.10', inside } = rest;
+interface Rest {
+  readonly protocol?: 'TCP' | 'UDP';
+  readonly ip?: string;
+  readonly inside?: readonly string[];
+  /** Those that serve; if not given, those that take new flows. */
+  readonly serving?: readonly string[];
+}
+
+function port(name: string, endpoints: readonly string[], rest: Rest = {}): ServicePort {
+  const { protocol = 'UDP', ip = '10.96.0.10', inside, serving = [...endpoints, ...(inside ?? [])] } = rest;
+  const toEndpoints = (ips: readonly string[]) =>
+    ips.map((endpoint) => ({ ip: parseIp(endpoint), port: 5353, local: false }));
   const destination = (ips: readonly string[]): Destination => ({
-    endpoints: ips.map((endpoint) => ({ ip: parseIp(endpoint), port: 5353, local: false })),
+    endpoints: toEndpoints(ips),
     whenEmpty: 'reject',
     masquerade: 'never',
   });
   return {
     name,
     protocol,
+    ...(protocol === 'UDP' ? { serving: toEndpoints([...new Set(serving)]) } : {}),
     frontends: [
       {
         kind: 'cluster-ip',
@@ -29,11 +37,15 @@ function port(
   };
 }
 
+type Steps = readonly (readonly [previous: ServicePort | undefined, current: ServicePort | undefined])[][];
+
 /** What is to be looked over after these steps, as `frontend → endpoints that may stay`. */
-function review(
-  ...steps: readonly (readonly [previous: ServicePort | undefined, current: ServicePort | undefined])[][]
-) {
-  const flows = new StaleFlows();
+function review(...steps: Steps) {
+  return reviewIn('nftables', ...steps);
+}
+
+function reviewIn(mode: ProxyMode, ...steps: Steps) {
+  const flows = new StaleFlows(mode);
   const servicePorts = new Map<string, ServicePort>();
   for (const changes of steps) {
     for (const [previous, current] of changes) {
@@ -52,16 +64,24 @@ describe('StaleFlows', () => {
     expect(review([[port(dns, ['10.0.0.1', '10.0.0.2']), port(dns, ['10.0.0.2'])]])).toEqual(['10.96.0.10 → 10.0.0.2']);
   });
 
-  it('counts where clients inside are led as well', () => {
-    const local = (inside: readonly string[]): ServicePort => {
-      const [open] = port(dns, ['10.0.0.1']).frontends;
-      const [other] = port(dns, inside).frontends;
-      return { ...port(dns, []), frontends: open && other ? [{ ...open, inside: other }] : [] };
-    };
-    expect(review([[local(['10.0.0.1', '10.0.0.2']), local(['10.0.0.1', '10.0.0.3'])]])).toEqual([
-      '10.96.0.10 → 10.0.0.1,10.0.0.1,10.0.0.3',
-    ]);
-    expect(review([[local(['10.0.0.1']), local(['10.0.0.1', '10.0.0.3'])]])).toEqual([]);
+  it('lets flows go on where an endpoint takes no new ones and serves, until it does no more', () => {
+    const both = { serving: ['10.0.0.1', '10.0.0.2'] };
+    const draining = port(dns, ['10.0.0.2'], both);
+    expect(review([[port(dns, ['10.0.0.1', '10.0.0.2']), draining]])).toEqual([]);
+    expect(review([[draining, port(dns, ['10.0.0.2'])]])).toEqual(['10.96.0.10 → 10.0.0.2']);
+    expect(review([[port(dns, ['10.0.0.1']), port(dns, [], both)]])).toEqual([]);
+    expect(review([[port(dns, [], both), draining]])).toEqual(['10.96.0.10 → 10.0.0.1,10.0.0.2']);
+  });
+
+  it('lets them go on in ipvs mode only where new ones go', () => {
+    const draining = port(dns, ['10.0.0.2'], { serving: ['10.0.0.1', '10.0.0.2'] });
+    expect(reviewIn('ipvs', [[port(dns, ['10.0.0.1', '10.0.0.2']), draining]])).toEqual(['10.96.0.10 → 10.0.0.2']);
+    expect(reviewIn('ipvs', [[draining, port(dns, ['10.0.0.2'])]])).toEqual([]);
+  });
+
+  it('looks at the endpoints of the frontend’s family', () => {
+    const serving = ['10.0.0.1', 'fd00::1'];
+    expect(review([[port(dns, ['10.0.0.1'], { serving }), port(dns, ['10.0.0.1'])]])).toEqual([]);
   });
 
   it('looks it over when it goes', () => {
@@ -98,7 +118,7 @@ describe('StaleFlows', () => {
   it('lets flows of clients inside stay where those are led elsewhere, and looks theirs over alike', () => {
     const all = port(dns, ['10.0.0.1'], { inside: ['10.0.0.1', '10.0.0.2'] });
     expect(review([[port(dns, ['10.0.0.1', '10.0.0.3'], { inside: ['10.0.0.2'] }), all]])).toEqual([
-      '10.96.0.10 → 10.0.0.1,10.0.0.1,10.0.0.2',
+      '10.96.0.10 → 10.0.0.1,10.0.0.2',
     ]);
     expect(review([[port(dns, [], { inside: [] }), port(dns, [], { inside: ['10.0.0.2'] })]])).toHaveLength(1);
     expect(review([[all, port(dns, ['10.0.0.1'], { inside: ['10.0.0.1'] })]])).toHaveLength(1);
@@ -110,7 +130,7 @@ describe('StaleFlows', () => {
   });
 
   it('forgets what has been looked over', () => {
-    const flows = new StaleFlows();
+    const flows = new StaleFlows('nftables');
     flows.note([{ name: dns, previous: port(dns, ['10.0.0.1']), current: undefined }]);
     flows.clear();
     expect(flows.review(new Map())).toEqual([]);
