@@ -202,8 +202,9 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       // Every node has the addresses of Services there, and only one may answer for them.
       ipvs: { strictARP: true },
       clusterCIDR: blocks(plan, 'pods').join(','),
-      // A client outside may use any address of a node, on either of its networks.
-      nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')],
+      // A client outside may use any address of a node, on either of its networks. What the iptables mode does if not
+      // told otherwise goes beyond: all addresses of the node, loopback as well, as people know it from kube-proxy.
+      ...(proxyMode === 'iptables' ? {} : { nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')] }),
       // What is the machine's is its owner's to set: how many connections it tracks, and whose memory it takes first.
       conntrack: { maxPerCore: 0 },
       oomScoreAdj: 0,

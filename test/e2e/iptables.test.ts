@@ -52,12 +52,14 @@ describe('up --proxy-mode iptables', () => {
     expect(await ask(pod, 'http://hello-service')).toBe('Hello Kubernetes!');
     expect(await ask('node/node-2', `http://${await serviceIp('hello-service')}`)).toBe('Hello Kubernetes!');
     expect(await ask('client', 'http://192.168.101.5:30080')).toBe('Hello Kubernetes!');
+    expect(await ask('node/node-2', 'http://127.0.0.1:30080')).toBe('Hello Kubernetes!');
     expect(await ask('client', 'http://192.168.102.4:34080')).toBe('Hello Kubernetes!');
     const url = `http://${await serviceIp('sticky')}/hostname`;
     const first = await ask(pod, url);
     for (let i = 0; i < 10; i++) expect(await ask(pod, url)).toBe(first);
     const rules = await box.must('exec', 'node/node-1', '--', 'iptables-save', '-t', 'nat');
     expect(rules).toContain('KUBE-SVC-WR2LASOULGGSX3JN -m comment --comment "default/hello-service -> ');
+    expect(rules).toMatch(/^-A KUBE-SERVICES .*-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS$/m);
     expect(rules).toContain('-m recent --rcheck --seconds 10800 --reap --name KUBE-SEP-');
   });
 });
