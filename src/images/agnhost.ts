@@ -1,20 +1,31 @@
 // registry.k8s.io/e2e-test-images/agnhost, the part that Service tests use: `netexec` answers questions about who
-// asks and who answers, over HTTP and UDP. (`pause` is no program of ours: a shell does it.) A process of its own, so it imports nothing but Node.
+// asks and who answers, over HTTP and UDP, and asks others; `serve-hostname` says who it is. (`pause` is no program of
+// ours: a shell does it.) A process of its own, so it imports nothing but Node.
 import { execFile } from 'node:child_process';
-import { createSocket, type Socket } from 'node:dgram';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createSocket, type RemoteInfo, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { createServer, get, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import { createServer as createTcpServer, isIP } from 'node:net';
 import { hostname } from 'node:os';
+import { text } from 'node:stream/consumers';
 import { parseArgs } from 'node:util';
 
 const maxShellOutput = 1 << 20;
 const shellTimeoutMs = 30_000;
 
+const dialTimeoutMs = 5_000;
+const mostTries = 1_000;
+
 interface NetexecOptions {
   readonly httpPort: number;
   /** 0: no UDP. */
   readonly udpPort: number;
+  /** Where UDP is answered; none: on every address, of which the kernel chooses the answer's by the way back. */
+  readonly udpAddresses: readonly string[];
   /** Whether `/shell?cmd=` runs commands. */
   readonly shell: boolean;
+  /** Seconds to go on serving when told to end. */
+  readonly delayShutdown: number;
 }
 
 function portOption(name: string, text: string, least: number): number {
@@ -28,24 +39,54 @@ function fail(message: string): never {
   process.exit(2);
 }
 
-function netexecOptions(args: readonly string[]): NetexecOptions {
+function numberOption(name: string, text: string): number {
+  if (!/^\d{1,6}$/.test(text)) fail(`--${name} ${text}: is not a number of seconds`);
+  return Number(text);
+}
+
+/** Go's flags for yes and no may say which behind `=`. */
+function withoutEquals(args: readonly string[]): string[] {
+  return args.map((arg) => arg.replace(/^--([\w-]+)=true$/, '--$1').replace(/^--([\w-]+)=false$/, '--no-$1'));
+}
+
+/** What `read` makes of options; ends the program where there is something wrong with them. */
+function readOptions<T>(read: () => T): T {
   try {
+    return read();
+  } catch (error) {
+    return fail(error instanceof Error ? error.message : String(error));
+  }
+}
+
+function netexecOptions(args: readonly string[]): NetexecOptions {
+  return readOptions(() => {
     const { values } = parseArgs({
-      args: [...args],
+      args: withoutEquals(args),
+      allowNegative: true,
       options: {
         'http-port': { type: 'string', default: '8080' },
         'udp-port': { type: 'string', default: '8081' },
+        'udp-listen-addresses': { type: 'string', default: '' },
         'enable-shell': { type: 'boolean', default: false },
+        'delay-shutdown': { type: 'string', default: '0' },
       },
     });
     return {
       httpPort: portOption('http-port', values['http-port'], 1),
       udpPort: values['udp-port'] === '-1' ? 0 : portOption('udp-port', values['udp-port'], 0),
+      udpAddresses: addressesOption(values['udp-listen-addresses']),
       shell: values['enable-shell'],
+      delayShutdown: numberOption('delay-shutdown', values['delay-shutdown']),
     };
-  } catch (error) {
-    return fail(error instanceof Error ? error.message : String(error));
-  }
+  });
+}
+
+/** Each address once: a Pod of the node's network has the node's address as its own. */
+function addressesOption(text: string): string[] {
+  const addresses = text.split(',').filter((address) => address !== '');
+  const wrong = addresses.find((address) => isIP(address) === 0);
+  if (wrong !== undefined) fail(`--udp-listen-addresses ${wrong}: is not an IP address`);
+  return [...new Set(addresses)];
 }
 
 /** `address:port` of the peer; an IPv4 peer of a dual-stack socket in its IPv4 form, IPv6 in brackets. */
@@ -63,6 +104,10 @@ function ok(text: string): Answer {
   return { status: 200, text };
 }
 
+function bad(text: string): Answer {
+  return { status: 400, text: `${text}\n` };
+}
+
 function shell(command: string): Promise<Answer> {
   const limits = { timeout: shellTimeoutMs, maxBuffer: maxShellOutput };
   return new Promise((resolve) => {
@@ -71,6 +116,59 @@ function shell(command: string): Promise<Answer> {
       resolve(ok(JSON.stringify(result)));
     });
   });
+}
+
+/** Asks somebody else, `tries` times one after the other, and says what came of it. */
+async function dial({ searchParams }: URL): Promise<Answer> {
+  const parameter = (name: string, byDefault = '') => searchParams.get(name) || byDefault;
+  const [host, port, request] = [parameter('host'), parameter('port'), parameter('request')];
+  const tries = Number(parameter('tries', '1'));
+  if (!(Number.isInteger(tries) && tries >= 1 && tries <= mostTries))
+    return bad(`tries is a number from 1 to ${mostTries}`);
+  if (request === '') return bad('request is missing');
+  if (host === '' || !/^\d{1,5}$/.test(port)) return bad('host or port is missing, or wrong');
+  const protocol = parameter('protocol', 'http').toLowerCase();
+  const ask = protocol === 'http' ? dialHttp : protocol === 'udp' ? dialUdp : undefined;
+  if (ask === undefined) return bad(`protocol is http or udp, not ${protocol}`);
+  const responses: string[] = [];
+  const errors: string[] = [];
+  for (let i = 0; i < tries; i++) {
+    await ask({ host, port: Number(port), request }).then(
+      (response) => responses.push(response),
+      (error) => errors.push(error instanceof Error ? error.message : String(error)),
+    );
+  }
+  const some = (list: string[]) => (list.length === 0 ? undefined : list);
+  return ok(JSON.stringify({ responses: some(responses), errors: some(errors) }));
+}
+
+interface Call {
+  readonly host: string;
+  readonly port: number;
+  readonly request: string;
+}
+
+/** Over a connection of its own, so that each try is led anew. */
+async function dialHttp({ host, port, request }: Call): Promise<string> {
+  const name = host.includes(':') ? `[${host}]` : host;
+  const options = { agent: false, signal: AbortSignal.timeout(dialTimeoutMs) };
+  const asked = get(`http://${name}:${port}/${request}`, options);
+  const [response] = await once(asked, 'response');
+  return text(response);
+}
+
+async function dialUdp({ host, port, request }: Call): Promise<string> {
+  const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+  try {
+    const signal = AbortSignal.timeout(dialTimeoutMs);
+    socket.connect(port, host);
+    await once(socket, 'connect', { signal });
+    socket.send(request);
+    const [answer] = await once(socket, 'message', { signal });
+    return String(answer);
+  } finally {
+    socket.close();
+  }
 }
 
 function answerTo(url: URL, request: IncomingMessage, options: NetexecOptions): Answer | Promise<Answer> {
@@ -82,16 +180,27 @@ function answerTo(url: URL, request: IncomingMessage, options: NetexecOptions): 
       return ok(hostname());
     case '/clientip':
       return ok(peer(request.socket.remoteAddress ?? '', request.socket.remotePort ?? 0));
+    case '/dial':
+      return dial(url);
     case '/echo':
-      return ok(url.searchParams.get('msg') ?? '');
+      return echo(url.searchParams);
     case '/healthz':
       return ok('ok');
     case '/shell':
       if (!options.shell) return { status: 403, text: 'start netexec with --enable-shell to run commands\n' };
       return shell(url.searchParams.get('cmd') ?? url.searchParams.get('shellCommand') ?? '');
     default:
-      return { status: 404, text: 'netexec knows /, /hostname, /clientip, /echo?msg=, /healthz and /shell?cmd=\n' };
+      return {
+        status: 404,
+        text: 'netexec knows /, /hostname, /clientip, /dial, /echo?msg=, /healthz and /shell?cmd=\n',
+      };
   }
+}
+
+function echo(parameters: URLSearchParams): Answer {
+  const code = parameters.get('code') || '200';
+  if (!/^[2-5]\d\d$/.test(code)) return bad('code is a number from 200 to 599');
+  return { status: Number(code), text: parameters.get('msg') ?? '' };
 }
 
 async function serve(request: IncomingMessage, response: ServerResponse, options: NetexecOptions): Promise<void> {
@@ -115,17 +224,29 @@ function udpAnswer(message: string, from: { readonly address: string; readonly p
   }
 }
 
-/** Both families on one socket; IPv4 alone where the kernel has no IPv6. `current` follows the socket in use. */
-function serveUdp(port: number, type: 'udp6' | 'udp4', current: (socket: Socket) => void): void {
-  const socket = createSocket(type);
-  current(socket);
-  socket.on('message', (message, from) => socket.send(udpAnswer(message.toString(), from), from.port, from.address));
+type Datagrams = (message: Buffer, from: RemoteInfo) => string;
+
+/** Both families on one socket; IPv4 alone where the kernel has no IPv6. */
+function serveUdpEverywhere(port: number, answer: Datagrams, type: 'udp6' | 'udp4' = 'udp6'): void {
+  const socket = answering(createSocket(type), answer);
   socket.on('error', (error: NodeJS.ErrnoException) => {
     if (type === 'udp4' || error.code !== 'EAFNOSUPPORT') fail(error.message);
     socket.close();
-    serveUdp(port, 'udp4', current);
+    serveUdpEverywhere(port, answer, 'udp4');
   });
   socket.bind(port);
+}
+
+/** Answers come from the address that was asked, which is not given where a socket has all of them. */
+function serveUdpOn(address: string, port: number, answer: Datagrams): void {
+  const type = isIP(address) === 6 ? 'udp6' : 'udp4';
+  const socket = answering(createSocket({ type, ipv6Only: type === 'udp6' }), answer);
+  socket.on('error', (error) => fail(error.message));
+  socket.bind(port, address);
+}
+
+function answering(socket: Socket, answer: Datagrams): Socket {
+  return socket.on('message', (message, from) => socket.send(answer(message, from), from.port, from.address));
 }
 
 // As PID 1 a process is not ended by a signal it does not handle.
@@ -136,22 +257,65 @@ function onTermination(end: () => void): void {
 
 function netexec(options: NetexecOptions): void {
   const server: Server = createServer((request, response) => serve(request, response, options));
-  server.on('error', (error) => fail(error.message));
-  server.listen(options.httpPort, () => process.stdout.write(`HTTP on port ${options.httpPort}\n`));
-  let udp: Socket | undefined;
+  listen(server, options.httpPort);
+  const answer: Datagrams = (message, from) => udpAnswer(message.toString(), from);
   if (options.udpPort !== 0) {
-    serveUdp(options.udpPort, 'udp6', (socket) => {
-      udp = socket;
-    });
+    for (const address of options.udpAddresses) serveUdpOn(address, options.udpPort, answer);
+    if (options.udpAddresses.length === 0) serveUdpEverywhere(options.udpPort, answer);
   }
   onTermination(() => {
-    udp?.close();
-    server.close(() => process.exit(0));
-    server.closeIdleConnections();
-    setTimeout(() => process.exit(0), 1000).unref();
+    setTimeout(() => endWith(server), options.delayShutdown * 1000);
   });
+}
+
+function listen(server: Server, port: number): void {
+  server.on('error', (error) => fail(error.message));
+  server.listen(port, () => process.stdout.write(`HTTP on port ${port}\n`));
+}
+
+/** Ends the program when the requests have ended that are being answered, or a second later. */
+function endWith(server: Server): void {
+  server.close(() => process.exit(0));
+  server.closeIdleConnections();
+  setTimeout(() => process.exit(0), 1000);
+}
+
+/** Says the host's name to whoever asks, whatever the question is. */
+function serveHostname(args: readonly string[]): void {
+  const { port, ...serves } = readOptions(() => {
+    const { values } = parseArgs({
+      args: withoutEquals(args),
+      allowNegative: true,
+      options: {
+        port: { type: 'string', default: '9376' },
+        http: { type: 'boolean', default: true },
+        tcp: { type: 'boolean', default: false },
+        udp: { type: 'boolean', default: false },
+        close: { type: 'boolean', default: false },
+      },
+    });
+    return { ...values, port: portOption('port', values.port, 1) };
+  });
+  if (serves.tcp) {
+    const server = createTcpServer((socket) => socket.on('error', () => {}).end(hostname()));
+    server.on('error', (error) => fail(error.message));
+    server.listen(port);
+  }
+  if (serves.udp) serveUdpEverywhere(port, () => hostname());
+  if (serves.http) {
+    const headers = { 'content-type': 'text/plain; charset=utf-8', ...(serves.close ? { connection: 'close' } : {}) };
+    listen(
+      createServer((request, response) => {
+        request.resume();
+        response.writeHead(200, headers).end(hostname());
+      }),
+      port,
+    );
+  }
+  onTermination(() => process.exit(0));
 }
 
 const [command, ...args] = process.argv.slice(2);
 if (command === 'netexec') netexec(netexecOptions(args));
-else fail(`${command ?? '(no command)'}: this built-in agnhost has netexec and pause`);
+else if (command === 'serve-hostname') serveHostname(args);
+else fail(`${command ?? '(no command)'}: this built-in agnhost has netexec, serve-hostname and pause`);
