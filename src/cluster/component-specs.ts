@@ -204,7 +204,9 @@ function proxy(node: PlannedNode, { plan, network, proxyMode }: ComponentPlanOpt
       clusterCIDR: blocks(plan, 'pods').join(','),
       // A client outside may use any address of a node, on either of its networks. What the iptables mode does if not
       // told otherwise goes beyond: all addresses of the node, loopback as well, as people know it from kube-proxy.
-      ...(proxyMode === 'iptables' ? {} : { nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')] }),
+      ...(proxyMode === 'iptables'
+        ? {}
+        : { nodePortAddresses: [...blocks(plan, 'nodes'), ...blocks(plan, 'outside')] }),
       // What is the machine's is its owner's to set: how many connections it tracks, and whose memory it takes first.
       conntrack: { maxPerCore: 0 },
       oomScoreAdj: 0,

@@ -41,6 +41,8 @@ export interface SyncResult {
   readonly notices?: readonly Notice[];
   /** Of modes with tables of rules. */
   readonly tables?: readonly TableRules[];
+  /** Families of which the changes by themselves were refused, so that all had to be compared and written. */
+  readonly partialFailures?: readonly IpFamily[];
 }
 
 /** What was found when the kernel was compared with what should be in it. */

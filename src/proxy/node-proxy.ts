@@ -240,13 +240,14 @@ export class NodeProxy implements EventSink {
     this.#staleFlows.note(accepted);
   }
 
-  #note({ refused, notices = [], tables = [] }: SyncResult): void {
+  #note({ refused, notices = [], tables = [], partialFailures = [] }: SyncResult): void {
     const { log, events, metrics } = this.#options;
     for (const { reason, message, ...about } of notices) {
       log.warn({ ...about, reason }, message);
       events.noticed({ ...about, reason, message });
     }
     metrics.tableRules(tables);
+    metrics.partialFailed(partialFailures);
     for (const [name, err] of refused) {
       const isKnown = this.#refused.has(name);
       log[isKnown ? 'debug' : 'warn']({ servicePort: name, err }, 'a Service port was refused; all others are served');

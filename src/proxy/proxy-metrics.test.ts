@@ -41,6 +41,7 @@ const documented: { readonly [name: string]: readonly string[] } = {
   kubeproxy_sync_proxy_rules_iptables_total: ['table', 'ip_family'],
   kubeproxy_sync_proxy_rules_iptables_last: ['table', 'ip_family'],
   kubeproxy_sync_proxy_rules_iptables_restore_failures_total: ['ip_family'],
+  kubeproxy_sync_proxy_rules_iptables_partial_restore_failures_total: ['ip_family'],
   kubeproxy_sync_proxy_rules_nftables_sync_failures_total: ['ip_family'],
   kubeproxy_sync_proxy_rules_nftables_cleanup_failures_total: ['ip_family'],
   kubeproxy_sync_proxy_rules_no_local_endpoints_total: ['traffic_policy', 'ip_family'],
@@ -68,6 +69,7 @@ function busyMetrics(): ProxyMetrics {
     metrics.synced({ extent, families, took: 20, at: 5_000, waiting: [4_000] });
   metrics.checked(families, { took: 1, repaired: true });
   metrics.syncFailed('nftables', ['IPv6']);
+  metrics.partialFailed(['IPv6']);
   metrics.cleanupFailed('nftables');
   metrics.flowsCleaned(families, { took: 2, deleted: new Map([['IPv6', 4]]) });
   metrics.tableRules([{ family: 'IPv4', table: 'nat', total: 50, written: 7 }]);
@@ -100,6 +102,7 @@ describe('ProxyMetrics', () => {
     expect(has.get('kubeproxy_network_programming_duration_seconds_sum{ip_family="IPv4"}')).toBe('2');
     expect(has.get(`${sync}_nftables_sync_failures_total{ip_family="IPv4"}`)).toBe('0');
     expect(has.get(`${sync}_nftables_sync_failures_total{ip_family="IPv6"}`)).toBe('1');
+    expect(has.get(`${sync}_iptables_partial_restore_failures_total{ip_family="IPv6"}`)).toBe('1');
     expect(has.get('kubeproxy_conntrack_reconciler_deleted_entries_total{ip_family="IPv6"}')).toBe('4');
     expect(has.get(`${sync}_iptables_total{table="nat",ip_family="IPv4"}`)).toBe('50');
     expect(has.get(`${sync}_no_local_endpoints_total{traffic_policy="external",ip_family="IPv4"}`)).toBe('2');

@@ -70,6 +70,7 @@ export class ProxyMetrics {
   readonly #noLocalEndpoints: Family<Gauge>;
   readonly #iptables: { readonly total: Family<Gauge>; readonly last: Family<Gauge> };
   readonly #failures: { readonly [mode: string]: Family<Counter> };
+  readonly #partialFailures: Family<Counter>;
   readonly #cleanupFailures: Family<Counter>;
   readonly #conntrackDuration: Family<Histogram>;
   readonly #conntrackDeleted: Family<Counter>;
@@ -131,6 +132,10 @@ export class ProxyMetrics {
         'Syncs and comparisons in nftables mode that failed.',
       ),
     };
+    this.#partialFailures = counter(
+      'sync_proxy_rules_iptables_partial_restore_failures_total',
+      'Syncs in iptables mode whose changes by themselves were refused, so that all was compared and written.',
+    );
     this.#otherFailures = this.#registry.counter({
       name: 'signalbox_proxy_sync_failures_total',
       help: 'Syncs and comparisons that failed, in whatever mode.',
@@ -193,6 +198,7 @@ export class ProxyMetrics {
       endpoint.total,
       this.#conntrackDeleted,
       ...Object.values(this.#failures),
+      this.#partialFailures,
       this.#cleanupFailures,
     ];
   }
@@ -227,6 +233,11 @@ export class ProxyMetrics {
   syncFailed(mode: ProxyMode, families: readonly IpFamily[]): void {
     this.#otherFailures.add();
     for (const family of families) this.#failures[mode]?.of(family).add();
+  }
+
+  /** Changes that had to be written with all the rest. */
+  partialFailed(families: readonly IpFamily[]): void {
+    for (const family of families) this.#partialFailures.of(family).add();
   }
 
   /** Of whatever family: what was to be removed is not known. */

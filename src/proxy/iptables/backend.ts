@@ -141,5 +141,6 @@ function placesEveryPacket(): boolean {
 }
 
 function withTables(results: readonly SyncResult[]): SyncResult {
-  return { refused: refusedIn(results), tables: results.flatMap(({ tables = [] }) => tables) };
+  const partialFailures = results.flatMap(({ partialFailures = [] }) => partialFailures);
+  return { refused: refusedIn(results), tables: results.flatMap(({ tables = [] }) => tables), partialFailures };
 }

@@ -239,8 +239,9 @@ describe('FamilyRules', () => {
     await sync(port('a'), port('b', { ip: parseIp('10.96.0.11') }));
     const before = sorted(iptables);
     iptables.lacks = 'recent';
-    const { refused } = await sync(port('a', {}, { affinitySeconds: 60 }));
+    const { refused, partialFailures } = await sync(port('a', {}, { affinitySeconds: 60 }));
     expect([...refused.keys()]).toEqual(['default/a']);
+    expect(partialFailures).toEqual(['IPv4']);
     expect(sorted(iptables)).toEqual(before);
   });
 

@@ -90,7 +90,7 @@ export class FamilyRules {
       } catch (error) {
         this.#certain = false;
         if (!isRefusal(error)) throw error;
-        return await this.#reconcile(undo);
+        return { ...(await this.#reconcile(undo)), partialFailures: [this.#family] };
       }
     } catch (error) {
       for (const back of undo.values()) back();
