@@ -226,23 +226,25 @@ function udpAnswer(message: string, from: { readonly address: string; readonly p
 
 type Datagrams = (message: Buffer, from: RemoteInfo) => string;
 
-/** Both families on one socket; IPv4 alone where the kernel has no IPv6. */
-function serveUdpEverywhere(port: number, answer: Datagrams, type: 'udp6' | 'udp4' = 'udp6'): void {
+/** Both families on one socket; IPv4 alone where the kernel has no IPv6. Resolves when it is answered. */
+function serveUdpEverywhere(port: number, answer: Datagrams, type: 'udp6' | 'udp4' = 'udp6'): Promise<void> {
   const socket = answering(createSocket(type), answer);
-  socket.on('error', (error: NodeJS.ErrnoException) => {
-    if (type === 'udp4' || error.code !== 'EAFNOSUPPORT') fail(error.message);
-    socket.close();
-    serveUdpEverywhere(port, answer, 'udp4');
+  return new Promise((resolve) => {
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (type === 'udp4' || error.code !== 'EAFNOSUPPORT') fail(error.message);
+      socket.close();
+      resolve(serveUdpEverywhere(port, answer, 'udp4'));
+    });
+    socket.bind(port, resolve);
   });
-  socket.bind(port);
 }
 
 /** Answers come from the address that was asked, which is not given where a socket has all of them. */
-function serveUdpOn(address: string, port: number, answer: Datagrams): void {
+function serveUdpOn(address: string, port: number, answer: Datagrams): Promise<void> {
   const type = isIP(address) === 6 ? 'udp6' : 'udp4';
   const socket = answering(createSocket({ type, ipv6Only: type === 'udp6' }), answer);
   socket.on('error', (error) => fail(error.message));
-  socket.bind(port, address);
+  return new Promise((resolve) => socket.bind(port, address, resolve));
 }
 
 function answering(socket: Socket, answer: Datagrams): Socket {
@@ -255,17 +257,20 @@ function onTermination(end: () => void): void {
   process.once('SIGINT', end);
 }
 
-function netexec(options: NetexecOptions): void {
+async function netexec(options: NetexecOptions): Promise<void> {
   const server: Server = createServer((request, response) => serve(request, response, options));
-  listen(server, options.httpPort);
-  const answer: Datagrams = (message, from) => udpAnswer(message.toString(), from);
-  if (options.udpPort !== 0) {
-    for (const address of options.udpAddresses) serveUdpOn(address, options.udpPort, answer);
-    if (options.udpAddresses.length === 0) serveUdpEverywhere(options.udpPort, answer);
-  }
   onTermination(() => {
     setTimeout(() => endWith(server), options.delayShutdown * 1000);
   });
+  if (options.udpPort !== 0) await serveDatagrams(options);
+  // Last: who is asked whether he is ready says so over HTTP.
+  listen(server, options.httpPort);
+}
+
+async function serveDatagrams({ udpPort, udpAddresses }: NetexecOptions): Promise<void> {
+  const answer: Datagrams = (message, from) => udpAnswer(message.toString(), from);
+  if (udpAddresses.length === 0) await serveUdpEverywhere(udpPort, answer);
+  else await Promise.all(udpAddresses.map((address) => serveUdpOn(address, udpPort, answer)));
 }
 
 function listen(server: Server, port: number): void {
@@ -281,7 +286,7 @@ function endWith(server: Server): void {
 }
 
 /** Says the host's name to whoever asks, whatever the question is. */
-function serveHostname(args: readonly string[]): void {
+async function serveHostname(args: readonly string[]): Promise<void> {
   const { port, ...serves } = readOptions(() => {
     const { values } = parseArgs({
       args: withoutEquals(args),
@@ -301,7 +306,7 @@ function serveHostname(args: readonly string[]): void {
     server.on('error', (error) => fail(error.message));
     server.listen(port);
   }
-  if (serves.udp) serveUdpEverywhere(port, () => hostname());
+  if (serves.udp) await serveUdpEverywhere(port, () => hostname());
   if (serves.http) {
     const headers = { 'content-type': 'text/plain; charset=utf-8', ...(serves.close ? { connection: 'close' } : {}) };
     listen(
@@ -316,6 +321,6 @@ function serveHostname(args: readonly string[]): void {
 }
 
 const [command, ...args] = process.argv.slice(2);
-if (command === 'netexec') netexec(netexecOptions(args));
-else if (command === 'serve-hostname') serveHostname(args);
+if (command === 'netexec') void netexec(netexecOptions(args));
+else if (command === 'serve-hostname') void serveHostname(args);
 else fail(`${command ?? '(no command)'}: this built-in agnhost has netexec, serve-hostname and pause`);
