@@ -1,9 +1,28 @@
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import type { Pod } from '../../src/api/generated/types.ts';
 import { eventually, root, Signalbox } from './signalbox.ts';
 
 const example = (name: string) => join(root, 'examples', name);
 const box = new Signalbox();
+/** A Pod of agnhost by itself. */
+const alone = box.manifest(
+  'alone.json',
+  JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'alone', labels: { app: 'alone' } },
+    spec: {
+      containers: [
+        {
+          name: 'agnhost',
+          image: 'registry.k8s.io/e2e-test-images/agnhost:2.53',
+          args: ['netexec', '--http-port=8080', '--udp-port=8081'],
+        },
+      ],
+    },
+  }),
+);
 let pods: string[] = [];
 
 /** Requests from inside one Pod: one line with status and answering Pod for each, by Node's own HTTP client. */
@@ -30,9 +49,12 @@ async function clusterIp(service: string): Promise<string> {
   return box.kubectlMust('get', 'service', service, '-o', 'jsonpath={.spec.clusterIP}');
 }
 
+/** Of `hello`, without those that are going. */
 async function podNames(): Promise<string[]> {
-  const names = await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].metadata.name}');
-  return names.split(' ').filter((name) => name !== '');
+  const { items } = JSON.parse(await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'json'));
+  return items
+    .filter(({ metadata }: Pod) => metadata?.deletionTimestamp === undefined)
+    .map(({ metadata }: Pod) => metadata?.name);
 }
 
 beforeAll(async () => {
@@ -47,6 +69,11 @@ beforeAll(async () => {
     answers('node/node-2', `http://${ip}`, 20),
   ]);
   expect(first.flat().filter((line) => !line.startsWith('200 '))).toEqual([]);
+});
+// What a test before has done to them is undone.
+beforeEach(async () => {
+  await box.must('up', '-f', example('hello.yaml'), '-f', example('nodeport.yaml'), '-f', alone);
+  pods = await podNames();
 });
 afterAll(() => box.close());
 
@@ -126,18 +153,7 @@ describe('a cluster with hello.yaml', () => {
 
 describe('a Pod that reaches itself through its own Service', () => {
   test('gets an answer, from itself', async () => {
-    await box.kubectlMust(
-      'run',
-      'alone',
-      '--image=registry.k8s.io/e2e-test-images/agnhost:2.53',
-      '--labels=app=alone',
-      '--',
-      'netexec',
-      '--http-port=8080',
-      '--udp-port=8081',
-    );
     await box.kubectlMust('expose', 'pod', 'alone', '--port=80', '--target-port=8080');
-    await box.kubectlMust('wait', '--for=condition=Ready', 'pod/alone', '--timeout=60s');
     const ip = await clusterIp('alone');
     const answer = await eventually('hairpin', async () => {
       const { status, stdout } = await box.run(
@@ -181,13 +197,7 @@ describe('a Pod that reaches itself through its own Service', () => {
 
 describe('a node port', () => {
   test('is answered on every node, to a client outside, which is masqueraded', async () => {
-    await box.kubectlMust('apply', '-f', example('nodeport.yaml'));
-    // Each node has its rules at its own time.
     for (const node of ['192.168.101.3', '192.168.101.4', '192.168.101.5']) {
-      await eventually(`node port of ${node}`, async () => {
-        const got = await answers('client', `http://${node}:30080`, 1);
-        return got[0]?.startsWith('200') ? true : undefined;
-      });
       const got = await answers('client', `http://${node}:30080`, 5);
       expect(got.every((line) => line.startsWith('200 hello-'))).toBe(true);
     }
@@ -196,9 +206,7 @@ describe('a node port', () => {
 
 describe('hand-made Endpoints', () => {
   test('are mirrored to a slice and answer', async () => {
-    const [ip] = (
-      await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].status.podIP}')
-    ).split(' ');
+    const ip = await box.kubectlMust('get', 'pod', pods[0] ?? '', '-o', 'jsonpath={.status.podIP}');
     const path = box.manifest(
       'no-selector.yaml',
       `
@@ -224,7 +232,7 @@ subsets: [{ addresses: [{ ip: ${ip} }], ports: [{ port: 8080 }] }]
 describe('a headless Service', () => {
   test('has the addresses of its Pods in DNS', async () => {
     await box.kubectlMust('apply', '-f', example('headless.yaml'));
-    const ips = (await box.kubectlMust('get', 'pods', '-l', 'app=hello', '-o', 'jsonpath={.items[*].status.podIP}'))
+    const ips = (await box.kubectlMust('get', 'pods', ...pods, '-o', 'jsonpath={.items[*].status.podIP}'))
       .split(' ')
       .sort();
     await eventually('headless answer', async () => {
