@@ -44,7 +44,7 @@ export function garbageController({ client, caches }: ControllerContext): Contro
         if (actual !== undefined && actual !== at.key) round.record(subject.object, misplaced(owner, namespace));
       }
       await round.apply([
-        ...planDependent(subject, (owner) => states.get(owner.uid) ?? 'there', dependents.length > 0),
+        ...planDependent(subject, (owner) => states.get(owner.uid) ?? 'there', dependents),
         ...planOwner(subject, dependents),
       ]);
     },

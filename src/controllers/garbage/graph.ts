@@ -1,7 +1,7 @@
 import type { KubernetesObject, Stored } from '../../api/object.ts';
 import type { ResourceKey } from '../../api/resources.ts';
 import type { Caches } from '../caches.ts';
-import { foregroundFinalizer, type OwnerState, type Vertex } from './plan.ts';
+import { isWaiting, type OwnerState, type Vertex } from './plan.ts';
 
 /** Who owns whom, over all resources. Vertices have keys of the form `resource namespace/name`. */
 export interface OwnerGraph {
@@ -47,8 +47,7 @@ export function createOwnerGraph(caches: Caches): OwnerGraph {
     stateOf(uid, key) {
       const known = keysByUid.get(uid) === key ? vertex(key) : undefined;
       if (known === undefined) return undefined;
-      const { deletionTimestamp, finalizers = [] } = known.object.metadata;
-      return deletionTimestamp !== undefined && finalizers.includes(foregroundFinalizer) ? 'waiting' : 'there';
+      return isWaiting(known.object) ? 'waiting' : 'there';
     },
   };
 }

@@ -28,31 +28,41 @@ describe('planDependent', () => {
   const owned = (...owners: OwnerReference[]) => vertex({ ownerReferences: owners });
 
   test('planDependent leaves alone what has no owner, or whose owners are there, or what is being deleted', () => {
-    expect(planDependent(vertex({}), states({}), false)).toEqual([]);
-    expect(planDependent(owned(owner('a')), states({ a: 'there' }), false)).toEqual([]);
+    expect(planDependent(vertex({}), states({}), [])).toEqual([]);
+    expect(planDependent(owned(owner('a')), states({ a: 'there' }), [])).toEqual([]);
     expect(
-      planDependent(vertex({ ownerReferences: [owner('a')], deletionTimestamp: 'now' }), states({ a: 'gone' }), false),
+      planDependent(vertex({ ownerReferences: [owner('a')], deletionTimestamp: 'now' }), states({ a: 'gone' }), []),
     ).toEqual([]);
   });
 
   test('planDependent deletes what has no owner left', () => {
     const deletion = { verb: 'delete', resource: 'pods', place: { namespace: 'default', name: 'x' }, uid: 'x' };
-    expect(planDependent(owned(owner('a'), owner('b')), states({ a: 'gone', b: 'gone' }), true)).toEqual([
+    expect(planDependent(owned(owner('a'), owner('b')), states({ a: 'gone', b: 'gone' }), [vertex({})])).toEqual([
       { ...deletion, propagationPolicy: 'Background' },
     ]);
-    expect(planDependent(owned(owner('a')), states({ a: 'waiting' }), false)).toMatchObject([
+    expect(planDependent(owned(owner('a')), states({ a: 'waiting' }), [])).toMatchObject([
       { propagationPolicy: 'Background' },
     ]);
-    expect(planDependent(owned(owner('a')), states({ a: 'waiting' }), true)).toMatchObject([
+    expect(planDependent(owned(owner('a')), states({ a: 'waiting' }), [vertex({})])).toMatchObject([
       { propagationPolicy: 'Foreground' },
     ]);
     const orphaning = vertex({ ownerReferences: [owner('a')], finalizers: ['orphan'] });
-    expect(planDependent(orphaning, states({ a: 'gone' }), false)).toMatchObject([{ propagationPolicy: 'Orphan' }]);
+    expect(planDependent(orphaning, states({ a: 'gone' }), [])).toMatchObject([{ propagationPolicy: 'Orphan' }]);
+  });
+
+  test('planDependent stops holding its owners up where it may stand in a circle with them', () => {
+    const waiting = vertex({ deletionTimestamp: 'now', finalizers: ['foregroundDeletion'] });
+    const writes = planDependent(owned(owner('a')), states({ a: 'waiting' }), [vertex({}), waiting]);
+    expect(writes).toMatchObject([
+      patched({ ownerReferences: [owner('a', false)] }),
+      { verb: 'delete', propagationPolicy: 'Foreground' },
+    ]);
+    expect(planDependent(owned(owner('a')), states({ a: 'gone' }), [waiting])).toMatchObject([{ verb: 'delete' }]);
   });
 
   test('planDependent forgets an owner that is gone or waits while another is there', () => {
     const all = owned(owner('a'), owner('b'), owner('c'));
-    expect(planDependent(all, states({ a: 'gone', b: 'waiting' }), false)).toEqual([
+    expect(planDependent(all, states({ a: 'gone', b: 'waiting' }), [])).toEqual([
       patched({ ownerReferences: [owner('c')] }),
     ]);
   });

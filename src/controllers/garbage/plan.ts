@@ -3,7 +3,7 @@ import type { KubernetesObject, Stored } from '../../api/object.ts';
 import type { ResourceKey } from '../../api/resources.ts';
 import type { Write } from '../write.ts';
 
-export const foregroundFinalizer = 'foregroundDeletion';
+const foregroundFinalizer = 'foregroundDeletion';
 const orphanFinalizer = 'orphan';
 
 /** An object in the graph of owners and dependents. */
@@ -15,14 +15,20 @@ export interface Vertex {
 /** What is known of an owner: it is there, it is gone, or it waits for its dependents to go first. */
 export type OwnerState = 'there' | 'gone' | 'waiting';
 
+/** Whether an object is being deleted, and waits for its dependents to go first. */
+export function isWaiting({ metadata }: KubernetesObject): boolean {
+  return metadata?.deletionTimestamp !== undefined && metadata.finalizers?.includes(foregroundFinalizer) === true;
+}
+
 /**
  * What becomes of an object because of its owners: it is deleted when none is there any more, and forgets those that
- * are gone while another is there. `hasDependents` matters for one whose owner waits: it waits for its own, too.
+ * are gone while another is there. One whose owner waits waits for `dependents`, its own, too; when one of these waits
+ * already, they may stand in a circle, and it stops holding its owners up.
  */
 export function planDependent(
   { resource, object }: Vertex,
   stateOf: (owner: OwnerReference) => OwnerState,
-  hasDependents: boolean,
+  dependents: readonly Vertex[],
 ): Write[] {
   const { metadata } = object;
   const owners = metadata.ownerReferences ?? [];
@@ -30,11 +36,14 @@ export function planDependent(
   const there = owners.filter((owner) => stateOf(owner) === 'there');
   if (there.length === owners.length) return [];
   if (there.length > 0) return [metadataPatch({ resource, object }, { ownerReferences: there })];
-  const waits = hasDependents && owners.some((owner) => stateOf(owner) === 'waiting');
+  const waits = dependents.length > 0 && owners.some((owner) => stateOf(owner) === 'waiting');
+  const mayCircle = waits && dependents.some((dependent) => isWaiting(dependent.object));
+  const unblocked = owners.map((owner) => ({ ...owner, blockOwnerDeletion: false }));
   const { namespace, name, uid } = metadata;
   const finalizers = metadata.finalizers ?? [];
   const propagationPolicy = waits || finalizers.includes(foregroundFinalizer) ? 'Foreground' : 'Background';
   return [
+    ...(mayCircle ? [metadataPatch({ resource, object }, { ownerReferences: unblocked })] : []),
     {
       verb: 'delete',
       resource,
