@@ -280,10 +280,38 @@ describe('update', () => {
     expect([main.body.metadata.labels, main.body.status.phase]).toEqual([{ a: 'b' }, 'Pending']);
     const status = await call('PUT', `${pods}/parts/status`, {
       ...main.body,
-      metadata: { name: 'parts' },
+      metadata: { name: 'parts', labels: { a: 'b' } },
+      spec: { containers: [{ name: 'c', image: 'other' }] },
       status: { phase: 'Running' },
     });
-    expect([status.body.metadata.labels, status.body.status]).toEqual([{ a: 'b' }, { phase: 'Running' }]);
+    expect([status.body.spec, status.body.status]).toEqual([main.body.spec, { phase: 'Running' }]);
+  });
+
+  const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+  const idle = { replicas: 0, selector: { matchLabels: { a: 'b' } }, template };
+  test.each([
+    ['the labels of a Namespace', '/api/v1/namespaces', {}, { labels: { l: 'new' }, annotations: { a: 'new' } }],
+    [
+      'not the labels of a Deployment',
+      '/apis/apps/v1/namespaces/default/deployments',
+      idle,
+      { labels: { l: 'old' }, annotations: { a: 'new' } },
+    ],
+  ])('of the status takes its metadata: %s', async (_, path, spec, expected) => {
+    const name = 'marked-by-status';
+    const made = await call('POST', path, { metadata: { name, labels: { l: 'old' } }, spec });
+    const { generation } = made.body.metadata;
+    const change = { metadata: { labels: { l: 'new' }, annotations: { a: 'new' } }, status: { conditions: [] } };
+    const { body } = await call('PATCH', `${path}/${name}/status`, change, {
+      'content-type': 'application/merge-patch+json',
+    });
+    expect(body.metadata).toMatchObject({ ...expected, ...(generation === undefined ? {} : { generation }) });
+    const applied = { apiVersion: body.apiVersion, kind: body.kind, metadata: { annotations: { b: 'applied' } } };
+    const { body: after } = await call('PATCH', `${path}/${name}/status?fieldManager=m`, applied, {
+      'content-type': 'application/apply-patch+yaml',
+    });
+    expect(after.metadata.annotations).toEqual({ a: 'new', b: 'applied' });
+    await call('DELETE', `${path}/${name}`);
   });
 
   test('of the status of a Service takes what controllers of balancers mark it with, and leaves the spec', async () => {

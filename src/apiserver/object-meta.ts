@@ -52,15 +52,15 @@ function withoutServerFields(metadata: ObjectMeta): ObjectMeta {
   return given;
 }
 
-/** An update's object with the metadata that no client may change taken from the stored one. */
-export function withKeptMetadata(next: ApiObject, old: ApiObject): ApiObject {
+/** An update's object with the metadata that no client may change, and what else is `kept`, taken from the stored one. */
+export function withKeptMetadata(next: ApiObject, old: ApiObject, kept: readonly (keyof ObjectMeta)[] = []): ApiObject {
   const { selfLink: _, managedFields: __, ...given } = next.metadata;
   const { generation: ___, deletionTimestamp: ____, deletionGracePeriodSeconds: _____, ...metadata } = given;
   const { uid, creationTimestamp, generation, deletionTimestamp, deletionGracePeriodSeconds } = old.metadata;
   return {
     ...next,
     metadata: {
-      ...metadata,
+      ...withFieldsOf(old.metadata, metadata, kept),
       // What a client leaves out it does not mean to change.
       ...(metadata.uid === undefined && uid !== undefined ? { uid } : {}),
       ...(creationTimestamp === undefined ? {} : { creationTimestamp }),
@@ -69,4 +69,10 @@ export function withKeptMetadata(next: ApiObject, old: ApiObject): ApiObject {
       ...(deletionGracePeriodSeconds === undefined ? {} : { deletionGracePeriodSeconds }),
     },
   };
+}
+
+function withFieldsOf(old: ObjectMeta, next: ObjectMeta, fields: readonly (keyof ObjectMeta)[]): ObjectMeta {
+  const others = Object.entries(next).filter(([field]) => !fields.some((kept) => kept === field));
+  const kept = fields.flatMap((field) => (old[field] === undefined ? [] : [[field, structuredClone(old[field])]]));
+  return Object.fromEntries([...others, ...kept]);
 }

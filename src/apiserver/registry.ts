@@ -50,7 +50,7 @@ export interface WriteOptions {
 }
 
 export interface UpdateOptions extends WriteOptions {
-  /** The part of the object that the update is about: with `status`, everything else stays, and the other way round. */
+  /** The part of the object that the update is about: with `status`, spec and data stay, and the other way round. */
   readonly part: 'main' | 'status' | 'finalize' | 'all';
 }
 
@@ -219,11 +219,12 @@ export class Registry {
       const { status: _, ...rest } = next;
       return old.status === undefined ? rest : { ...rest, status: structuredClone(old.status) };
     }
-    if (part === 'status' && this.strategy.statusTakesMetadata === true)
-      return { ...structuredClone(old), metadata: withKeptMetadata(sent, old).metadata, status: sent.status };
+    if (part === 'status') {
+      const { metadata } = withKeptMetadata(sent, old, this.strategy.statusKeeps);
+      return { ...structuredClone(old), metadata, status: sent.status };
+    }
     const { resourceVersion: _, ...metadata } = structuredClone(old.metadata);
     const kept = { ...metadata, ...(resourceVersion === undefined ? {} : { resourceVersion }) };
-    if (part === 'status') return { ...structuredClone(old), metadata: kept, status: sent.status };
     return { ...structuredClone(old), metadata: kept, spec: sent.spec };
   }
 
@@ -253,7 +254,8 @@ export class Registry {
     options: UpdateOptions,
   ): Promise<StoredObject | undefined> {
     if (options.part === 'main') this.strategy.prepareForUpdate?.(next, current.object);
-    const { generationOf } = this.strategy;
+    // What an update of the status may change beside it is no new generation.
+    const generationOf = options.part === 'status' ? undefined : this.strategy.generationOf;
     if (generationOf !== undefined && !isDeepStrictEqual(plain(generationOf(next)), generationOf(current.object))) {
       next.metadata.generation = (current.object.metadata.generation ?? 0) + 1;
     }

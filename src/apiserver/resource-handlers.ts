@@ -250,7 +250,10 @@ async function apply(
   const options = { dryRun: readDryRun(request.query, 'PatchOptions'), writer };
   const hasStatus = resource.subresources.some((subresource) => subresource === 'status');
   const context = { schema: resource.schema, writer, hasStatus, now: kubernetesTime() };
-  const change = { applied: reachableBy(sent, context), force: readForce(request.query) };
+  const change = {
+    applied: reachableBy(sent, { ...context, statusKeeps: registry.strategy.statusKeeps }),
+    force: readForce(request.query),
+  };
   const update = () =>
     registry.update(place, ({ object }) => applyTo(resource, context, { ...change, live: object }), {
       ...options,

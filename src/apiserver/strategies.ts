@@ -106,6 +106,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     },
     validate: (object, errors) => validatePodSpec(object.spec ?? { containers: [] }, 'spec', errors),
     validateUpdate: validatePodUpdate,
+    statusKeeps: ['ownerReferences'],
     generationOf: (object) => object.spec,
     returnsDeleted: true,
     selectableFields: {
@@ -129,7 +130,6 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     validate: validateService,
     validateUpdate: validateServiceUpdate,
     warnings: serviceWarnings,
-    statusTakesMetadata: true,
     createOnUpdate: true,
     returnsDeleted: true,
     selectableFields: {
@@ -268,6 +268,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     },
     validate: validateDeployment,
     validateUpdate: validateSelectorUpdate,
+    statusKeeps: ['labels'],
     generationOf: (object) => ({ spec: object.spec, annotations: object.metadata?.annotations }),
     columns: columns.deployments,
   },

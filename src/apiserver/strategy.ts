@@ -1,4 +1,5 @@
 import type { FieldErrors } from '../api/field-error.ts';
+import type { ObjectMeta } from '../api/generated/types.ts';
 import type { TextCheck } from '../api/names.ts';
 import type { KubernetesObject } from '../api/object.ts';
 
@@ -36,10 +37,10 @@ export interface Strategy<T extends KubernetesObject> {
   /** Whether a PUT to a name that does not exist creates the object. */
   readonly createOnUpdate?: boolean;
   /**
-   * Whether an update of the status takes labels, annotations and finalizers, too. So it is with Services: controllers of
-   * balancers set their finalizer with `services/status`, and have rights for nothing more.
+   * What of the metadata an update of the status leaves as it is. All else it takes, as in Kubernetes: controllers mark
+   * what they work on with labels, annotations and finalizers, and some have rights for `status` and nothing more.
    */
-  readonly statusTakesMetadata?: boolean;
+  readonly statusKeeps?: readonly (keyof ObjectMeta)[] | undefined;
   /** Whether an update has to say which version of the object it was made from. */
   readonly needsVersion?: boolean;
   /** What whoever writes an object is told of it, though it is taken. */

@@ -6,6 +6,7 @@ import { applyObject, conflictCause, conflictMessage, type WriteContext } from '
 import { TypedValueError } from '../managed-fields/typed-value.ts';
 import { applyConflict, badRequest, conflict } from '../status.ts';
 import type { ApiObject } from '../stored-object.ts';
+import type { Strategy } from '../strategy.ts';
 
 /**
  * Reads the body of a server-side apply: YAML, of which JSON is a part.
@@ -34,11 +35,14 @@ export async function parseApplied(body: Buffer, type: BodyType): Promise<ApiObj
 }
 
 /** The part of an applied object that a write to the object itself, or to its status, can reach. */
-export function reachableBy(applied: ApiObject, { writer, hasStatus }: WriteContext): ApiObject {
+export function reachableBy(
+  applied: ApiObject,
+  { writer, hasStatus, statusKeeps }: WriteContext & Pick<Strategy<ApiObject>, 'statusKeeps'>,
+): ApiObject {
   const { status, ...rest } = applied;
   if (writer.subresource !== 'status') return hasStatus ? rest : applied;
-  const { name, namespace } = applied.metadata;
-  const metadata = { ...(name === undefined ? {} : { name }), ...(namespace === undefined ? {} : { namespace }) };
+  const metadata = { ...applied.metadata };
+  for (const field of statusKeeps ?? []) delete metadata[field];
   const { kind, apiVersion } = rest;
   return {
     ...(apiVersion && { apiVersion }),
