@@ -254,8 +254,8 @@ export class Registry {
     options: UpdateOptions,
   ): Promise<StoredObject | undefined> {
     if (options.part === 'main') this.strategy.prepareForUpdate?.(next, current.object);
-    // What an update of the status may change beside it is no new generation.
-    const generationOf = options.part === 'status' ? undefined : this.strategy.generationOf;
+    // What goes along with a status, or a Pod's node, is no new generation.
+    const generationOf = options.part === 'main' ? this.strategy.generationOf : undefined;
     if (generationOf !== undefined && !isDeepStrictEqual(plain(generationOf(next)), generationOf(current.object))) {
       next.metadata.generation = (current.object.metadata.generation ?? 0) + 1;
     }

@@ -54,8 +54,9 @@ describe('deploymentController', () => {
       perNode.set(spec?.nodeName ?? '', (perNode.get(spec?.nodeName ?? '') ?? 0) + 1);
     expect(Object.fromEntries(perNode)).toEqual({ 'node-1': 2, 'node-2': 2, 'node-3': 2 });
     const deployment = await plane.client.get('deployments', place);
+    expect(deployment.metadata.generation).toBe(1);
     expect(deployment.status).toMatchObject({
-      observedGeneration: deployment.metadata.generation,
+      observedGeneration: 1,
       replicas: 6,
       updatedReplicas: 6,
       readyReplicas: 6,

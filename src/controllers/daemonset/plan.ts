@@ -163,7 +163,8 @@ function daemonSetStatus(
   const podsOf = (place: Place) => [...place.old, ...place.new].filter(isActive);
   const count = (matches: (place: Place) => boolean) => wanted.filter(matches).length;
   const available = count((place) => podsOf(place).some(isAvailable));
-  const { collisionCount } = set.status ?? {};
+  // Conditions there are by others alone.
+  const { collisionCount, conditions } = set.status ?? {};
   return {
     currentNumberScheduled: count((place) => podsOf(place).length > 0),
     numberMisscheduled: places.filter((place) => place.wanted !== 'run' && podsOf(place).length > 0).length,
@@ -176,5 +177,6 @@ function daemonSetStatus(
       observedGeneration: set.metadata.generation ?? 0,
     }),
     ...(collisionCount === undefined ? {} : { collisionCount }),
+    ...(conditions === undefined ? {} : { conditions }),
   };
 }

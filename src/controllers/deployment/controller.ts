@@ -59,7 +59,7 @@ export function deploymentController({ caches }: ControllerContext): Controller 
       if (await collides(round, deployment, plan.writes)) return;
       for (const message of plan.messages)
         round.record(deployment, { type: 'Normal', reason: 'ScalingReplicaSet', message });
-      await round.apply(statusWrites(await annotate(round, deployment, plan.revision), plan.status));
+      await round.apply(statusWrites(deployment, plan.status, plan.revision));
     },
   };
 }
@@ -83,25 +83,16 @@ async function collides(round: Round, deployment: Stored<Deployment>, writes: re
   }
 }
 
-/** Puts the rollout's number on the Deployment. Returns the Deployment as it is stored then. */
-async function annotate(round: Round, deployment: Stored<Deployment>, revision: number): Promise<Stored<Deployment>> {
-  if (revision === revisionOf(deployment)) return deployment;
-  const { namespace, name, uid } = deployment.metadata;
-  let stored = deployment;
-  const body = { metadata: { uid, annotations: { [revisionAnnotation]: String(revision) } } };
-  const write: Write = {
-    verb: 'patch',
-    resource: 'deployments',
-    place: { namespace, name },
-    patch: { type: 'merge', body },
-  };
-  await round.apply([write], (_write, result) => {
-    stored = { ...deployment, metadata: result?.metadata ?? deployment.metadata };
-  });
-  return stored;
-}
-
-function statusWrites(deployment: Stored<Deployment>, status: Deployment['status']): Write[] {
-  if (status === undefined || isDeepStrictEqual(status, deployment.status)) return [];
-  return [{ verb: 'update', resource: 'deployments', object: { ...deployment, status }, subresource: 'status' }];
+/** The rollout's number goes along with the status: so it makes no new generation of the Deployment. */
+function statusWrites(
+  deployment: Stored<Deployment>,
+  status: Deployment['status'],
+  revision = revisionOf(deployment),
+): Write[] {
+  const isNumbered = revision === revisionOf(deployment);
+  if (isNumbered && (status === undefined || isDeepStrictEqual(status, deployment.status))) return [];
+  const annotations = { ...deployment.metadata.annotations, [revisionAnnotation]: String(revision) };
+  const metadata = isNumbered ? deployment.metadata : { ...deployment.metadata, annotations };
+  const object = { ...deployment, metadata, ...(status === undefined ? {} : { status }) };
+  return [{ verb: 'update', resource: 'deployments', object, subresource: 'status' }];
 }

@@ -231,6 +231,12 @@ describe('planDeployment', () => {
     expect(late.requeueAfterMs).toBeUndefined();
   });
 
+  test('planDeployment leaves the conditions of others', () => {
+    const foreign = { type: 'Checked', status: 'True' };
+    const { conditions = [] } = plan(deployment({ conditions: [foreign] })).status;
+    expect(conditions.map(({ type }) => type)).toEqual(['Available', 'Progressing', 'Checked']);
+  });
+
   test('planDeployment tells what keeps its ReplicaSet from making Pods', () => {
     const replicaSet = made(plan(deployment()).writes[0], { available: 0 });
     const failed = {

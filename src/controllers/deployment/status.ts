@@ -50,8 +50,18 @@ export function deploymentStatus(input: StatusInput): StatusPlan {
   });
   const progressing = progressCondition(input, counts);
   const failure = failureCondition(input, all);
-  const conditions = [available, progressing, failure].filter((each) => each !== undefined);
+  const conditions = withForeign(
+    deployment,
+    [available, progressing, failure].filter((each) => each !== undefined),
+  );
   return { status: { ...counts, conditions }, requeueAfterMs: untilDeadline(input, progressing) };
+}
+
+const ownConditions: readonly string[] = ['Available', 'Progressing', 'ReplicaFailure'];
+
+/** The conditions, and those that others have put there: their authors look after them. */
+function withForeign({ status }: Deployment, own: readonly DeploymentCondition[]): DeploymentCondition[] {
+  return [...own, ...(status?.conditions ?? []).filter(({ type }) => !ownConditions.includes(type))];
 }
 
 /** A condition as it was before, when it says the same; else with new times. */

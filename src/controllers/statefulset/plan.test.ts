@@ -107,6 +107,13 @@ describe('planStatefulSet', () => {
     expect(new World().settle({ replicas: 2, ordinals: { start: 5 } })).toEqual(['+s-5', '+s-6']);
   });
 
+  test('planStatefulSet leaves the conditions of others', () => {
+    const world = new World();
+    const conditions = [{ type: 'Checked', status: 'True' }];
+    world.status = { replicas: 0, conditions };
+    expect(world.step({}).status.conditions).toEqual(conditions);
+  });
+
   test('planStatefulSet makes nothing with volume claims, and says why', () => {
     const { writes, refusal } = new World().step({ volumeClaimTemplates: [{ metadata: { name: 'v' } }] });
     expect(writes.filter((write) => write.verb === 'create' && write.resource === 'pods')).toEqual([]);

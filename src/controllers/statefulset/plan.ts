@@ -169,7 +169,8 @@ function statefulSetStatus(situation: Situation): StatefulSetStatus {
   const complete =
     set.spec?.updateStrategy?.type === 'RollingUpdate' &&
     [updated, ready, pods.length].every((count) => count === replicas);
-  const { collisionCount } = set.status ?? {};
+  // Conditions there are by others alone.
+  const { collisionCount, conditions } = set.status ?? {};
   return {
     replicas: pods.length,
     availableReplicas: pods.filter((pod) => isAvailable(pod, situation)).length,
@@ -182,5 +183,6 @@ function statefulSetStatus(situation: Situation): StatefulSetStatus {
     currentRevision: complete ? revisions.update : current,
     updateRevision: revisions.update,
     ...(collisionCount === undefined ? {} : { collisionCount }),
+    ...(conditions === undefined ? {} : { conditions }),
   };
 }
