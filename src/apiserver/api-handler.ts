@@ -15,11 +15,12 @@ import { messageOf, parseBody } from './body.ts';
 import { discover } from './discovery.ts';
 import { answerHealth, type HealthCheck, healthQuestion } from './health.ts';
 import type { ApiServerMetrics } from './metrics.ts';
+import { negotiate } from './negotiation.ts';
 import { isPodStream } from './node-api/pod-streams.ts';
 import { present } from './presentation.ts';
 import { Registry, type RegistryEnvironment } from './registry.ts';
 import { isReview, type ResourceRequest } from './request-info.ts';
-import { type ApiAnswer, type ApiRequest, formatWarning, jsonAnswer, streamed } from './requests.ts';
+import { type ApiAnswer, type ApiRequest, formatWarning, jsonAnswer, statusAnswer, streamed } from './requests.ts';
 import { handleResource } from './resource-handlers.ts';
 import {
   insufficientStorage,
@@ -80,7 +81,7 @@ export class ApiHandler {
     } catch (error) {
       const { status } = this.#toStatusError(error, request);
       end(status.code);
-      return present(jsonAnswer(status.code, status), request);
+      return present(statusAnswer(status), request);
     }
   }
 
@@ -123,11 +124,13 @@ export class ApiHandler {
     if (verb === undefined && !(isProxied && request.method === 'OPTIONS')) throw methodNotAllowed(resource);
     if (isReview(key)) {
       if (verb !== 'create') throw methodNotAllowed(resource);
+      negotiate(request.headers.accept, 'whole');
       return answerReview({ key, namespace, user }, request, { authorizer, tokens });
     }
     const registry = this.registries[key].withAdmission(admissionFor(user, { authorizer, serviceAccounts }));
     if (info.subresource === 'token' && info.name !== undefined) {
       if (verb !== 'create') throw methodNotAllowed(resource);
+      negotiate(request.headers.accept, 'whole');
       const account = await registry.get({ namespace, name: info.name });
       const body = await parseBody(request.body, request.headers['content-type'], 'TokenRequest');
       return requestToken(body, { account, user, tokens, cache: environment.cache });

@@ -247,6 +247,25 @@ describe('create', () => {
     const shown = await call('GET', `${configMaps}/yaml`, undefined, { accept: 'application/yaml' });
     expect(shown.body).toContain('a: b');
   });
+
+  test.each<['PATCH' | 'POST', string, string, string]>([
+    ['POST', configMaps, 'application/yaml', 'ConfigMap in version "v1" cannot be handled as a ConfigMap: strict'],
+    ['PATCH', `${configMaps}/twice`, 'application/apply-patch+yaml', 'error strict'],
+  ])('tells of keys that YAML has twice, with %s', async (method, path, type, prefix) => {
+    const yaml = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: twice}\ndata:\n  "a": c\n  "a": d\n';
+    const send = (validation: string) =>
+      call(method, `${path}?fieldManager=m&dryRun=All&fieldValidation=${validation}`, yaml, {
+        'content-type': type,
+      });
+    const strict = await send('Strict');
+    expect(failure(strict)[2]).toMatch(new RegExp(`^${prefix} decoding.*: line 6: key "a" already set in map$`));
+    const warned = await send('Warn');
+    expect([warned.body.data, warned.headers.warning]).toEqual([
+      { a: 'd' },
+      '299 - "line 6: key \\"a\\" already set in map"',
+    ]);
+    expect((await send('Ignore')).headers.warning).toBeUndefined();
+  });
 });
 
 describe('update', () => {
@@ -442,6 +461,8 @@ describe('delete', () => {
     );
     const first = await call('DELETE', `${pods}/bound`);
     expect(first.body.metadata).toMatchObject({
+      // One for the Pod, one for its deletion; none for its node.
+      generation: 2,
       deletionGracePeriodSeconds: 20,
       deletionTimestamp: expect.any(String),
     });
@@ -578,6 +599,23 @@ describe('list', () => {
       406,
     );
   });
+
+  test.each([
+    ['/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', { nonResourceAttributes: { path: '/', verb: 'get' } }],
+    ['/api/v1/namespaces/default/serviceaccounts/asked/token', {}],
+  ])('are not of %s, which nobody lists', async (path, spec) => {
+    await call('POST', '/api/v1/namespaces/default/serviceaccounts', { metadata: { name: 'asked' } });
+    const table = 'application/json;as=Table;v=v1;g=meta.k8s.io';
+    const body = { spec };
+    expect((await call('POST', path, body, { accept: table })).code).toBe(406);
+    expect((await call('POST', path, body, { accept: `${table},application/json` })).body.spec).toBeDefined();
+  });
+
+  test('that cannot be given keep the request from being carried out', async () => {
+    const html = { accept: 'text/html' };
+    expect((await call('POST', configMaps, configMap('unseen'), html)).code).toBe(406);
+    expect((await call('GET', `${configMaps}/unseen`)).code).toBe(404);
+  });
 });
 
 describe('watch', () => {
@@ -662,6 +700,7 @@ describe('watch', () => {
     resumed.close();
     const future = await call('GET', `${path}?watch=1&resourceVersion=99999999`);
     expect(failure(future).slice(0, 2)).toEqual([504, 'Timeout']);
+    expect(future.headers['retry-after']).toBe('1');
   });
 });
 

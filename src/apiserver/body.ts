@@ -1,11 +1,16 @@
 import { scanJson } from './json-scan.ts';
 import { badRequest, unsupportedMediaType } from './status.ts';
 
-/** A request's body, parsed; `duplicates` are the paths of fields that it has twice. */
+/** A request's body, parsed; `duplicates` says which fields it has twice, of 100 at most. */
 export interface ParsedBody {
   readonly value: unknown;
   readonly duplicates: readonly string[];
 }
+
+/** As many as Kubernetes tells of: a body has room for a million. */
+export const maxProblems = 100;
+/** More of a key is not repeated. */
+const maxKeyLength = 256;
 
 /** The media type of a header, without its parameters, in lower case. */
 export function mediaType(header: string | undefined): string {
@@ -55,23 +60,38 @@ export function parseJson(body: Buffer): ParsedBody {
   const text = body.toString();
   try {
     const { duplicates } = scanJson(text);
-    return { value: JSON.parse(text) as unknown, duplicates };
+    const problems = duplicates.slice(0, maxProblems).map((path) => `duplicate field ${JSON.stringify(path)}`);
+    return { value: JSON.parse(text) as unknown, duplicates: problems };
   } catch (error) {
     throw badRequest(`couldn't get version/kind; json parse error: ${messageOf(error)}`);
   }
 }
 
-/** @throws StatusError 400 */
+/**
+ * Of a key that stands twice the later value counts, as in JSON.
+ * @throws StatusError 400
+ */
 export async function parseYaml(body: Buffer): Promise<ParsedBody> {
   const { yaml } = await import('../component/yaml.ts');
   try {
-    const document = yaml.parseDocument(body.toString(), { uniqueKeys: true, version: '1.1', merge: true });
-    const [problem] = document.errors;
+    const text = body.toString();
+    const document = yaml.parseDocument(text, { uniqueKeys: true, version: '1.1', merge: true });
+    const problem = document.errors.find(({ code }) => code !== 'DUPLICATE_KEY');
     if (problem !== undefined) throw problem;
-    return { value: document.toJS({ maxAliasCount: 100 }) as unknown, duplicates: [] };
+    const duplicates = document.errors.slice(0, maxProblems).map(({ pos: [start], linePos }) => {
+      const line = linePos?.[0].line ?? 0;
+      return `line ${line}: key ${JSON.stringify(yamlKeyAt(text, start))} already set in map`;
+    });
+    return { value: document.toJS({ maxAliasCount: 100 }) as unknown, duplicates };
   } catch (error) {
     throw badRequest(`error converting YAML to JSON: ${messageOf(error)}`);
   }
+}
+
+/** The key that begins there, without its quotes. */
+function yamlKeyAt(text: string, start: number): string {
+  const [key = ''] = text.slice(start, start + maxKeyLength).split(/\s*(?::(?=\s|$)|[,}\n])/, 1);
+  return key.replace(/^(["'])(.*)\1$/, '$2');
 }
 
 export function messageOf(error: unknown): string {

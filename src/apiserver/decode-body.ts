@@ -1,7 +1,7 @@
 import { DecodeError, decodeObject, isPlainObject } from '../api/decode.ts';
 import { FieldErrors } from '../api/field-error.ts';
 import { apiVersionOf, type Resource } from '../api/resources.ts';
-import type { ParsedBody } from './body.ts';
+import { maxProblems, type ParsedBody } from './body.ts';
 import type { ApiRequest } from './requests.ts';
 import { badRequest, invalid } from './status.ts';
 import type { ApiObject } from './stored-object.ts';
@@ -9,9 +9,6 @@ import { optionsKind } from './write-options.ts';
 
 const fieldValidations = ['Strict', 'Warn', 'Ignore'] as const;
 export type FieldValidation = (typeof fieldValidations)[number];
-
-/** As many as Kubernetes tells of: a body has room for a million. */
-const maxProblems = 100;
 
 /** The type of a body: what it has to call itself, and its name in the schema. */
 export interface BodyType {
@@ -88,7 +85,7 @@ export function decodeValue(body: ParsedBody, type: BodyType): { object: ApiObje
     const { object, unknown } = decodeObject(type.schema, body.value);
     const problems = [
       ...unknown.slice(0, maxProblems).map((path) => `unknown field ${JSON.stringify(path)}`),
-      ...body.duplicates.slice(0, maxProblems).map((path) => `duplicate field ${JSON.stringify(path)}`),
+      ...body.duplicates,
     ];
     const metadata = isPlainObject(object.metadata) ? object.metadata : {};
     return { object: { ...object, apiVersion: type.apiVersion, kind: type.kind, metadata }, problems };

@@ -11,15 +11,15 @@ const wholeJson: Format = { type: 'json', view: 'object' };
 
 /**
  * The first media type of an Accept header that can be served. Protobuf, which Kubernetes' own clients ask for first,
- * cannot.
+ * cannot; nor can views of what is `whole`: answers that nobody lists.
  * @throws StatusError 406
  */
-export function negotiate(accept: string | undefined): Format {
+export function negotiate(accept: string | undefined, among: 'all' | 'whole' = 'all'): Format {
   if (accept === undefined || accept === '') return wholeJson;
   for (const part of accept.split(',')) {
     const [type = '', ...rest] = part.split(';').map((piece) => piece.trim());
     const format = formatOf(type.toLowerCase(), new Map(rest.map((p) => splitOnce(p, '='))));
-    if (format !== undefined) return format;
+    if (format !== undefined && (among === 'all' || format.view === 'object')) return format;
   }
   throw notAcceptable();
 }

@@ -40,6 +40,19 @@ interface Call {
 /** A call to an object that has a name. */
 type NamedCall = Call & { readonly place: { readonly namespace: string | undefined; readonly name: string } };
 
+const writes: ReadonlySet<ResourceRequest['verb']> = new Set([
+  'create',
+  'update',
+  'patch',
+  'delete',
+  'deletecollection',
+]);
+
+/** Whether a Pod, or its node's agent, answers requests to a subresource, in what form it likes. */
+function isForOthers(subresource = ''): boolean {
+  return subresource === 'proxy' || isPodStream(subresource);
+}
+
 /**
  * Answers requests to resources: the same code for all of them.
  * @throws StatusError
@@ -47,6 +60,8 @@ type NamedCall = Call & { readonly place: { readonly namespace: string | undefin
 export async function handleResource(call: Call): Promise<ApiAnswer | typeof streamed> {
   const { info } = call;
   const { namespace, name } = info;
+  // What could not be shown is not done either.
+  if (writes.has(info.verb) && !isForOthers(info.subresource)) negotiate(call.request.headers.accept);
   if (name === undefined) {
     if (info.verb === 'list') return list(call);
     if (info.verb === 'watch') return watch(call, call.request.query);
@@ -205,13 +220,18 @@ async function update(call: NamedCall, part: 'main' | 'status' | 'finalize'): Pr
 async function patch(call: NamedCall, part: 'main' | 'status'): Promise<ApiAnswer> {
   const { info, registry, place, request } = call;
   if (isApply(call)) {
-    const applied = asStored(info.resource, await parseApplied(request.body, bodyTypeOf(info.resource)));
+    const { object, warnings } = await parseApplied(
+      request.body,
+      bodyTypeOf(info.resource),
+      readFieldValidation(request),
+    );
+    const applied = asStored(info.resource, object);
     // What is applied may leave its name to the path.
     applied.metadata.name ||= place.name;
     checkName(applied, place.name);
     namespaceFor(call, applied);
     const { code, stored } = await apply(call, applied, part);
-    return written(call, { code, object: stored, part });
+    return written(call, { code, warnings, object: stored, part });
   }
   const writer = readWriter(request, info, 'Update');
   const parsed = parsePatch(request.body, request.headers['content-type']);
@@ -280,7 +300,8 @@ function isStatus(error: unknown, code: number): boolean {
 /** A Scale that is applied is its workload, of which its one field is applied. */
 async function applyScale(call: NamedCall): Promise<ApiAnswer> {
   const { info, place, request } = call;
-  const scale = readScale(await parseApplied(request.body, scaleBodyType), place.name);
+  const { object } = await parseApplied(request.body, scaleBodyType, readFieldValidation(request));
+  const scale = readScale(object, place.name);
   const metadata = { ...(place.namespace === undefined ? {} : { namespace: place.namespace }), name: place.name };
   const { kind } = info.resource;
   const applied = { apiVersion: apiVersionOf(info.resource), kind, metadata, spec: { ...scale.spec } };

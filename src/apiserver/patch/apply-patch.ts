@@ -1,7 +1,14 @@
 import { isPlainObject } from '../../api/decode.ts';
 import type { Resource } from '../../api/resources.ts';
 import { parseJson, parseYaml } from '../body.ts';
-import { type BodyType, checkKind, decodeBody, decodeValue } from '../decode-body.ts';
+import {
+  type BodyType,
+  checkKind,
+  type DecodedBody,
+  decodeBody,
+  decodeValue,
+  type FieldValidation,
+} from '../decode-body.ts';
 import { applyObject, conflictCause, conflictMessage, type WriteContext } from '../managed-fields/track.ts';
 import { TypedValueError } from '../managed-fields/typed-value.ts';
 import { applyConflict, badRequest, conflict } from '../status.ts';
@@ -9,14 +16,15 @@ import type { ApiObject } from '../stored-object.ts';
 import type { Strategy } from '../strategy.ts';
 
 /**
- * Reads the body of a server-side apply: YAML, of which JSON is a part.
- * @throws StatusError 400: not of the type, unknown fields, managed fields of its own
+ * Reads the body of a server-side apply: YAML, of which JSON is a part. Fields that it has twice are told of; those that
+ * are unknown could have no owner, however lenient the validation is.
+ * @throws StatusError 400: not of the type, unknown fields, managed fields of its own; when strict, fields twice
  */
-export async function parseApplied(body: Buffer, type: BodyType): Promise<ApiObject> {
-  const parsed = await (body[0] === 0x7b ? parseJson(body) : parseYaml(body));
-  const [duplicate] = parsed.duplicates;
-  if (duplicate !== undefined)
-    throw badRequest(`error strict decoding YAML: key ${JSON.stringify(duplicate)} already set in map`);
+export async function parseApplied(body: Buffer, type: BodyType, validation: FieldValidation): Promise<DecodedBody> {
+  const { value, duplicates } = await (body[0] === 0x7b ? parseJson(body) : parseYaml(body));
+  if (validation === 'Strict' && duplicates.length > 0)
+    throw badRequest(`error strict decoding YAML: ${duplicates.join(', ')}`);
+  const parsed = { value, duplicates: [] };
   // Elsewhere the path says what a body leaves out. What is applied has to say it itself.
   if (isPlainObject(parsed.value)) checkKind(parsed.value, type);
   const { object, warnings } = decodeBody(parsed, type, 'Warn');
@@ -31,7 +39,7 @@ export async function parseApplied(body: Buffer, type: BodyType): Promise<ApiObj
     throw badRequest(`failed to create typed patch object (${whose}): ${all}`);
   }
   if (managedFields !== undefined && managedFields.length > 0) throw badRequest('metadata.managedFields must be nil');
-  return object;
+  return { object, warnings: validation === 'Warn' ? duplicates : [] };
 }
 
 /** The part of an applied object that a write to the object itself, or to its status, can reach. */
