@@ -79,17 +79,18 @@ export function claim<T extends Stored<KubernetesObject>>(input: ClaimInput<T>):
   return { claimed, writes };
 }
 
-/** The version makes the write fail when another has taken the object meanwhile. */
+/** The version makes the write fail when another has taken the object meanwhile. Without owners the list goes, too. */
 function setOwners(
   resource: ClaimedResource,
   { metadata }: Stored<KubernetesObject>,
   ownerReferences: readonly OwnerReference[],
 ): Write {
   const { namespace, name, uid, resourceVersion } = metadata;
+  const owners = ownerReferences.length === 0 ? null : ownerReferences;
   return {
     verb: 'patch',
     resource,
     place: { namespace, name },
-    patch: { type: 'merge', body: { metadata: { uid, resourceVersion, ownerReferences } } },
+    patch: { type: 'merge', body: { metadata: { uid, resourceVersion, ownerReferences: owners } } },
   };
 }

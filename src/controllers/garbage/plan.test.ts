@@ -100,6 +100,8 @@ describe('planOwner', () => {
         patch: { body: { metadata: { uid: 'd', resourceVersion: '9', ownerReferences: [owner('y')] } } },
       },
     ]);
+    const onlyOwned = vertex({ ownerReferences: [owner('x')] });
+    expect(planOwner(leaving('orphan'), [onlyOwned])).toEqual([patched({ ownerReferences: null })]);
     expect(planOwner(leaving('orphan'), [])).toEqual([patched({ finalizers: ['other'] })]);
   });
 });

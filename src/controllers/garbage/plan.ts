@@ -84,9 +84,16 @@ function withoutFinalizer(vertex: Vertex, finalizer: string): Write {
   });
 }
 
-/** The version makes the write fail when another has changed the object meanwhile. */
-function metadataPatch({ resource, object }: Vertex, change: object): Write {
+/**
+ * The version makes the write fail when another has changed the object meanwhile. A list of which nothing is left goes
+ * as a whole.
+ */
+function metadataPatch(
+  { resource, object }: Vertex,
+  change: { readonly [field in 'ownerReferences' | 'finalizers']?: readonly unknown[] },
+): Write {
   const { namespace, name, uid, resourceVersion } = object.metadata;
-  const body = { metadata: { uid, resourceVersion, ...change } };
+  const left = Object.entries(change).map(([field, list]) => [field, list.length === 0 ? null : list]);
+  const body = { metadata: { uid, resourceVersion, ...Object.fromEntries(left) } };
   return { verb: 'patch', resource, place: { namespace, name }, patch: { type: 'merge', body } };
 }

@@ -103,7 +103,7 @@ describe('planReplicaSet', () => {
   test('planReplicaSet releases a Pod whose labels it no longer selects', () => {
     const { writes } = plan(replicaSet(1), pod('a', { labels: { app: 'y' } }));
     expect(writes).toMatchObject([
-      { verb: 'patch', patch: { body: { metadata: { ownerReferences: [] } } } },
+      { verb: 'patch', patch: { body: { metadata: { ownerReferences: null } } } },
       { verb: 'create' },
     ]);
   });
