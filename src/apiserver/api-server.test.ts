@@ -447,6 +447,27 @@ describe('delete', () => {
     expect((await call('DELETE', `${services}/gone`)).body.kind).toBe('Service');
   });
 
+  test('of a Pod with scheduling gates is told of from its creation on, and ends at once', async () => {
+    const { body } = await call('POST', pods, pod('gated', { schedulingGates: [{ name: 'example.com/wait' }] }));
+    expect(body.status.conditions).toMatchObject([
+      { type: 'PodScheduled', status: 'False', reason: 'SchedulingGated' },
+    ]);
+    const table = await call('GET', `${pods}/gated`, undefined, {
+      accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+    });
+    expect(table.body.rows[0].cells.slice(0, 3)).toEqual(['gated', '0/1', 'SchedulingGated']);
+    const change = (spec: object) => patch(`${pods}/gated`, 'merge-patch', { spec });
+    expect(failure(await change({ schedulingGates: [{ name: 'example.com/other' }] }))[2]).toBe(
+      'Pod "gated" is invalid: spec.schedulingGates: Forbidden: only deletion is allowed, but found new scheduling gate \'example.com/other\'',
+    );
+    expect((await change({ nodeSelector: { disk: 'fast' } })).body.spec.nodeSelector).toEqual({ disk: 'fast' });
+    expect((await change({ nodeSelector: { disk: 'slow' } })).code).toBe(422);
+    expect((await change({ schedulingGates: null })).body.spec).not.toHaveProperty('schedulingGates');
+    expect((await change({ nodeSelector: { zone: 'a' } })).code).toBe(422);
+    expect((await call('DELETE', `${pods}/gated`)).code).toBe(200);
+    expect((await call('GET', `${pods}/gated`)).code).toBe(404);
+  });
+
   test('of a Pod on a node waits for the agent', async () => {
     await call('POST', pods, pod('bound', { terminationGracePeriodSeconds: 20 }));
     const binding = {

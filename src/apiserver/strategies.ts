@@ -8,7 +8,7 @@ import {
   defaultReplicaSet,
   defaultStatefulSet,
 } from '../api/defaults/workload.ts';
-import type { CoreEvent, ObjectReference, Pod } from '../api/generated/types.ts';
+import type { CoreEvent, ObjectReference, Pod, PodCondition, PodSpec } from '../api/generated/types.ts';
 import { dns1123Label, dns1123Subdomain, pathSegment } from '../api/names.ts';
 import { podQosClass } from '../api/pod-qos.ts';
 import type { ResourceKey, ResourceTypes } from '../api/resources.ts';
@@ -102,7 +102,7 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
       if (object.spec !== undefined) defaultPod(object.spec);
     },
     prepareForCreate: (object) => {
-      object.status = { phase: 'Pending', qosClass: podQosClass(object.spec) };
+      object.status = { phase: 'Pending', qosClass: podQosClass(object.spec), ...whyGated(object.spec) };
     },
     validate: (object, errors) => validatePodSpec(object.spec ?? { containers: [] }, 'spec', errors),
     validateUpdate: validatePodUpdate,
@@ -301,6 +301,13 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     columns: columns.controllerRevisions,
   },
 };
+
+/** Said from the start, as no scheduler looks at a Pod with gates. */
+function whyGated(spec: PodSpec | undefined): { readonly conditions?: PodCondition[] } {
+  if ((spec?.schedulingGates ?? []).length === 0) return {};
+  const message = 'Scheduling is blocked due to non-empty scheduling gates';
+  return { conditions: [{ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated', message }] };
+}
 
 /** A Pod that no node has, or that has ended, goes at once; others get the time asked for, or their own. */
 function podGracePeriod(pod: Pod, asked: number | undefined): number {

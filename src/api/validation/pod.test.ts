@@ -37,4 +37,21 @@ describe('validatePodSpec', () => {
       problems.map((problem) => `spec.containers[0].${problem}`),
     );
   });
+
+  test('of sysctls refuses names that no kernel has', () => {
+    const names = ['kernel.shmmax', 'net/ipv4/ip_forward', 'foo-', 'bar..', '', 'kernel.shmmax'];
+    const sysctls = names.map((name) => ({ name, value: '1' }));
+    const spec = { containers: [{ name: 'c', image: 'i' }], securityContext: { sysctls } };
+    defaultPod(spec);
+    const errors = new FieldErrors();
+    validatePodSpec(spec, 'spec', errors);
+    expect(errors.list.map(({ field, message }) => `${field}: ${message}`)).toEqual([
+      expect.stringMatching(
+        /^spec\.securityContext\.sysctls\[2\]\.name: Invalid value: "foo-": must have at most 253 /,
+      ),
+      expect.stringMatching(/^spec\.securityContext\.sysctls\[3\]\.name: Invalid value: "bar\.\.": /),
+      'spec.securityContext.sysctls[4].name: Required value',
+      'spec.securityContext.sysctls[5].name: Duplicate value: "kernel.shmmax"',
+    ]);
+  });
 });

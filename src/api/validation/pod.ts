@@ -33,6 +33,7 @@ export function validatePodSpec(spec: PodSpec, field: string, errors: FieldError
   validateDnsConfig(spec, field, errors);
   validatePodNames(spec, field, errors);
   validatePlacement(spec, field, errors);
+  validateSysctls(spec, `${field}.securityContext.sysctls`, errors);
   const deadline = spec.activeDeadlineSeconds ?? 1;
   if (deadline < 1 || deadline > maxDeadlineSeconds) {
     const problem = `must be between 1 and ${maxDeadlineSeconds}, inclusive`;
@@ -60,6 +61,23 @@ function validatePodNames(spec: PodSpec, field: string, errors: FieldErrors): vo
     const at = `${field}.hostAliases[${i}]`;
     if (tryParseIp(ip ?? '') === undefined) errors.invalid(`${at}.ip`, ip ?? '', badIp);
     for (const name of hostnames) errors.invalidEach(`${at}.hostnames`, name, dns1123Subdomain(name));
+  }
+}
+
+const sysctlPattern = '([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?';
+const sysctlName = new RegExp(`^${sysctlPattern}$`);
+const maxSysctlLength = 253;
+
+/** Whether a kernel has them, nodes say; here only what no kernel could have is refused. */
+function validateSysctls({ securityContext }: PodSpec, field: string, errors: FieldErrors): void {
+  const names = new Set<string>();
+  for (const [i, { name = '' }] of (securityContext?.sysctls ?? []).entries()) {
+    const at = `${field}[${i}].name`;
+    if (name === '') errors.required(at);
+    else if (name.length > maxSysctlLength || !sysctlName.test(name))
+      errors.invalid(at, name, `must have at most ${maxSysctlLength} characters and match regex ^${sysctlPattern}$`);
+    else if (names.has(name)) errors.duplicate(at, name);
+    names.add(name);
   }
 }
 
@@ -282,10 +300,16 @@ function validatePortReference(port: number | string | undefined, field: string,
 const immutableMessage =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)';
 
-/** A Pod's spec stays, but for images, the deadline and added tolerations. */
+/** A Pod's spec stays, but for images, the deadline, added tolerations, and gates until they are gone. */
 export function validatePodUpdate(next: Pod, old: Pod, errors: FieldErrors): void {
   const stable = (spec: PodSpec | undefined) => {
-    const { activeDeadlineSeconds: _, tolerations: __, ...rest } = spec ?? { containers: [] };
+    const {
+      activeDeadlineSeconds: _,
+      tolerations: __,
+      schedulingGates: ___,
+      nodeSelector: ____,
+      ...rest
+    } = spec ?? { containers: [] };
     const withoutImage = (containers: readonly Container[] | undefined) =>
       containers?.map((c) => ({ ...c, image: '' }));
     return canonicalJson({
@@ -300,9 +324,27 @@ export function validatePodUpdate(next: Pod, old: Pod, errors: FieldErrors): voi
     ),
   );
   validateDeadlineUpdate(next.spec?.activeDeadlineSeconds, old.spec?.activeDeadlineSeconds, errors);
+  validateGatesUpdate(next.spec, old.spec, errors);
   if (!kept)
     errors.forbidden('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds');
   if (stable(next.spec) !== stable(old.spec)) errors.forbidden('spec', immutableMessage);
+}
+
+/** Gates may only go. While there are some, what chooses the node may be told more exactly. */
+function validateGatesUpdate(next: PodSpec | undefined, old: PodSpec | undefined, errors: FieldErrors): void {
+  const gates = (old?.schedulingGates ?? []).map(({ name }) => name);
+  for (const { name } of next?.schedulingGates ?? []) {
+    if (gates.includes(name)) continue;
+    errors.forbidden('spec.schedulingGates', `only deletion is allowed, but found new scheduling gate '${name}'`);
+  }
+  const was = old?.nodeSelector ?? {};
+  const is = next?.nodeSelector ?? {};
+  if (gates.length === 0) {
+    if (canonicalJson(is) !== canonicalJson(was)) errors.forbidden('spec', immutableMessage);
+  } else if (Object.entries(was).some(([key, value]) => is[key] !== value)) {
+    const problem = 'only additions to spec.nodeSelector are allowed (no mutations or deletions)';
+    errors.invalid('spec.nodeSelector', is, problem);
+  }
 }
 
 /** A deadline may be set, and come nearer. */
