@@ -497,6 +497,12 @@ describe('delete', () => {
     expect((await call('GET', `${pods}/bound`)).code).toBe(404);
   });
 
+  test('with a body that is no DeleteOptions is refused', async () => {
+    const { body } = await call('POST', configMaps, configMap('meant'));
+    expect(failure(await call('DELETE', `${configMaps}/meant`, body))[0]).toBe(400);
+    expect((await call('DELETE', `${configMaps}/meant`, { kind: 'DeleteOptions', apiVersion: 'v1' })).code).toBe(200);
+  });
+
   test('waits for finalizers, and adds those of its policy', async () => {
     await call('POST', configMaps, configMap('held', {}, { finalizers: ['example.com/hold'] }));
     const marked = await call('DELETE', `${configMaps}/held`, { propagationPolicy: 'Foreground' });

@@ -12,7 +12,9 @@ import { checkDryRun } from './write-options.ts';
  */
 export async function readDeleteOptions({ query, body, headers }: ApiRequest): Promise<DeleteOptions> {
   const sent = body.length === 0 ? {} : (await parseBody(body, headers['content-type'], 'DeleteOptions')).value;
-  if (!isPlainObject(sent)) throw badRequest('the body of a delete must be DeleteOptions');
+  // An object sent by mistake has no options in it that anybody meant.
+  if (!isPlainObject(sent) || (sent.kind || 'DeleteOptions') !== 'DeleteOptions')
+    throw badRequest('the body of a delete must be DeleteOptions');
   let options: DeleteOptions;
   try {
     options = decodeObject('DeleteOptions', sent).object;
