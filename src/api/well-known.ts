@@ -18,6 +18,13 @@ export const triggerTimeAnnotation = 'endpoints.kubernetes.io/last-change-trigge
 export const topologyModeAnnotation = 'service.kubernetes.io/topology-mode';
 export const topologyHintsAnnotation = 'service.kubernetes.io/topology-aware-hints';
 
+/**
+ * Annotation that counts the templates a DaemonSet has had, and the label with it on its Pods; what remains of
+ * `spec.templateGeneration`, and is still set.
+ */
+export const templateGenerationAnnotation = 'deprecated.daemonset.template.generation';
+export const templateGenerationLabel = 'pod-template-generation';
+
 /** Label that says which zone a node is in. */
 export const zoneLabel = 'topology.kubernetes.io/zone';
 

@@ -360,6 +360,30 @@ describe('update', () => {
     expect((await call('GET', `${services}/marked`)).code).toBe(404);
   });
 
+  test('counts the templates of a DaemonSet, whatever a client says of their number', async () => {
+    const path = '/apis/apps/v1/namespaces/default/daemonsets';
+    const annotation = 'deprecated.daemonset.template.generation';
+    const { body } = await call('POST', path, { metadata: { name: 'd' }, spec: { selector: idle.selector, template } });
+    expect(body.metadata.annotations).toEqual({ [annotation]: '1' });
+    const forget = { metadata: { annotations: { [annotation]: null, a: 'b' } } };
+    expect((await patch(`${path}/d`, 'merge-patch', forget)).body.metadata.annotations).toEqual({
+      [annotation]: '1',
+      a: 'b',
+    });
+    const next = { spec: { template: { metadata: { annotations: { restarted: 'now' } } } } };
+    expect((await patch(`${path}/d`, 'merge-patch', next)).body.metadata.annotations[annotation]).toBe('2');
+  });
+
+  test('by a patch makes no other kind of an object', async () => {
+    await call('POST', configMaps, configMap('kind'));
+    const changes = {
+      'merge-patch': { kind: 'Secret' },
+      'json-patch': [{ op: 'remove', path: '/apiVersion' }],
+    } as const;
+    for (const type of ['merge-patch', 'json-patch'] as const)
+      expect(failure(await patch(`${configMaps}/kind`, type, changes[type])).slice(0, 2)).toEqual([422, 'Invalid']);
+  });
+
   test('counts generations of the spec', async () => {
     const path = '/apis/apps/v1/namespaces/default/replicasets';
     const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };

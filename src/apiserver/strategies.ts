@@ -51,6 +51,7 @@ import { columns } from './columns.ts';
 import { protectServiceCidr } from './service-cidrs.ts';
 import { prepareServiceCreate, prepareServiceUpdate } from './service-update.ts';
 import type { Strategy } from './strategy.ts';
+import { countTemplate, numberTemplate } from './template-generation.ts';
 
 const defaultGraceSeconds = 30;
 
@@ -288,7 +289,9 @@ export const strategies: { readonly [K in ResourceKey]: Strategy<ResourceTypes[K
     defaults: defaultDaemonSet,
     prepareForCreate: (object) => {
       object.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 };
+      numberTemplate(object);
     },
+    prepareForUpdate: countTemplate,
     validate: validateDaemonSet,
     validateUpdate: validateSelectorUpdate,
     generationOf: (object) => object.spec,

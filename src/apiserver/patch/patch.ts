@@ -1,6 +1,6 @@
 import { isPlainObject } from '../../api/decode.ts';
 import { mediaType, messageOf, type ParsedBody, parseJson } from '../body.ts';
-import { type BodyType, decodeValue, type FieldValidation } from '../decode-body.ts';
+import { type BodyType, checkKind, decodeValue, type FieldValidation } from '../decode-body.ts';
 import { badRequest, invalid, rejected, StatusError, tooMuch, unsupportedMediaType } from '../status.ts';
 import type { ApiObject, StoredObject } from '../stored-object.ts';
 import { applyJsonPatch, PatchTooLargeError } from './json-patch.ts';
@@ -51,6 +51,8 @@ export function applyPatch(
 ): ApiObject {
   const patched = patchValue(patch, current, how.type);
   try {
+    // A strategic merge goes by the type of the path, whatever the patch calls itself; the others make a text of any kind.
+    if (patch.type !== 'application/strategic-merge-patch+json' && isPlainObject(patched)) checkKind(patched, how.type);
     const { object, problems } = decodeValue({ value: patched, duplicates: patch.body.duplicates }, how.type);
     if (how.validation === 'Strict' && problems.length > 0) {
       throw patchInvalid(patch, `strict decoding error: ${problems.join(', ')}`);

@@ -1,5 +1,6 @@
 import type { ControllerRevision, DaemonSet, DaemonSetStatus, Node, Pod } from '../../api/generated/types.ts';
 import type { Stored } from '../../api/object.ts';
+import { templateGenerationAnnotation, templateGenerationLabel } from '../../api/well-known.ts';
 import { claim, controllerReference } from '../ownership.ts';
 import { isActive, isFinished, isReady, isTerminating, msUntilAvailable } from '../pod-state.ts';
 import { planRevisions, revisionLabel } from '../revisions.ts';
@@ -140,13 +141,18 @@ function resolve(value: number | string, total: number): number {
 
 function newDaemonPod(set: Stored<DaemonSet>, node: string, hash: string): Pod {
   const { labels, annotations } = set.spec?.template.metadata ?? {};
+  const number = set.metadata.annotations?.[templateGenerationAnnotation];
   return {
     apiVersion: 'v1',
     kind: 'Pod',
     metadata: {
       generateName: `${set.metadata.name}-`,
       namespace: set.metadata.namespace ?? '',
-      labels: { ...labels, [revisionLabel]: hash },
+      labels: {
+        ...labels,
+        [revisionLabel]: hash,
+        ...(number === undefined ? {} : { [templateGenerationLabel]: number }),
+      },
       ...(annotations === undefined ? {} : { annotations }),
       ownerReferences: [controllerReference(set, daemonSetType)],
     },
