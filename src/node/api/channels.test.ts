@@ -1,13 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { channel, channelMessage, exitStatus, readClientMessage } from './channels.ts';
+import { channel, channelMessage, exitStatus, fromTextMessage, readClientMessage, textMessage } from './channels.ts';
 
 describe('readClientMessage', () => {
   test('readClientMessage gives back input of any bytes', () => {
     fc.assert(
       fc.property(fc.uint8Array(), (data) => {
-        const message = readClientMessage(channelMessage(channel.stdin, data));
-        expect(message).toEqual({ type: 'stdin', data: Buffer.from(data) });
+        const said = { type: 'stdin', data: Buffer.from(data) };
+        expect(readClientMessage(channelMessage(channel.stdin, data))).toEqual(said);
+        expect(readClientMessage(fromTextMessage(Buffer.from(textMessage(channel.stdin, data))))).toEqual(said);
       }),
     );
   });

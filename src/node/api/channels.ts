@@ -1,8 +1,18 @@
 /** Channels of a session with a container, by the number that each message begins with (channel.k8s.io). */
 export const channel = { stdin: 0, stdout: 1, stderr: 2, error: 3, resize: 4, close: 255 } as const;
 
-/** The subprotocols spoken, the preferred one first. Version 5 can end the input and go on. */
-export const sessionProtocols = ['v5.channel.k8s.io', 'v4.channel.k8s.io'] as const;
+/**
+ * The subprotocols spoken over WebSockets, the preferred one first; who offers none speaks the last. Version 5 can end
+ * the input and go on; before version 4 a session that failed says so in words, and one that went well says nothing.
+ */
+export const sessionProtocols = [
+  'v5.channel.k8s.io',
+  'v4.channel.k8s.io',
+  'v4.base64.channel.k8s.io',
+  'channel.k8s.io',
+  'base64.channel.k8s.io',
+  '',
+] as const;
 
 /** What a client says in a session with a container. */
 export type ClientMessage =
@@ -16,6 +26,17 @@ export function channelMessage(number: number, data: Uint8Array): Buffer {
   message[0] = number;
   message.set(data, 1);
   return message;
+}
+
+/** The same as text, for clients that take no bytes: the number as a digit, then base64. */
+export function textMessage(number: number, data: Uint8Array): string {
+  return `${number}${Buffer.from(data).toString('base64')}`;
+}
+
+/** A message of text as one of bytes. */
+export function fromTextMessage(message: Buffer): Buffer {
+  const text = message.toString('latin1');
+  return channelMessage(text.charCodeAt(0) - 0x30, Buffer.from(text.slice(1), 'base64'));
 }
 
 /** Reads a client's message; nothing for one that means nothing here. */
@@ -47,8 +68,18 @@ function isSize(value: unknown): value is number {
   return typeof value === 'number' && Number.isInteger(value) && value > 0 && value <= 0xffff;
 }
 
-/** The Status that a session ends with. */
-export function exitStatus(exitCode: number): object {
+/** The Status that a session ends with: the fields of Kubernetes' Status that its clients read. */
+export interface SessionStatus {
+  readonly metadata: object;
+  readonly status: 'Success' | 'Failure';
+  readonly message?: string;
+  readonly reason?: string;
+  readonly details?: object;
+  readonly code?: number;
+}
+
+/** The Status of a program that ended. */
+export function exitStatus(exitCode: number): SessionStatus {
   if (exitCode === 0) return { metadata: {}, status: 'Success' };
   return {
     metadata: {},
@@ -60,7 +91,7 @@ export function exitStatus(exitCode: number): object {
 }
 
 /** The Status of a session that broke down. */
-export function failureStatus(message: string): object {
+export function failureStatus(message: string): SessionStatus {
   return {
     metadata: {},
     status: 'Failure',

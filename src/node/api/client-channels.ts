@@ -1,4 +1,4 @@
-import type { ClientMessage } from './channels.ts';
+import type { ClientMessage, SessionStatus } from './channels.ts';
 
 /** The client's side of a session with a container, whatever it is carried by: numbered channels (`channels.ts`). */
 export interface ClientChannels {
@@ -12,6 +12,8 @@ export interface ClientChannels {
   resume(): void;
   /** Sends on a channel; `sent` is called when the bytes are on their way, or never will be. */
   send(channel: number, data: Buffer, sent?: () => void): void;
+  /** Says how the session ended, as far as the client's protocol has words for it. */
+  sendStatus(status: SessionStatus): void;
   /** Ends well: what was sent gets there. */
   close(): void;
   /** Cuts the connection off. */

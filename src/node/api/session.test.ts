@@ -24,6 +24,7 @@ function client() {
       for (const message of waiting.splice(0)) tell(message);
     },
     send: () => {},
+    sendStatus: () => {},
     close: () => {},
     terminate: () => {},
   };

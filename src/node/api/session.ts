@@ -5,7 +5,14 @@ import { type RunningContainer, startInContainer } from '../../kernel/container.
 import type { ContainerStreams } from '../../kernel/container-io.ts';
 import type { TerminalSize } from '../../kernel/terminal.ts';
 import type { ContainerRun } from '../container-run.ts';
-import { type ClientMessage, channel, exitStatus, failureStatus, sessionProtocols } from './channels.ts';
+import {
+  type ClientMessage,
+  channel,
+  exitStatus,
+  failureStatus,
+  type SessionStatus,
+  sessionProtocols,
+} from './channels.ts';
 import type { ClientChannels } from './client-channels.ts';
 import type { NodeApiRequest, Upgrade } from './request.ts';
 import { openSpdyChannels, spdySessionProtocol } from './spdy/channels.ts';
@@ -63,7 +70,7 @@ function readWants(query: URLSearchParams): Wants {
 
 function openChannels(connection: Upgrade, { stdin, stdout, stderr, tty }: Wants): Promise<ClientChannels | undefined> {
   if (!connection.isSpdy) {
-    return acceptWebSocket(connection, sessionProtocols).then(({ ws }) => new WebSocketChannels(ws));
+    return acceptWebSocket(connection, sessionProtocols).then((accepted) => new WebSocketChannels(accepted));
   }
   const transport = acceptSpdy(connection, [spdySessionProtocol]);
   const wanted = { stdin, stdout, stderr: stderr && !tty, resize: tty };
@@ -75,7 +82,7 @@ async function execute(
   session: Session,
   { target }: ContainerRun,
   { wants, command }: { readonly wants: Wants; readonly command: readonly string[] },
-): Promise<object> {
+): Promise<SessionStatus> {
   const size = wants.tty ? await session.firstSize() : undefined;
   const streams = { stdin: wants.stdin, terminal: wants.tty, size };
   const running = startProgram(target.pid, { ...target.program, argv: command }, streams);
@@ -106,7 +113,11 @@ function startProgram(
 }
 
 /** Joins in: what the container says goes on to its log and to others who are attached. */
-async function attach(session: Session, { running, target, exited }: ContainerRun, wants: Wants): Promise<object> {
+async function attach(
+  session: Session,
+  { running, target, exited }: ContainerRun,
+  wants: Wants,
+): Promise<SessionStatus> {
   const { stdin, stdinOnce, tty } = target.container;
   const outputs = outputsOf(running).filter(([number]) => (number === channel.stdout ? wants.stdout : wants.stderr));
   for (const [number, stream] of outputs) session.show(number, stream);
@@ -205,10 +216,10 @@ export class Session {
   }
 
   /** Sends how it ended, and closes. */
-  finish(status: object): void {
+  finish(status: SessionStatus): void {
     this.#leave();
     if (!this.#channels.isOpen) return;
-    this.#channels.send(channel.error, Buffer.from(JSON.stringify(status)));
+    this.#channels.sendStatus(status);
     this.#channels.close();
   }
 

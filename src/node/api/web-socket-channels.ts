@@ -1,15 +1,27 @@
 import type { WebSocket } from 'ws';
-import { type ClientMessage, channelMessage, readClientMessage } from './channels.ts';
+import {
+  type ClientMessage,
+  channel,
+  channelMessage,
+  fromTextMessage,
+  readClientMessage,
+  type SessionStatus,
+  textMessage,
+} from './channels.ts';
 import type { ClientChannels } from './client-channels.ts';
-import { bytesOf } from './web-socket.ts';
+import { type AcceptedWebSocket, bytesOf } from './web-socket.ts';
 
-/** Channels as messages of a WebSocket, each of which begins with the channel's number (channel.k8s.io). */
+/** Channels as messages of a WebSocket, each of which begins with the channel's number, in one of `sessionProtocols`. */
 export class WebSocketChannels implements ClientChannels {
   readonly closed: Promise<void>;
   readonly #ws: WebSocket;
+  readonly #isText: boolean;
+  readonly #hasStatus: boolean;
 
-  constructor(ws: WebSocket) {
+  constructor({ ws, protocol }: AcceptedWebSocket) {
     this.#ws = ws;
+    this.#isText = protocol.includes('base64');
+    this.#hasStatus = /^v[45]\./.test(protocol);
     this.closed = new Promise((resolve) => {
       ws.once('close', () => resolve());
     });
@@ -21,7 +33,8 @@ export class WebSocketChannels implements ClientChannels {
 
   listen(onMessage: (message: ClientMessage) => void): void {
     this.#ws.on('message', (data) => {
-      const message = readClientMessage(bytesOf(data));
+      const bytes = bytesOf(data);
+      const message = readClientMessage(this.#isText ? fromTextMessage(bytes) : bytes);
       if (message !== undefined) onMessage(message);
     });
   }
@@ -34,8 +47,13 @@ export class WebSocketChannels implements ClientChannels {
     this.#ws.resume();
   }
 
-  send(channel: number, data: Buffer, sent = () => {}): void {
-    this.#ws.send(channelMessage(channel, data), sent);
+  send(number: number, data: Buffer, sent = () => {}): void {
+    this.#ws.send(this.#isText ? textMessage(number, data) : channelMessage(number, data), sent);
+  }
+
+  sendStatus(status: SessionStatus): void {
+    const said = this.#hasStatus ? JSON.stringify(status) : (status.message ?? '');
+    if (said !== '') this.send(channel.error, Buffer.from(said));
   }
 
   close(): void {

@@ -13,7 +13,8 @@ export interface AcceptedWebSocket {
 }
 
 /**
- * Makes a WebSocket of a connection, in the first of the protocols that the client speaks too.
+ * Makes a WebSocket of a connection, in the first of the protocols that the client speaks too; a client that names none
+ * speaks the one without a name.
  * @throws NodeApiError 400 when there is none
  */
 export async function acceptWebSocket(
@@ -28,7 +29,7 @@ export async function acceptWebSocket(
   // The name that kubectl gives to its tunnel is no token, and the library takes only those: so it sees none.
   delete request.headers['sec-websocket-protocol'];
   const server = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false });
-  server.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${protocol}`));
+  if (protocol !== '') server.on('headers', (headers) => headers.push(`Sec-WebSocket-Protocol: ${protocol}`));
   const ws = await new Promise<WebSocket>((resolve) => server.handleUpgrade(request, socket, head, resolve));
   // What is wrong with the client's bytes closes the connection, and that is told by `close`.
   ws.on('error', () => {});

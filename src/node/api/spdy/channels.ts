@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import { type ClientMessage, channel, readResize } from '../channels.ts';
+import { type ClientMessage, channel, readResize, type SessionStatus } from '../channels.ts';
 import type { ClientChannels } from '../client-channels.ts';
 import { type SpdyStream, serveSpdy } from './connection.ts';
 
@@ -119,6 +119,10 @@ class SpdyChannels implements ClientChannels {
     const stream = this.#streams.get(number);
     if (stream === undefined) sent();
     else stream.send(data).then(sent, sent);
+  }
+
+  sendStatus(status: SessionStatus): void {
+    this.send(channel.error, Buffer.from(JSON.stringify(status)));
   }
 
   close(): void {
