@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { channel, channelMessage, exitStatus, fromTextMessage, readClientMessage, textMessage } from './channels.ts';
+import { channel, channelMessage, exitStatus, messagesOf, readClientMessage } from './channels.ts';
 
 describe('readClientMessage', () => {
   test('readClientMessage gives back input of any bytes', () => {
@@ -8,7 +8,15 @@ describe('readClientMessage', () => {
       fc.property(fc.uint8Array(), (data) => {
         const said = { type: 'stdin', data: Buffer.from(data) };
         expect(readClientMessage(channelMessage(channel.stdin, data))).toEqual(said);
-        expect(readClientMessage(fromTextMessage(Buffer.from(textMessage(channel.stdin, data))))).toEqual(said);
+      }),
+    );
+  });
+
+  test.each(['v4.channel.k8s.io', 'v4.base64.channel.k8s.io'])('messagesOf %s reads what it writes', (protocol) => {
+    const [write, read] = messagesOf(protocol);
+    fc.assert(
+      fc.property(fc.integer({ min: 0, max: 63 }), fc.uint8Array(), (number, data) => {
+        expect(read(Buffer.from(write(number, data)))).toEqual(channelMessage(number, data));
       }),
     );
   });

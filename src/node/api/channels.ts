@@ -28,15 +28,22 @@ export function channelMessage(number: number, data: Uint8Array): Buffer {
   return message;
 }
 
-/** The same as text, for clients that take no bytes: the number as a digit, then base64. */
-export function textMessage(number: number, data: Uint8Array): string {
-  return `${number}${Buffer.from(data).toString('base64')}`;
+/** How messages are written and read in a protocol: as bytes, or as text for clients that take none. */
+export function messagesOf(protocol: string): readonly [write: typeof textMessage, read: (message: Buffer) => Buffer] {
+  return protocol.includes('base64') ? [textMessage, fromTextMessage] : [channelMessage, (message) => message];
 }
 
+/** The number as a digit, or what follows the digits in ASCII, then base64. */
+function textMessage(number: number, data: Uint8Array): Buffer | string {
+  return `${String.fromCharCode(digitZero + number)}${Buffer.from(data).toString('base64')}`;
+}
+
+const digitZero = 0x30;
+
 /** A message of text as one of bytes. */
-export function fromTextMessage(message: Buffer): Buffer {
+function fromTextMessage(message: Buffer): Buffer {
   const text = message.toString('latin1');
-  return channelMessage(text.charCodeAt(0) - 0x30, Buffer.from(text.slice(1), 'base64'));
+  return channelMessage(text.charCodeAt(0) - digitZero, Buffer.from(text.slice(1), 'base64'));
 }
 
 /** Reads a client's message; nothing for one that means nothing here. */

@@ -1,22 +1,22 @@
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { createWebSocketStream, type WebSocket } from 'ws';
+import { createWebSocketStream } from 'ws';
 import { isKernelError } from '../../kernel/ffi.ts';
 import { connectLoopback } from '../../kernel/netns-connect.ts';
 import { tryParsePort } from '../../net/port.ts';
-import { channelMessage } from './channels.ts';
+import { messagesOf } from './channels.ts';
 import type { NodeApiRequest, Upgrade } from './request.ts';
 import { type SpdyOptions, type SpdyStream, serveSpdy } from './spdy/connection.ts';
 import { acceptSpdy } from './spdy/upgrade.ts';
 import { NodeApiError, type NodeApiHost, type ServedPod, servedPod } from './target.ts';
-import { acceptWebSocket, bytesOf } from './web-socket.ts';
+import { type AcceptedWebSocket, acceptWebSocket, bytesOf } from './web-socket.ts';
 
 /** What kubectl speaks: as many connections as there are, as streams of SPDY within a WebSocket (KEP-4006). */
 const tunnelProtocol = 'SPDY/3.1+portforward.k8s.io';
 /** What kubectl spoke before, and client-go's SPDY dialer does: the same streams without a WebSocket. */
 const streamProtocol = 'portforward.k8s.io';
-/** What other clients speak: one connection to each port, as two channels each. */
-const channelProtocol = 'v4.channel.k8s.io';
+/** What other clients speak: one connection to each port, as two channels each. Who names no protocol speaks the last. */
+const channelProtocols = ['v4.channel.k8s.io', 'v4.base64.channel.k8s.io', ''];
 
 const connectMs = 10_000;
 
@@ -29,9 +29,9 @@ export async function forwardPorts(asked: NodeApiRequest, connection: Upgrade, h
   if (served.network === undefined) throw new NodeApiError(500, `pod "${asked.pod}" has no network yet`);
   const ports = readPorts(asked.query);
   if (connection.isSpdy) return forwardByStreams(acceptSpdy(connection, [streamProtocol]), served, { pings: true });
-  const { ws, protocol } = await acceptWebSocket(connection, [tunnelProtocol, channelProtocol]);
-  if (protocol === channelProtocol) forwardByChannels(ws, ports, served);
-  else await forwardByStreams(createWebSocketStream(ws), served);
+  const accepted = await acceptWebSocket(connection, [tunnelProtocol, ...channelProtocols]);
+  if (accepted.protocol === tunnelProtocol) await forwardByStreams(createWebSocketStream(accepted.ws), served);
+  else forwardByChannels(accepted, ports, served);
 }
 
 /** `port=80`, `port=80,81` or several of them; a tunnel names its ports later. */
@@ -126,18 +126,19 @@ function drained(socket: Socket): Promise<void> {
 }
 
 /** Channel 2i is the data of port i, 2i+1 its errors; the first message of each says the port. */
-function forwardByChannels(ws: WebSocket, ports: readonly number[], served: ServedPod): void {
+function forwardByChannels({ ws, protocol }: AcceptedWebSocket, ports: readonly number[], served: ServedPod): void {
+  const [write, read] = messagesOf(protocol);
   const connections = ports.map(async (port, i) => {
     const name = Buffer.alloc(2);
     name.writeUInt16LE(port);
-    for (const number of [2 * i, 2 * i + 1]) ws.send(channelMessage(number, name));
+    for (const number of [2 * i, 2 * i + 1]) ws.send(write(number, name));
     try {
       const socket = await connect(served, port);
       ws.once('close', () => socket.destroy());
       socket.on('error', () => socket.destroy());
       socket.on('data', (bytes: Buffer) => {
         socket.pause();
-        ws.send(channelMessage(2 * i, bytes), () => socket.resume());
+        ws.send(write(2 * i, bytes), () => socket.resume());
       });
       // The protocol has no end of one connection: the last one ends it all.
       socket.once('close', () => {
@@ -146,13 +147,13 @@ function forwardByChannels(ws: WebSocket, ports: readonly number[], served: Serv
       });
       return socket;
     } catch (error) {
-      ws.send(channelMessage(2 * i + 1, Buffer.from((error as Error).message)));
+      ws.send(write(2 * i + 1, Buffer.from((error as Error).message)));
       return undefined;
     }
   });
   let open = ports.length;
   ws.on('message', async (message) => {
-    const bytes = bytesOf(message);
+    const bytes = read(bytesOf(message));
     const number = bytes[0] ?? 0;
     const connection = number % 2 === 0 ? connections[number / 2] : undefined;
     if (connection === undefined) return;

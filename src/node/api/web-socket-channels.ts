@@ -1,13 +1,5 @@
 import type { WebSocket } from 'ws';
-import {
-  type ClientMessage,
-  channel,
-  channelMessage,
-  fromTextMessage,
-  readClientMessage,
-  type SessionStatus,
-  textMessage,
-} from './channels.ts';
+import { type ClientMessage, channel, messagesOf, readClientMessage, type SessionStatus } from './channels.ts';
 import type { ClientChannels } from './client-channels.ts';
 import { type AcceptedWebSocket, bytesOf } from './web-socket.ts';
 
@@ -15,12 +7,12 @@ import { type AcceptedWebSocket, bytesOf } from './web-socket.ts';
 export class WebSocketChannels implements ClientChannels {
   readonly closed: Promise<void>;
   readonly #ws: WebSocket;
-  readonly #isText: boolean;
+  readonly #messages: ReturnType<typeof messagesOf>;
   readonly #hasStatus: boolean;
 
   constructor({ ws, protocol }: AcceptedWebSocket) {
     this.#ws = ws;
-    this.#isText = protocol.includes('base64');
+    this.#messages = messagesOf(protocol);
     this.#hasStatus = /^v[45]\./.test(protocol);
     this.closed = new Promise((resolve) => {
       ws.once('close', () => resolve());
@@ -33,8 +25,8 @@ export class WebSocketChannels implements ClientChannels {
 
   listen(onMessage: (message: ClientMessage) => void): void {
     this.#ws.on('message', (data) => {
-      const bytes = bytesOf(data);
-      const message = readClientMessage(this.#isText ? fromTextMessage(bytes) : bytes);
+      const [, read] = this.#messages;
+      const message = readClientMessage(read(bytesOf(data)));
       if (message !== undefined) onMessage(message);
     });
   }
@@ -48,7 +40,8 @@ export class WebSocketChannels implements ClientChannels {
   }
 
   send(number: number, data: Buffer, sent = () => {}): void {
-    this.#ws.send(this.#isText ? textMessage(number, data) : channelMessage(number, data), sent);
+    const [write] = this.#messages;
+    this.#ws.send(write(number, data), sent);
   }
 
   sendStatus(status: SessionStatus): void {
