@@ -107,6 +107,24 @@ describe('planStatefulSet', () => {
     expect(new World().settle({ replicas: 2, ordinals: { start: 5 } })).toEqual(['+s-5', '+s-6']);
   });
 
+  test('planStatefulSet removes in order no Pod that does not serve, unless those before it do', () => {
+    const world = new World();
+    const fail = (...names: string[]) => {
+      for (const { metadata, status } of world.pods)
+        for (const condition of status?.conditions ?? [])
+          condition.status = names.includes(metadata.name) ? 'False' : 'True';
+    };
+    world.settle({});
+    fail('s-0', 's-1', 's-2');
+    expect(world.settle({ replicas: 0, podManagementPolicy: 'OrderedReady' })).toEqual([]);
+    expect(world.settle({ replicas: 1 })).toEqual([]);
+    fail('s-2');
+    expect(world.settle({ replicas: 0 })).toEqual(['-s-2', '-s-1', '-s-0']);
+    world.settle({ podManagementPolicy: 'Parallel' });
+    fail('s-0', 's-2');
+    expect(world.settle({ replicas: 0, podManagementPolicy: 'Parallel' })).toEqual(['-s-2', '-s-1', '-s-0']);
+  });
+
   test('planStatefulSet leaves the conditions of others', () => {
     const world = new World();
     const conditions = [{ type: 'Checked', status: 'True' }];

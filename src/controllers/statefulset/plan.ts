@@ -131,13 +131,19 @@ function isBeforeUpdate(situation: Situation, ordinal: number): boolean {
   return ordinal < start + (partition > 0 ? partition : countOf(situation, current));
 }
 
-/** Deletes Pods past the number of replicas, the last first; in order, the next when the one before is gone. */
+/**
+ * Deletes Pods past the number of replicas, the last first; in order, the next when the one before is gone. There one
+ * that does not serve waits for those before it to serve again, as they might need what it has.
+ */
 function surplusWrites({ pods }: Situation, wanted: ReadonlySet<number>, ordered: boolean): Write[] | 'none' {
   const surplus = [...pods].filter(([ordinal]) => !wanted.has(ordinal)).sort(([a], [b]) => b - a);
   if (surplus.length === 0) return 'none';
   const writes = surplus.flatMap(([, pod]) => (isTerminating(pod) ? [] : [deletion('pods', pod)]));
   if (!ordered) return writes;
-  return surplus.some(([, pod]) => isTerminating(pod)) ? [] : writes.slice(0, 1);
+  const isHealthy = (pod: Pod) => pod.status?.phase === 'Running' && isReady(pod);
+  const [last, ...before] = surplus.map(([, pod]) => pod);
+  const waits = last !== undefined && !isHealthy(last) && !before.every(isHealthy);
+  return waits || surplus.some(([, pod]) => isTerminating(pod)) ? [] : writes.slice(0, 1);
 }
 
 /** Deletes one Pod of an older template, the last first, when all those behind it are available again. */
