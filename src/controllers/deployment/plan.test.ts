@@ -101,7 +101,7 @@ describe('planDeployment', () => {
         template: { metadata: { labels: { app: 'x', 'pod-template-hash': hash } } },
       },
     });
-    expect(first).toMatchObject({ revision: 1, messages: [`Scaled up replica set d-${hash} from 0 to 3`] });
+    expect(first).toMatchObject({ revision: 1n, messages: [`Scaled up replica set d-${hash} from 0 to 3`] });
     expect(conditionOf(first, 'Progressing')).toMatchObject({ status: 'True', reason: 'NewReplicaSetCreated' });
     expect(conditionOf(first, 'Available')).toMatchObject({ status: 'False', reason: 'MinimumReplicasUnavailable' });
   });
@@ -147,12 +147,22 @@ describe('planDeployment', () => {
       { ...one, spec: { ...one.spec, selector: {}, replicas: 0 } },
       { ...two, spec: { ...two.spec, selector: {}, replicas: 3 } },
     );
-    expect(back.revision).toBe(3);
+    expect(back.revision).toBe(3n);
     const update = back.writes.find((w) => w.verb === 'update' && w.object.metadata?.name === one.metadata.name);
     expect(update?.verb === 'update' && update.object.metadata?.annotations).toMatchObject({
       'deployment.kubernetes.io/revision': '3',
       'deployment.kubernetes.io/revision-history': '1',
     });
+  });
+
+  test('planDeployment counts on from whatever number a ReplicaSet has that it takes over', () => {
+    const one = made(plan(deployment()).writes[0]);
+    const revision = (text: string) => {
+      const annotations = { ...one.metadata.annotations, 'deployment.kubernetes.io/revision': text };
+      return plan(deployment({ image: 'i:2' }), { ...one, metadata: { ...one.metadata, annotations } }).revision;
+    };
+    expect(revision('3546343826724305832')).toBe(3546343826724305833n);
+    for (const none of ['', '-1', '1e3', '99999999999999999999', 'x']) expect(revision(none)).toBe(1n);
   });
 
   test('planDeployment passes its own annotations on, but not what is about itself', () => {

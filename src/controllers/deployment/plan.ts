@@ -9,7 +9,6 @@ import {
   deploymentType,
   type Generations,
   newReplicaSet,
-  revisionAnnotation,
   revisionOf,
   sizeAnnotations,
   sortGenerations,
@@ -43,7 +42,7 @@ export interface DeploymentPlan {
   /** What the resizing says as events, `ScalingReplicaSet`. */
   readonly messages: readonly string[];
   /** The number of the present rollout, for the Deployment's annotation. */
-  readonly revision: number;
+  readonly revision: bigint;
   readonly status: DeploymentStatus;
   readonly requeueAfterMs: number | undefined;
 }
@@ -157,16 +156,18 @@ function scaleMessage(name: string | undefined, from: number, to: number): strin
   return `Scaled ${to > from ? 'up' : 'down'} replica set ${name} from ${from} to ${to}`;
 }
 
-function presentRevision(deployment: Deployment, generations: Generations, creates: boolean): number {
+function presentRevision(deployment: Deployment, generations: Generations, creates: boolean): bigint {
   if (generations.current === undefined && !creates) return revisionOf(deployment);
-  return Number(currentAnnotations(deployment, generations)[revisionAnnotation] ?? 0);
+  return revisionOf({ metadata: { annotations: currentAnnotations(deployment, generations) } });
 }
 
 /** The oldest of those ReplicaSets that nothing but a rollback would use again. */
 function surplusHistory(deployment: Deployment, old: readonly Stored<ReplicaSet>[]): Stored<ReplicaSet>[] {
   const limit = deployment.spec?.revisionHistoryLimit ?? 10;
   const kept = old.filter(({ metadata }) => metadata.deletionTimestamp === undefined);
-  const surplus = [...kept].sort((a, b) => revisionOf(a) - revisionOf(b)).slice(0, Math.max(0, kept.length - limit));
+  const surplus = [...kept]
+    .sort((a, b) => Number(revisionOf(a) - revisionOf(b)))
+    .slice(0, Math.max(0, kept.length - limit));
   return surplus.filter(
     (each) =>
       sizeOf(each) === 0 &&

@@ -89,9 +89,14 @@ export function newReplicaSet(deployment: Stored<Deployment>, replicas: number, 
 
 export type Annotations = { readonly [key: string]: string };
 
+/** Revisions are 64-bit numbers, whoever wrote the first of them. */
+const maxRevision = 2n ** 63n - 1n;
+
 /** The number of an object's rollout; 0 when it has none. */
-export function revisionOf({ metadata }: { readonly metadata?: { readonly annotations?: Annotations } }): number {
-  return Number.parseInt(metadata?.annotations?.[revisionAnnotation] ?? '', 10) || 0;
+export function revisionOf({ metadata }: { readonly metadata?: { readonly annotations?: Annotations } }): bigint {
+  const text = metadata?.annotations?.[revisionAnnotation] ?? '';
+  const revision = /^\d{1,19}$/.test(text) ? BigInt(text) : 0n;
+  return revision <= maxRevision ? revision : 0n;
 }
 
 /**
@@ -101,12 +106,13 @@ export function revisionOf({ metadata }: { readonly metadata?: { readonly annota
 export function currentAnnotations(deployment: Deployment, { current, old }: Generations): Annotations {
   const before = current?.metadata.annotations ?? {};
   const inherited = Object.entries(deployment.metadata?.annotations ?? {}).filter(([key]) => !ownAnnotations.has(key));
-  const next = Math.max(0, ...old.map(revisionOf)) + 1;
-  const had = current === undefined ? 0 : revisionOf(current);
+  const [highest = 0n] = old.map(revisionOf).sort((a, b) => Number(b - a));
+  const next = highest + 1n;
+  const had = current === undefined ? 0n : revisionOf(current);
   const annotations: Record<string, string> = { ...before, ...Object.fromEntries(inherited) };
   if (had >= next) return annotations;
   annotations[revisionAnnotation] = String(next);
-  if (had > 0) {
+  if (had > 0n) {
     const history = [...(before[revisionHistoryAnnotation]?.split(',') ?? []), String(had)].join(',');
     annotations[revisionHistoryAnnotation] = history.length <= maxRevisionHistory ? history : String(had);
   }
