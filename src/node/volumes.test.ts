@@ -153,6 +153,12 @@ describe('volumeMounts', () => {
     expect(mounts({ name: 'tmp', mountPath: '/t', subPath: 'file' })[0]?.source).toBe(join(folder, 'tmp/file'));
   });
 
+  it('volumeMounts of an emptyDir, and of parts of it, are for every user', () => {
+    prepareVolumes(folder, source([{ name: 'tmp', emptyDir: {} }]));
+    const [whole, part] = mounts({ name: 'tmp', mountPath: '/t' }, { name: 'tmp', mountPath: '/p', subPath: 'p' });
+    for (const mount of [whole, part]) expect(statSync(mount?.source ?? '').mode & 0o777).toBe(0o777);
+  });
+
   it('volumeMounts do not leave the volume, by name or by link', () => {
     mkdirSync(join(folder, 'tmp'));
     symlinkSync('/etc', join(folder, 'tmp/link'));

@@ -1,4 +1,4 @@
-import { realpathSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, realpathSync, statSync, writeFileSync } from 'node:fs';
 import { isAbsolute, join, normalize, sep } from 'node:path';
 import type {
   ConfigMap,
@@ -143,6 +143,8 @@ export function prepareVolumes(folder: string, source: VolumeSource): void {
     const at = join(folder, name);
     const files = volumeFiles(volume, source);
     makeFolder(at);
+    // Containers of one Pod share it, each as the user it likes.
+    if (volume.emptyDir !== undefined) chmodSync(at, 0o777);
     for (const { path, content, mode } of files ?? []) writeVolumeFile(at, path, { content, mode });
   }
 }
@@ -202,11 +204,13 @@ export function volumeMounts(
 
 function subPathOf(base: string, subPath: string): string {
   const path = join(base, inside(subPath));
-  if (statSync(path, { throwIfNoEntry: false }) === undefined) makeFolder(path);
+  const isNew = statSync(path, { throwIfNoEntry: false }) === undefined;
+  if (isNew) makeFolder(path);
   // A link in the volume must not lead out of it.
   const real = realpathSync(path);
   if (!real.startsWith(`${realpathSync(base)}${sep}`))
     throw unmountable(`subPath ${subPath}`, 'leads out of the volume');
+  if (isNew) chmodSync(real, statSync(base).mode & 0o777);
   return real;
 }
 
