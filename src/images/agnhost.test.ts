@@ -51,11 +51,10 @@ async function askUdp(port: number, question: string): Promise<string> {
 describe('agnhost netexec', () => {
   let http: number;
   let udp: number;
-  let child: ChildProcess;
   beforeAll(async () => {
     [http, udp] = [await freePort(), await freePort()];
     const listen = '--udp-listen-addresses=127.0.0.1,127.0.0.1,';
-    child = await serving('netexec', `--http-port=${http}`, '--udp-port', `${udp}`, listen, '--enable-shell=true');
+    await serving('netexec', `--http-port=${http}`, '--udp-port', `${udp}`, listen, '--enable-shell=true');
   });
   const dial = async (query: string) => get(`http://127.0.0.1:${http}/dial?${query}`);
 
@@ -94,9 +93,11 @@ describe('agnhost netexec', () => {
   );
 
   it('ends when told, unless it is to go on for a while', async () => {
-    child.kill('SIGTERM');
-    expect(await once(child, 'exit')).toEqual([0, null]);
-    const slow = await serving('netexec', `--http-port=${http}`, '--udp-port=-1', '--delay-shutdown=1');
+    const args = ['netexec', `--http-port=${await freePort()}`, '--udp-port=-1'];
+    const quick = await serving(...args);
+    quick.kill('SIGTERM');
+    expect(await once(quick, 'exit')).toEqual([0, null]);
+    const slow = await serving(...args, '--delay-shutdown=1');
     const told = Date.now();
     slow.kill('SIGTERM');
     expect(await once(slow, 'exit')).toEqual([0, null]);

@@ -2,6 +2,7 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -166,6 +167,17 @@ describe('volumeMounts', () => {
       expect(() => mounts({ name: 'tmp', mountPath: '/t', subPath }), subPath).toThrow(/leads out of the volume/);
     }
     expect(() => mounts({ name: 'none', mountPath: '/t' })).toThrow(/names no volume/);
+  });
+
+  it('volumeMounts make nothing where a link leads out of the volume', () => {
+    mkdirSync(join(folder, 'tmp'));
+    mkdirSync(join(folder, 'beside'));
+    symlinkSync(join(folder, 'beside'), join(folder, 'tmp/link'));
+    symlinkSync(join(folder, 'nowhere'), join(folder, 'tmp/dangling'));
+    for (const subPath of ['link/new', 'link/new/deep', 'dangling', 'dangling/new'])
+      expect(() => mounts({ name: 'tmp', mountPath: '/t', subPath }), subPath).toThrow(/leads out of the volume/);
+    expect(readdirSync(join(folder, 'beside'))).toEqual([]);
+    expect(existsSync(join(folder, 'nowhere'))).toBe(false);
   });
 });
 

@@ -1,5 +1,5 @@
-import { chmodSync, realpathSync, statSync, writeFileSync } from 'node:fs';
-import { isAbsolute, join, normalize, sep } from 'node:path';
+import { chmodSync, existsSync, lstatSync, realpathSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, isAbsolute, join, normalize, sep } from 'node:path';
 import type {
   ConfigMap,
   Container,
@@ -204,14 +204,24 @@ export function volumeMounts(
 
 function subPathOf(base: string, subPath: string): string {
   const path = join(base, inside(subPath));
-  const isNew = statSync(path, { throwIfNoEntry: false }) === undefined;
-  if (isNew) makeFolder(path);
-  // A link in the volume must not lead out of it.
-  const real = realpathSync(path);
-  if (!real.startsWith(`${realpathSync(base)}${sep}`))
+  const isNew = !existsSync(path);
+  // A link in the volume must not lead out of it, nor may a folder be made behind one that does.
+  const there = isNew ? deepestThere(path) : path;
+  const root = realpathSync(base);
+  // A link that leads nowhere leads out.
+  const real = existsSync(there) ? realpathSync(there) : '';
+  if (real !== root && !real.startsWith(`${root}${sep}`))
     throw unmountable(`subPath ${subPath}`, 'leads out of the volume');
-  if (isNew) chmodSync(real, statSync(base).mode & 0o777);
-  return real;
+  if (isNew) {
+    makeFolder(path);
+    chmodSync(path, statSync(base).mode & 0o777);
+  }
+  return realpathSync(path);
+}
+
+/** The path, or the deepest folder above it, that there is; a link that leads nowhere is there, too. */
+function deepestThere(path: string): string {
+  return lstatSync(path, { throwIfNoEntry: false }) === undefined ? deepestThere(dirname(path)) : path;
 }
 
 function inside(path: string): string {

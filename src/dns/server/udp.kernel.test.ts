@@ -87,9 +87,9 @@ function addAddress(where: Routes, link: string, block: string): void {
   where.addAddress(link, { ip: parseIp(ip), prefix: Number(prefix) });
 }
 
-/** What dig of the client says, which takes no answer from anybody it has not asked. */
+/** What dig of the client says (more than one try: an IPv6 address takes a while until it is nobody else's, RFC 4862 §5.4), which takes no answer from anybody it has not asked. */
 async function dig(server: string, ...rest: readonly string[]): Promise<string> {
-  const args = [`@${server}`, '-p', String(port), '+tries=1', '+time=20', '+short', ...rest];
+  const args = [`@${server}`, '-p', String(port), '+tries=4', '+time=5', '+short', ...rest];
   const child = spawnIn(client, 'dig', args, { stdio: ['ignore', 'pipe', 'inherit'] });
   return child.stdout === null ? '' : await text(child.stdout);
 }
